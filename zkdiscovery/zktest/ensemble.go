@@ -1,0 +1,364 @@
+package zktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// serveTimeout bounds every wait for real servers to serve. One takes a quarter of a second on an idle machine; the rest is for
+// machines that are not.
+const serveTimeout = 30 * time.Second
+
+// errEnsembleClosed is what an Ensemble's methods return after Close.
+var errEnsembleClosed = errors.New("zktest: the ensemble is closed")
+
+// Ensemble is one real ZooKeeper server, or three that replicate each other, as child processes on 127.0.0.1. All methods may be
+// called at once from anywhere; servers are named by their index in Servers, from 0.
+//
+// On Linux the processes die with the process that started them, however it ends; elsewhere they do when it gets to call Close.
+type Ensemble struct {
+	config  ensembleConfig
+	install installation
+	dir     string
+	ctx     context.Context // ends with Close, and with it every wait
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex // one change at a time; held while processes are started and killed, not while they are waited for to serve
+	closed  bool
+	members []*member
+}
+
+// NewEnsemble starts n real servers, 1 or 3, and returns when all of them serve, or after at most 30 s with an error that ends in the
+// last lines of a log; nothing is left running then. The servers listen on free ports, keep their data and logs in a temporary
+// directory until Close, and answer every four-letter command. The error is ErrNotInstalled, wrapped, where there is no ZooKeeper.
+//
+// All Options apply. The tick is 200 ms unless WithTick says otherwise, so that expiries need not be waited for long, and sessions may
+// last up to a minute.
+func NewEnsemble(n int, opts ...Option) (*Ensemble, error) {
+	config, err := newEnsembleConfig(n, opts)
+	if err != nil {
+		return nil, err
+	}
+	install, err := findInstallation()
+	if err != nil {
+		return nil, err
+	}
+	// A port that was free when it was chosen can be taken by a program that does not know of our claims before Java has bound it.
+	for attempt := 1; ; attempt++ {
+		e, err := newEnsemble(n, config, install)
+		if err == nil {
+			return e, nil
+		}
+		if !errors.Is(err, errPortTaken) || attempt == 3 {
+			return nil, err
+		}
+	}
+}
+
+func newEnsemble(n int, config ensembleConfig, install installation) (_ *Ensemble, err error) {
+	dir, err := os.MkdirTemp("", "holdfast-zookeeper-")
+	if err != nil {
+		return nil, fmt.Errorf("zktest: %w", err)
+	}
+	e := &Ensemble{config: config, install: install, dir: dir}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	for i := range n {
+		m, err := newMember(i, dir, config.logDir)
+		if err != nil {
+			return nil, err
+		}
+		e.members = append(e.members, m)
+	}
+	for _, m := range e.members {
+		if err := m.writeConfig(config, e.members); err != nil {
+			return nil, err
+		}
+	}
+	return e, e.StartAll()
+}
+
+// StartEnsemble is NewEnsemble for a test: the ensemble is closed when the test and its subtests are over, and its logs are among the
+// test's artifacts. Where ZooKeeper is not installed the test is skipped; it fails instead where the environment variable
+// HOLDFAST_REAL_ZOOKEEPER is "required", so that a build that means to test on real ZooKeeper cannot quietly stop doing so.
+func StartEnsemble(tb testing.TB, n int, opts ...Option) *Ensemble {
+	tb.Helper()
+	logDir, err := os.MkdirTemp(tb.ArtifactDir(), "zookeeper-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e, err := NewEnsemble(n, slices.Concat(opts, []Option{withLogDir(logDir)})...)
+	switch {
+	case errors.Is(err, ErrNotInstalled) && os.Getenv("HOLDFAST_REAL_ZOOKEEPER") != "required":
+		tb.Skip(err)
+	case err != nil:
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return e
+}
+
+// Servers are the addresses of all servers, running or not, as host:port. They never change.
+func (e *Ensemble) Servers() []string {
+	addrs := make([]string, len(e.members))
+	for i, m := range e.members {
+		addrs[i] = m.addr()
+	}
+	return addrs
+}
+
+// Kill ends server i as a power cut would (SIGKILL) and returns when its process is gone: from then on connections are refused.
+// Killing a server that does not run is no error.
+func (e *Ensemble) Kill(i int) error {
+	return e.change(i, func(m *member) error { return m.kill() })
+}
+
+// Pause stops server i where it stands (SIGSTOP): its connections stay open and silent, and the kernel goes on accepting new ones.
+// Kill, Restart and Close work on a paused server. Windows has no such signal; there the error is errors.ErrUnsupported.
+func (e *Ensemble) Pause(i int) error {
+	return e.change(i, func(m *member) error { return m.pause() })
+}
+
+// Resume lets a paused server go on (SIGCONT).
+func (e *Ensemble) Resume(i int) error {
+	return e.change(i, func(m *member) error { return m.resume() })
+}
+
+// Restart starts server i again on the same port and data, killing it first if it runs. It returns when the server serves; while too
+// few servers run for a quorum, none can, and Restart returns when the server answers at all. After 30 s it gives up with an error.
+func (e *Ensemble) Restart(i int) error {
+	err := e.change(i, func(m *member) error {
+		if err := m.kill(); err != nil {
+			return err
+		}
+		return m.start(e.ctx, e.install, e.config)
+	})
+	if err != nil {
+		return err
+	}
+	return e.await(e.members[i])
+}
+
+// StopAll kills every server, as Kill does.
+func (e *Ensemble) StopAll() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errEnsembleClosed
+	}
+	return e.stopAll()
+}
+
+// StartAll starts the servers that do not run and returns when all but the paused ones serve, or after 30 s with an error.
+func (e *Ensemble) StartAll() error {
+	started, err := e.startAll()
+	if err != nil {
+		return err
+	}
+	return e.await(started...)
+}
+
+// Wipe stops all servers, deletes their data and starts them again: the ensemble that somebody set up anew on the same addresses. Its
+// transaction ids begin at zero. It returns when all servers serve, or after 30 s with an error.
+func (e *Ensemble) Wipe() error {
+	e.mu.Lock()
+	err := errEnsembleClosed
+	if !e.closed {
+		err = e.stopAll()
+	}
+	if err == nil {
+		for _, m := range e.members {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(m.dataDir, "version-2")))
+		}
+	}
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return e.StartAll()
+}
+
+// Leader is the server that leads: the only one of one, or the one that the running ones elected. While they elect, it waits, at most
+// 30 s; when too few run to elect anybody it fails at once.
+func (e *Ensemble) Leader() (int, error) {
+	ctx, cancel := context.WithTimeout(e.ctx, serveTimeout)
+	defer cancel()
+	for {
+		running, quorum := e.running()
+		if !quorum {
+			return 0, fmt.Errorf("zktest: no leader: only %d of %d servers run", len(running), len(e.members))
+		}
+		for _, i := range running {
+			mode, err := e.members[i].mode(ctx, time.Second)
+			if err == nil && (mode == "leader" || mode == "standalone") {
+				return i, nil
+			}
+		}
+		if !sleep(ctx, 10*time.Millisecond) {
+			return 0, fmt.Errorf("zktest: no leader: %w", e.whyEnded(ctx))
+		}
+	}
+}
+
+// Command is server i's answer to one of ZooKeeper's four-letter commands, such as "srvr", "cons", "wchs" or "mntr". It waits at most
+// 5 s for it.
+func (e *Ensemble) Command(i int, word string) (string, error) {
+	if err := e.check(i); err != nil {
+		return "", err
+	}
+	return e.members[i].command(e.ctx, word, 5*time.Second)
+}
+
+// Close kills all servers, waits until their processes are gone and removes their directory. Waits in other methods end with an error.
+// A second Close does nothing.
+func (e *Ensemble) Close() error {
+	e.cancel()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	err := e.stopAll()
+	for _, m := range e.members {
+		m.release()
+	}
+	return errors.Join(err, os.RemoveAll(e.dir))
+}
+
+// change runs f on server i, one change at a time.
+func (e *Ensemble) change(i int, f func(*member) error) error {
+	if err := e.check(i); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errEnsembleClosed
+	}
+	if err := f(e.members[i]); err != nil {
+		return fmt.Errorf("zktest: server %d: %w", i, err)
+	}
+	return nil
+}
+
+func (e *Ensemble) check(i int) error {
+	if i < 0 || i >= len(e.members) {
+		return fmt.Errorf("zktest: no server %d in an ensemble of %d", i, len(e.members))
+	}
+	return nil
+}
+
+func (e *Ensemble) startAll() (started []*member, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errEnsembleClosed
+	}
+	for _, m := range e.members {
+		if !m.running() {
+			err = errors.Join(err, m.start(e.ctx, e.install, e.config))
+		}
+		if !m.paused {
+			started = append(started, m)
+		}
+	}
+	return started, err
+}
+
+// stopAll must be called with mu held.
+func (e *Ensemble) stopAll() error {
+	var errs []error
+	for _, m := range e.members {
+		errs = append(errs, m.kill())
+	}
+	return errors.Join(errs...)
+}
+
+// running lists the servers that run and are not paused, and says whether they are enough to elect a leader.
+func (e *Ensemble) running() (indexes []int, quorum bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, m := range e.members {
+		if m.running() && !m.paused {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes, len(indexes) > len(e.members)/2
+}
+
+// await waits until each of the given servers serves, or, without a quorum, answers.
+func (e *Ensemble) await(members ...*member) error {
+	ctx, cancel := context.WithTimeout(e.ctx, serveTimeout)
+	defer cancel()
+	for _, m := range members {
+		proc := e.process(m)
+		patience := 100 * time.Millisecond
+		for {
+			_, err := m.mode(ctx, patience)
+			if err == nil {
+				break
+			}
+			if _, quorum := e.running(); !quorum && errors.Is(err, errNotServing) {
+				break
+			}
+			if proc.ended() {
+				return m.died()
+			}
+			// A server that is asked in the moment in which it opens its port may never answer, so the first questions get little
+			// time and the next one on a slow machine gets more.
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				patience *= 2
+			}
+			if !sleep(ctx, 5*time.Millisecond) {
+				return fmt.Errorf("zktest: server %d does not serve: %w (last answer: %w)\n%s", m.index, e.whyEnded(ctx), err, m.logTail())
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Ensemble) process(m *member) *process {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return m.proc
+}
+
+// whyEnded tells an ensemble that was closed from a wait that took too long.
+func (e *Ensemble) whyEnded(ctx context.Context) error {
+	if e.ctx.Err() != nil {
+		return errEnsembleClosed
+	}
+	return ctx.Err()
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
