@@ -1,0 +1,271 @@
+package zktest
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"time"
+)
+
+// Stop takes the server away as the death of its process does: its address is refused and every connection is gone when Stop returns.
+// What it has stored stays, sessions included, for Start. It may be called twice.
+func (s *Server) Stop() {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.stop()
+}
+
+func (s *Server) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.hangUp()
+	s.dropConnections()
+	s.log("stopped")
+}
+
+// Start brings a stopped server back, at the address that it had. As after a restart of a real one, every session has its whole timeout to
+// come back. It fails when the address has been taken by somebody else, and after Close.
+func (s *Server) Start() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	refusing, closed := s.refusing, s.closed
+	s.mu.Unlock()
+	if closed {
+		return fmt.Errorf("zktest: start: %w", net.ErrClosed)
+	}
+	if s.addr != "" && s.listener == nil && !refusing {
+		ln, err := listen(s.addr)
+		if err != nil {
+			return err
+		}
+		s.accept(ln)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		s.stopped = false
+		s.restartClocks()
+	}
+	s.log("started")
+	return nil
+}
+
+// restartClocks gives every session its whole timeout. The caller holds s.mu.
+func (s *Server) restartClocks() {
+	now := time.Now()
+	for _, ss := range s.state.sessions {
+		ss.touch(now)
+	}
+	poke(s.clockWake)
+}
+
+// Refuse turns new connections away, as a full or firewalled server does, while those that exist live on. Over TCP that means to give the
+// address up; should somebody else have taken it when the refusal ends, the server waits for it in the background.
+func (s *Server) Refuse(on bool) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	s.refusing = on
+	stopped := s.stopped
+	s.mu.Unlock()
+	if on {
+		s.hangUp()
+	} else if !stopped && s.addr != "" && s.listener == nil {
+		s.accept(nil)
+	}
+}
+
+// DropConnections cuts every connection; all are gone when it returns. Sessions live on, and clients may come back at once.
+func (s *Server) DropConnections() {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.dropConnections()
+}
+
+func (s *Server) dropConnections() {
+	s.mu.Lock()
+	var dropped []*conn
+	for _, c := range s.conns {
+		c.kill()
+		dropped = append(dropped, c)
+	}
+	s.mu.Unlock()
+	for _, c := range dropped {
+		<-c.done
+	}
+}
+
+// Silence cuts the wire without anybody noticing: connections stay, new ones are accepted, requests are taken, and nothing is answered.
+// Meanwhile the server lives on: it hears nothing of its clients, so that their sessions expire in time, and what it would have told them
+// waits. When the silence ends, that is delivered, and what was requested meanwhile is done now, in order, on those connections that the
+// client has not given up; what it has given up is never done. A connection whose session has expired is closed then.
+func (s *Server) Silence(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.silent == on {
+		return
+	}
+	s.silent = on
+	for _, id := range s.connIDs() {
+		c := s.conns[id]
+		held := c.held
+		c.held = nil
+		for _, frame := range held {
+			c.out.hold(-len(frame))
+			if !c.dead {
+				s.process(c, frame)
+			}
+		}
+		c.out.freeze(on)
+	}
+}
+
+// connIDs is in the order of arrival.
+func (s *Server) connIDs() []watcher {
+	ids := make([]watcher, 0, len(s.conns))
+	for id := range s.conns {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Delay makes every reply and every notification arrive d later, as a longer way does: they follow each other as closely as before. What
+// is under way keeps its time.
+func (s *Server) Delay(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = d
+}
+
+// ExpireSession ends a session as if its client had not been heard of for its timeout: its ephemeral nodes and its connection are gone. It
+// reports whether there was such a session.
+func (s *Server) ExpireSession(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ss := s.state.sessions[id]
+	if ss == nil {
+		return false
+	}
+	s.expire(ss)
+	return true
+}
+
+// ExpireAll ends every session.
+func (s *Server) ExpireAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.sessionIDs() {
+		s.expire(s.state.sessions[id])
+	}
+}
+
+// Wipe puts a new, empty ensemble in the place of the old one: no nodes, no sessions, and the zxids begin anew. Every connection is cut,
+// and clients that have seen a higher zxid are refused from now on, as a real ensemble does.
+func (s *Server) Wipe() { s.replace(newState()) }
+
+// Checkpoint keeps a copy of everything stored, for Rollback.
+func (s *Server) Checkpoint() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.state.clone()
+	s.checkpoint = &st
+}
+
+// Rollback puts back what was stored at the last Checkpoint, as an ensemble restored from a backup does: nodes, zxid and sessions, which
+// have their whole timeout to come back. Every connection is cut. Without a Checkpoint it is a Wipe. It may be repeated.
+func (s *Server) Rollback() {
+	s.mu.Lock()
+	st := newState()
+	if s.checkpoint != nil {
+		st = s.checkpoint.clone()
+	}
+	s.mu.Unlock()
+	s.replace(st)
+}
+
+func (s *Server) replace(st state) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	for _, c := range s.conns {
+		c.kill()
+	}
+	s.state = st
+	s.restartClocks()
+	s.mu.Unlock()
+	s.dropConnections()
+}
+
+// FailNext answers the next n requests of a kind with code, without doing them. It replaces what an earlier call has left of the same kind.
+// A failed auth or close ends its connection; a failed OpConnect tells the client that its session has expired, whatever code says.
+func (s *Server) FailNext(op Op, code Code, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.set(op, fault{fail: n, code: code})
+}
+
+// CutBefore cuts the connection on which the next n requests of a kind arrive, without doing them.
+func (s *Server) CutBefore(op Op, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.set(op, fault{cutBefore: n})
+}
+
+// CutAfter cuts the connection on which the next n requests of a kind arrive, after doing them and without a reply: the client cannot know
+// whether they have been done.
+func (s *Server) CutAfter(op Op, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.set(op, fault{cutAfter: n})
+}
+
+// fault is what is still to happen to requests of a kind.
+type fault struct {
+	fail      int
+	code      Code
+	cutBefore int
+	cutAfter  int
+}
+
+type faults map[Op]*fault
+
+type moment bool
+
+const (
+	before moment = false
+	after  moment = true
+)
+
+func (f *faults) set(op Op, next fault) {
+	if *f == nil {
+		*f = make(faults)
+	}
+	(*f)[op] = &next
+}
+
+// cut reports whether a connection is to be cut now, and counts it.
+func (f faults) cut(op Op, at moment) bool {
+	x := f[op]
+	if x == nil {
+		return false
+	}
+	left := &x.cutBefore
+	if at == after {
+		left = &x.cutAfter
+	}
+	*left--
+	return *left >= 0
+}
+
+// fail reports whether a request is to fail, and counts it.
+func (f faults) fail(op Op) (Code, bool) {
+	x := f[op]
+	if x == nil || x.fail <= 0 {
+		return CodeOK, false
+	}
+	x.fail--
+	return x.code, true
+}

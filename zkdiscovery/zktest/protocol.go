@@ -1,0 +1,130 @@
+package zktest
+
+import "strconv"
+
+// Op is a request's kind, numbered as on the wire.
+type Op int32
+
+// The kinds a Server understands. OpConnect, which opens or takes up a session, has no number on the wire; this one is the server's own.
+const (
+	OpConnect         Op = -10
+	OpClose           Op = -11
+	OpCreate          Op = 1
+	OpDelete          Op = 2
+	OpExists          Op = 3
+	OpGetData         Op = 4
+	OpSetData         Op = 5
+	OpGetACL          Op = 6
+	OpSetACL          Op = 7
+	OpGetChildren     Op = 8
+	OpSync            Op = 9
+	OpPing            Op = 11
+	OpGetChildren2    Op = 12
+	OpCheck           Op = 13
+	OpMulti           Op = 14
+	OpCreate2         Op = 15
+	OpCreateContainer Op = 19
+	OpCreateTTL       Op = 21
+	OpAuth            Op = 100
+	OpSetWatches      Op = 101
+	OpSetWatches2     Op = 105
+
+	opError Op = -1 // in the reply to a multi: this part has failed
+)
+
+var opNames = map[Op]string{
+	OpConnect: "connect", OpClose: "close", OpCreate: "create", OpDelete: "delete", OpExists: "exists", OpGetData: "getData",
+	OpSetData: "setData", OpGetACL: "getACL", OpSetACL: "setACL", OpGetChildren: "getChildren", OpSync: "sync", OpPing: "ping",
+	OpGetChildren2: "getChildren2", OpCheck: "check", OpMulti: "multi", OpCreate2: "create2", OpCreateContainer: "createContainer",
+	OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2",
+}
+
+// String is ZooKeeper's own name of the kind.
+func (o Op) String() string {
+	if name, ok := opNames[o]; ok {
+		return name
+	}
+	return "op " + strconv.Itoa(int(o))
+}
+
+// Code is an error in a reply, numbered as on the wire. It is an error itself; zero is none.
+type Code int32
+
+// The codes a Server answers with.
+const (
+	CodeOK                      Code = 0
+	CodeRuntimeInconsistency    Code = -2 // in a multi: not tried, because an earlier part failed
+	CodeMarshallingError        Code = -5
+	CodeUnimplemented           Code = -6
+	CodeBadArguments            Code = -8
+	CodeNoNode                  Code = -101
+	CodeNoAuth                  Code = -102
+	CodeBadVersion              Code = -103
+	CodeNoChildrenForEphemerals Code = -108
+	CodeNodeExists              Code = -110
+	CodeNotEmpty                Code = -111
+	CodeSessionExpired          Code = -112
+	CodeInvalidACL              Code = -114
+	CodeAuthFailed              Code = -115
+)
+
+var codeNames = map[Code]string{
+	CodeOK: "ok", CodeRuntimeInconsistency: "not tried", CodeMarshallingError: "malformed request", CodeUnimplemented: "unimplemented",
+	CodeBadArguments: "bad arguments", CodeNoNode: "no node", CodeNoAuth: "no permission", CodeBadVersion: "other version",
+	CodeNoChildrenForEphemerals: "ephemeral nodes have no children", CodeNodeExists: "node exists", CodeNotEmpty: "node has children",
+	CodeSessionExpired: "session expired", CodeInvalidACL: "invalid ACL", CodeAuthFailed: "authentication failed",
+}
+
+func (c Code) Error() string {
+	if name, ok := codeNames[c]; ok {
+		return name
+	}
+	return "code " + strconv.Itoa(int(c))
+}
+
+// Stat is a node's metadata as ZooKeeper reports it. Its fields are those of go-zookeeper's zk.Stat, so that one converts to the other.
+type Stat struct {
+	Czxid          int64 // transaction that created the node
+	Mzxid          int64 // … last set its data
+	Ctime          int64 // ms since the epoch
+	Mtime          int64
+	Version        int32 // how often the data was set
+	Cversion       int32 // … a child was created or deleted
+	Aversion       int32 // … the ACL was set
+	EphemeralOwner int64 // a session, or 0, or the smallest int64 for a container
+	DataLength     int32
+	NumChildren    int32
+	Pzxid          int64 // transaction that last created or deleted a child; the node's own creation before that
+}
+
+// ACL is one entry of an access control list. Its fields are those of go-zookeeper's zk.ACL.
+type ACL struct {
+	Perms  int32
+	Scheme string
+	ID     string
+}
+
+const (
+	permRead = 1 << iota
+	permWrite
+	permCreate
+	permDelete
+	permAdmin
+	permAll = permRead | permWrite | permCreate | permDelete | permAdmin
+)
+
+type eventType int32
+
+const (
+	eventCreated eventType = 1 + iota
+	eventDeleted
+	eventDataChanged
+	eventChildrenChanged
+)
+
+const stateSyncConnected = 3 // the only connection state that a notification of a server carries
+
+const (
+	xidEvent = -1
+	xidPing  = -2
+)

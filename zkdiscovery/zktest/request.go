@@ -1,0 +1,191 @@
+package zktest
+
+import "encoding/binary"
+
+// request is one operation as a client asked for it; which fields count depends on kind.
+type request struct {
+	kind    Op
+	path    string
+	data    []byte // nil and empty differ, as in ZooKeeper
+	acl     []ACL
+	flags   int32
+	version int32
+	ttl     int64
+	watch   bool
+	parts   []request   // of a multi
+	watches watchesLost // of a setWatches
+	scheme  string      // of an auth, with its credentials in data
+}
+
+// watchesLost is what a client asks to have again after it has lost its connection.
+type watchesLost struct {
+	zxid                int64
+	data, exist, child  []string
+	persistentRequested bool // setWatches2 names some, which only a server with addWatch could have given
+}
+
+// decodeRequest reads the record of an operation. The kinds it does not know are for the caller to refuse; they decode to nothing.
+func decodeRequest(kind Op, b []byte) (request, error) {
+	d := decoder{b: b}
+	r := d.request(kind)
+	return r, d.err
+}
+
+func (d *decoder) request(kind Op) request {
+	r := request{kind: kind}
+	switch kind {
+	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+		r.path, r.data, r.acl, r.flags = d.path(), d.buffer(), d.acls(), d.int32()
+		r.ttl = -1
+		if kind == OpCreateTTL {
+			r.ttl = d.int64()
+		}
+	case OpDelete, OpCheck:
+		r.path, r.version = d.path(), d.int32()
+	case OpSetData:
+		r.path, r.data, r.version = d.path(), d.buffer(), d.int32()
+	case OpExists, OpGetData, OpGetChildren, OpGetChildren2:
+		r.path, r.watch = d.path(), d.bool()
+	case OpGetACL, OpSync:
+		r.path = d.path()
+	case OpSetACL:
+		r.path, r.acl, r.version = d.path(), d.acls(), d.int32()
+	case OpMulti:
+		r.parts = d.parts()
+	case OpAuth:
+		d.int32()
+		r.scheme, r.data = d.string(), d.buffer()
+	case OpSetWatches, OpSetWatches2:
+		r.watches = watchesLost{zxid: d.int64(), data: d.strings(), exist: d.strings(), child: d.strings()}
+		if kind == OpSetWatches2 {
+			r.watches.persistentRequested = len(d.strings())+len(d.strings()) > 0
+		}
+	default: // ping, close: no record
+	}
+	return r
+}
+
+// parts reads the operations of a multi: each behind a header of its own, up to the header that says done.
+func (d *decoder) parts() []request {
+	var list []request
+	for d.err == nil {
+		kind, done := Op(d.int32()), d.bool()
+		d.int32() // an error, which means something in replies only
+		if done || d.err != nil {
+			break
+		}
+		switch kind {
+		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpCheck:
+			list = append(list, d.request(kind))
+		default:
+			d.err = errMalformed
+		}
+	}
+	return list
+}
+
+// connectRequest is the first frame of every connection.
+type connectRequest struct {
+	lastZxid  int64
+	timeoutMs int32
+	session   int64
+	password  []byte
+	readOnly  bool // whether the client sent the flag that 3.4 added; it is then answered with one
+}
+
+func decodeConnectRequest(b []byte) (connectRequest, error) {
+	d := decoder{b: b}
+	d.int32() // protocol version, of which there is one
+	r := connectRequest{lastZxid: d.int64(), timeoutMs: d.int32(), session: d.int64(), password: d.buffer()}
+	if d.err == nil && len(d.b) > 0 {
+		d.bool()
+		r.readOnly = true
+	}
+	return r, d.err
+}
+
+// frameHeader is the room at the start of a reply for its length, xid, zxid and error; sealReply fills it in.
+const frameHeader = 4 + 4 + 8 + 4
+
+func sealReply(frame []byte, xid int32, zxid int64, code Code) []byte {
+	binary.BigEndian.PutUint32(frame[0:], uint32(len(frame)-4)) //nolint:gosec // bounded
+	binary.BigEndian.PutUint32(frame[4:], uint32(xid))          //nolint:gosec // the bits as they are
+	binary.BigEndian.PutUint64(frame[8:], uint64(zxid))         //nolint:gosec // the bits as they are
+	binary.BigEndian.PutUint32(frame[16:], uint32(code))        //nolint:gosec // the bits as they are
+	return frame
+}
+
+func encodeConnectReply(timeoutMs int32, session int64, password []byte, readOnly bool) []byte {
+	e := encoder{b: make([]byte, 4, 64)}
+	e.int32(0) // protocol version
+	e.int32(timeoutMs)
+	e.int64(session)
+	e.buffer(password)
+	if readOnly {
+		e.bool(false)
+	}
+	binary.BigEndian.PutUint32(e.b, uint32(len(e.b)-4)) //nolint:gosec // bounded
+	return e.b
+}
+
+func encodeEvent(ev event) []byte {
+	e := encoder{b: make([]byte, frameHeader, frameHeader+12+len(ev.path))}
+	e.int32(int32(ev.kind))
+	e.int32(stateSyncConnected)
+	e.string(ev.path)
+	return sealReply(e.b, xidEvent, -1, CodeOK)
+}
+
+// encodeReply makes the frame that answers a request of kind.
+func encodeReply(xid int32, zxid int64, kind Op, r *result) []byte {
+	e := encoder{b: make([]byte, frameHeader, frameHeader+r.sizeHint())}
+	if r.code == CodeOK {
+		e.result(kind, r)
+	}
+	return sealReply(e.b, xid, zxid, r.code)
+}
+
+func (e *encoder) result(kind Op, r *result) {
+	switch kind {
+	case OpCreate, OpSync:
+		e.string(r.path)
+	case OpCreate2, OpCreateContainer, OpCreateTTL:
+		e.string(r.path)
+		e.stat(&r.stat)
+	case OpExists, OpSetData, OpSetACL:
+		e.stat(&r.stat)
+	case OpGetData:
+		e.buffer(r.data)
+		e.stat(&r.stat)
+	case OpGetACL:
+		e.acls(r.acl)
+		e.stat(&r.stat)
+	case OpGetChildren:
+		e.strings(r.children)
+	case OpGetChildren2:
+		e.strings(r.children)
+		e.stat(&r.stat)
+	case OpMulti:
+		for i := range r.parts {
+			e.part(&r.parts[i])
+		}
+		e.multiHeader(opError, true, -1)
+	default: // delete, check, setWatches, close, ping: the header says it all
+	}
+}
+
+func (e *encoder) part(p *result) {
+	if r := p; r.kind != opError {
+		e.multiHeader(r.kind, false, CodeOK)
+		e.result(r.kind, r)
+		return
+	}
+	e.multiHeader(opError, false, p.code)
+	e.int32(int32(p.code))
+}
+
+func (e *encoder) multiHeader(kind Op, done bool, code Code) {
+	e.int32(int32(kind))
+	e.bool(done)
+	e.int32(int32(code))
+}

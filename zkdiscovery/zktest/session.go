@@ -1,0 +1,183 @@
+package zktest
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"maps"
+	"time"
+)
+
+// session is one client's stay, which outlives its connections.
+type session struct {
+	id       int64
+	password []byte
+	timeout  time.Duration
+	deadline time.Time
+	conn     *conn // the current one, or nil
+}
+
+func (ss *session) touch(now time.Time) { ss.deadline = now.Add(ss.timeout) }
+
+// state is what an ensemble stores: its nodes and its sessions.
+type state struct {
+	tree     *tree
+	sessions map[int64]*session
+}
+
+func newState() state {
+	return state{tree: newTree(), sessions: make(map[int64]*session)}
+}
+
+// clone is a copy without connections.
+func (st state) clone() state {
+	c := state{tree: st.tree.clone(), sessions: maps.Clone(st.sessions)}
+	for id, ss := range c.sessions {
+		copied := *ss
+		copied.conn = nil
+		c.sessions[id] = &copied
+	}
+	return c
+}
+
+const passwordSize = 16
+
+// connect answers the first frame of a connection. The caller holds s.mu.
+func (s *Server) connect(c *conn, frame []byte) {
+	r, err := decodeConnectRequest(frame)
+	if err != nil {
+		c.kill()
+		return
+	}
+	s.count(OpConnect)
+	if r.lastZxid > s.state.tree.zxid {
+		// Somebody who has seen the future: this server lags behind, or was restored. A real one hangs up without a word.
+		s.log("client refused: it has seen a newer zxid", "seen", r.lastZxid, "zxid", s.state.tree.zxid)
+		c.kill()
+		return
+	}
+	if s.faults.cut(OpConnect, before) {
+		c.kill()
+		return
+	}
+	timeout := min(max(time.Duration(r.timeoutMs)*time.Millisecond, s.cfg.minTimeout), s.cfg.maxTimeout)
+	_, failed := s.faults.fail(OpConnect)
+	var ss *session
+	switch {
+	case failed:
+	case r.session == 0:
+		ss = s.openSession()
+	default:
+		ss = s.takeUp(&r)
+	}
+	if ss == nil {
+		c.reply(encodeConnectReply(0, 0, make([]byte, passwordSize), r.readOnly))
+		c.finish()
+		return
+	}
+	ss.timeout, ss.conn, c.session = timeout, c, ss
+	ss.touch(time.Now())
+	poke(s.clockWake)
+	if s.faults.cut(OpConnect, after) {
+		c.kill()
+		return
+	}
+	c.reply(encodeConnectReply(int32(timeout.Milliseconds()), ss.id, ss.password, r.readOnly)) //nolint:gosec // it came as an int32
+}
+
+func (s *Server) openSession() *session {
+	s.lastSession++
+	ss := &session{id: s.lastSession, password: make([]byte, passwordSize)}
+	_, _ = rand.Read(ss.password) // never fails
+	s.state.sessions[ss.id] = ss
+	s.state.tree.openSession()
+	s.stats.SessionsOpened++
+	return ss
+}
+
+// takeUp returns the session that a client wants to continue, nil if there is none or it is not the client's. The session's former
+// connection is cut even if the password is wrong, as in ZooKeeper.
+func (s *Server) takeUp(r *connectRequest) *session {
+	ss := s.state.sessions[r.session]
+	if ss == nil {
+		return nil
+	}
+	if old := ss.conn; old != nil {
+		old.cut()
+	}
+	if subtle.ConstantTimeCompare(ss.password, r.password) == 0 {
+		return nil
+	}
+	return ss
+}
+
+// closeSession ends a session and deletes what belongs to it. Its connection is the caller's to end.
+func (s *Server) closeSession(ss *session) {
+	delete(s.state.sessions, ss.id)
+	s.notify(s.state.tree.closeSession(ss.id))
+}
+
+// expire ends a session as the clock does: its client learns of it when it comes back.
+func (s *Server) expire(ss *session) {
+	s.stats.SessionsExpired++
+	s.closeSession(ss)
+	if ss.conn != nil {
+		ss.conn.cut()
+	}
+}
+
+// clock expires sessions and sweeps containers. It is the Server's only goroutine of its own, and it sleeps without a timer while there is
+// nothing that could become due.
+func (s *Server) clock() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Stop()
+		s.mu.Lock()
+		next, any := s.tick(time.Now())
+		s.mu.Unlock()
+		if any {
+			timer.Reset(next)
+		}
+		select {
+		case <-timer.C:
+		case <-s.clockWake:
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// containerInterval is how often a real server looks for containers that are to go.
+const containerInterval = time.Minute
+
+// tick does what is due and says how long until the next is.
+func (s *Server) tick(now time.Time) (next time.Duration, any bool) {
+	if s.stopped {
+		return 0, false
+	}
+	earliest := func(t time.Time) {
+		if d := t.Sub(now); !any || d < next {
+			next, any = d, true
+		}
+	}
+	for _, ss := range s.state.sessions {
+		if !now.Before(ss.deadline) {
+			s.expire(ss)
+		} else {
+			earliest(ss.deadline)
+		}
+	}
+	if len(s.state.tree.containers) == 0 {
+		s.sweepAt = time.Time{}
+		return next, any
+	}
+	switch {
+	case s.sweepAt.IsZero():
+		s.sweepAt = now.Add(containerInterval)
+	case !now.Before(s.sweepAt):
+		s.notify(s.state.tree.sweepContainers())
+		s.sweepAt = now.Add(containerInterval)
+	}
+	earliest(s.sweepAt)
+	return next, any
+}

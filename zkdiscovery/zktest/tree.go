@@ -1,0 +1,200 @@
+package zktest
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// tree is the znodes and nothing else: no I/O, no clock, no lock. Requests go in with a session, the identities of the one who asks and
+// a time, and replies and events come out; see read and apply. Its rules are those of ZooKeeper's DataTree and PrepRequestProcessor.
+type tree struct {
+	zxid       int64 // last transaction
+	nodes      map[string]*node
+	ephemerals map[int64]map[string]struct{} // by session
+	containers map[string]struct{}
+}
+
+// node is one znode. What it holds is replaced, never changed in place: replies and copies share data, acl and names.
+type node struct {
+	data     []byte
+	acl      []ACL
+	czxid    int64
+	mzxid    int64
+	pzxid    int64
+	ctime    int64
+	mtime    int64
+	version  int32
+	created  int32 // children ever created: the next sequence number, and half of Stat.Cversion
+	aversion int32
+	owner    int64
+	children names
+}
+
+// containerOwner in place of a session says that a node is a container: deleted by the server once it has lost its last child.
+const containerOwner = math.MinInt64
+
+// ephemeral reports whether n belongs to a session.
+func (n *node) ephemeral() bool { return n.owner != 0 && n.owner != containerOwner }
+
+func (n *node) stat() Stat {
+	children := int32(n.children.len()) //nolint:gosec // memory ends first
+	return Stat{
+		Czxid: n.czxid, Mzxid: n.mzxid, Pzxid: n.pzxid, Ctime: n.ctime, Mtime: n.mtime,
+		Version: n.version,
+		// The tree counts creations; a client is told creations and deletions.
+		Cversion:       n.created*2 - children,
+		Aversion:       n.aversion,
+		EphemeralOwner: n.owner,
+		DataLength:     int32(len(n.data)), //nolint:gosec // bounded by the frame
+		NumChildren:    children,
+	}
+}
+
+// newTree is what a new ensemble holds: the root and ZooKeeper's own nodes.
+func newTree() *tree {
+	open := []ACL{{permAll, "world", "anyone"}}
+	t := &tree{
+		nodes:      make(map[string]*node),
+		ephemerals: make(map[int64]map[string]struct{}),
+		containers: make(map[string]struct{}),
+	}
+	for _, path := range []string{"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"} {
+		t.nodes[path] = &node{data: []byte{}, acl: open}
+		if path != "/" {
+			parent, name := split(path)
+			t.nodes[orRoot(parent)].children.add(name)
+		}
+	}
+	config := t.nodes["/zookeeper/config"]
+	config.acl, config.aversion = []ACL{{permRead, "world", "anyone"}}, -1
+	t.nodes[""] = t.nodes["/"] // the parent of "/a", cut off at the slash; clients may ask for it too
+	return t
+}
+
+// clone is a copy that shares nothing that either of the two changes.
+func (t *tree) clone() *tree {
+	c := &tree{
+		zxid:       t.zxid,
+		nodes:      make(map[string]*node, len(t.nodes)),
+		ephemerals: make(map[int64]map[string]struct{}, len(t.ephemerals)),
+		containers: maps.Clone(t.containers),
+	}
+	for path, n := range t.nodes {
+		m := *n
+		m.children = n.children.clone()
+		c.nodes[path] = &m
+	}
+	c.nodes[""] = c.nodes["/"]
+	for session, paths := range t.ephemerals {
+		c.ephemerals[session] = maps.Clone(paths)
+	}
+	return c
+}
+
+// caller is who asks: a session, or 0, with the identities of its connection.
+type caller struct {
+	session int64
+	ids     []identity
+}
+
+// result is the outcome of a request, before it is written down for a client.
+type result struct {
+	kind     Op // in a multi: what has been done, or opError
+	code     Code
+	path     string
+	data     []byte
+	stat     Stat
+	acl      []ACL
+	children []string // the tree's own: good until the next change
+	parts    []result
+}
+
+// sizeHint spares the encoder from growing a large reply step by step.
+func (r *result) sizeHint() int {
+	n := 80 + len(r.path) + len(r.data)
+	for _, c := range r.children {
+		n += 4 + len(c)
+	}
+	return n + 100*(len(r.parts)+len(r.acl))
+}
+
+// event is a change that watches may wait for.
+type event struct {
+	kind eventType
+	path string
+}
+
+// read answers what changes nothing. Setting the watch it asks for is the caller's part: wants says which.
+func (t *tree) read(r *request, by caller) result {
+	n := t.nodes[r.path]
+	if n == nil {
+		return result{code: CodeNoNode}
+	}
+	switch r.kind {
+	case OpExists:
+		return result{stat: n.stat()}
+	case OpGetACL:
+		if !allowed(n.acl, permRead|permAdmin, by.ids) {
+			return result{code: CodeNoAuth}
+		}
+		acl := n.acl
+		if !allowed(n.acl, permAdmin, by.ids) {
+			acl = maskACL(acl)
+		}
+		return result{acl: acl, stat: n.stat()}
+	default:
+	}
+	if !allowed(n.acl, permRead, by.ids) {
+		return result{code: CodeNoAuth}
+	}
+	if r.kind == OpGetData {
+		return result{data: n.data, stat: n.stat()}
+	}
+	return result{children: n.children.order, stat: n.stat()}
+}
+
+// split cuts a path at its last slash; the parent of a child of the root is "".
+func split(path string) (parent, name string) {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[:i], path[i+1:]
+		}
+	}
+	return "", path
+}
+
+// orRoot gives the root the name that clients know it by.
+func orRoot(path string) string {
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+// names is a set of children that gains and loses one in constant time and lists them in the same order every time.
+type names struct {
+	order []string
+	at    map[string]int
+}
+
+func (s *names) len() int { return len(s.order) }
+
+func (s *names) add(name string) {
+	if s.at == nil {
+		s.at = make(map[string]int)
+	}
+	s.at[name] = len(s.order)
+	s.order = append(s.order, name)
+}
+
+func (s *names) remove(name string) {
+	i, last := s.at[name], len(s.order)-1
+	moved := s.order[last]
+	s.order[i], s.at[moved] = moved, i
+	s.order[last] = ""
+	s.order = s.order[:last]
+	delete(s.at, name)
+}
+
+func (s *names) clone() names { return names{order: slices.Clone(s.order), at: maps.Clone(s.at)} }

@@ -1,0 +1,143 @@
+package zktest
+
+// watcher is a connection, as far as watches are concerned.
+type watcher uint64
+
+// watchKind says which changes a watch waits for. A watch for existence is one for data on a node that need not be there.
+type watchKind uint8
+
+const (
+	watchData watchKind = iota
+	watchChildren
+)
+
+type watchKey struct {
+	kind watchKind
+	path string
+}
+
+// watchTable is who waits for what. Every watch fires once; asking twice before that is asking once. The zero value is ready.
+type watchTable struct {
+	waiting map[watchKey][]watcher
+	of      map[watcher]map[watchKey]struct{}
+	size    int
+}
+
+// add reports whether the watch is new.
+func (t *watchTable) add(w watcher, kind watchKind, path string) bool {
+	key := watchKey{kind, path}
+	if _, dup := t.of[w][key]; dup {
+		return false
+	}
+	if t.waiting == nil {
+		t.waiting, t.of = make(map[watchKey][]watcher), make(map[watcher]map[watchKey]struct{})
+	}
+	if t.of[w] == nil {
+		t.of[w] = make(map[watchKey]struct{})
+	}
+	t.of[w][key] = struct{}{}
+	t.waiting[key] = append(t.waiting[key], w)
+	t.size++
+	return true
+}
+
+// fire takes out the watches that ev answers and returns whom to tell, each once: whoever watches both the data and the children of a
+// node that is deleted hears of it once, and both watches are gone.
+func (t *watchTable) fire(ev event) []watcher {
+	switch ev.kind {
+	case eventChildrenChanged:
+		return t.take(watchKey{watchChildren, ev.path})
+	case eventDeleted:
+		told := t.take(watchKey{watchData, ev.path})
+		also := t.take(watchKey{watchChildren, ev.path})
+		if len(told) == 0 {
+			return also
+		}
+		seen := make(map[watcher]struct{}, len(told))
+		for _, w := range told {
+			seen[w] = struct{}{}
+		}
+		for _, w := range also {
+			if _, dup := seen[w]; !dup {
+				told = append(told, w)
+			}
+		}
+		return told
+	default:
+		return t.take(watchKey{watchData, ev.path})
+	}
+}
+
+func (t *watchTable) take(key watchKey) []watcher {
+	list := t.waiting[key]
+	delete(t.waiting, key)
+	for _, w := range list {
+		t.forget(w, key)
+	}
+	return list
+}
+
+// drop forgets a connection.
+func (t *watchTable) drop(w watcher) {
+	for key := range t.of[w] {
+		rest := t.waiting[key]
+		for i := range rest {
+			if rest[i] == w {
+				rest[i] = rest[len(rest)-1]
+				rest = rest[:len(rest)-1]
+				break
+			}
+		}
+		if t.waiting[key] = rest; len(rest) == 0 {
+			delete(t.waiting, key)
+		}
+		t.forget(w, key)
+	}
+}
+
+func (t *watchTable) forget(w watcher, key watchKey) {
+	delete(t.of[w], key)
+	if len(t.of[w]) == 0 {
+		delete(t.of, w)
+	}
+	t.size--
+}
+
+// missed says what a client which has lost its connection has to be told at once about the watches that it asks to have again, and sets the
+// others. Watches which the client has are in lost; what it has seen so far, in lost.zxid.
+func (t *watchTable) missed(tr *tree, w watcher, lost *watchesLost) (events []event, set int64) {
+	want := func(kind watchKind, path string) {
+		if t.add(w, kind, path) {
+			set++
+		}
+	}
+	tell := func(kind eventType, path string) { events = append(events, event{kind, path}) }
+	for _, path := range lost.data {
+		switch n := tr.nodes[path]; {
+		case n == nil:
+			tell(eventDeleted, path)
+		case n.mzxid > lost.zxid:
+			tell(eventDataChanged, path)
+		default:
+			want(watchData, path)
+		}
+	}
+	for _, path := range lost.exist {
+		if tr.nodes[path] != nil {
+			tell(eventCreated, path)
+		} else {
+			want(watchData, path)
+		}
+	}
+	for _, path := range lost.child {
+		switch n := tr.nodes[path]; {
+		case n == nil:
+			tell(eventDeleted, path)
+		case n.pzxid > lost.zxid:
+			tell(eventChildrenChanged, path)
+		default:
+			want(watchChildren, path)
+		}
+	}
+	return events, set
+}
