@@ -1,0 +1,118 @@
+package filecache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/gofrs/flock"
+)
+
+// fileSystem is what a Cache does to the disk, and nothing else, so that tests can make each step fail or crash between two of them.
+type fileSystem interface {
+	open(path string) (fs.File, error)
+	stat(path string) (fs.FileInfo, error)
+	lstat(path string) (fs.FileInfo, error)
+	readDir(dir string) ([]fs.DirEntry, error)
+	mkdirAll(dir string) error
+	link(old, path string) error
+	rename(old, path string) error
+	remove(path string) error
+	pending(path string) (pendingFile, error)
+	// syncDir makes the names in dir durable, where the system can.
+	syncDir(dir string) error
+	// tryLock takes the advisory lock on path, creating the file. It never waits: ok is false while somebody else has the lock.
+	tryLock(path string) (unlock func() error, ok bool, err error)
+}
+
+// pendingFile is a temporary file beside the one that it will replace.
+type pendingFile interface {
+	io.Writer
+	Sync() error
+	// CloseAtomicallyReplace syncs, closes and renames: whoever opens the path sees the old file or the whole new one.
+	CloseAtomicallyReplace() error
+	// Cleanup removes the file if it has not replaced its target.
+	Cleanup() error
+}
+
+// disk is the real file system.
+type disk struct{}
+
+func (disk) open(path string) (fs.File, error) {
+	return os.Open(path) //nolint:gosec // the path is the Cache's own, its service name escaped
+}
+func (disk) stat(path string) (fs.FileInfo, error)     { return os.Stat(path) }
+func (disk) lstat(path string) (fs.FileInfo, error)    { return os.Lstat(path) }
+func (disk) readDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+func (disk) mkdirAll(dir string) error                 { return os.MkdirAll(dir, 0o700) }
+func (disk) link(old, path string) error               { return os.Link(old, path) }
+func (disk) remove(path string) error                  { return os.Remove(path) }
+
+func (disk) tryLock(path string) (unlock func() error, ok bool, err error) {
+	lock := flock.New(path)
+	ok, err = lock.TryLock()
+	if err != nil && lockUnsupported(err) {
+		return nil, false, errors.Join(err, errors.ErrUnsupported)
+	}
+	return lock.Unlock, ok, err
+}
+
+var (
+	errTooLarge  = errors.New("too large")
+	errIrregular = errors.New("not a regular file")
+)
+
+// readFile reads the regular file at path if it is no larger than limit. The size is looked at first, so that a huge file costs nothing,
+// and so is the kind: opening a FIFO would wait for its writer.
+func readFile(fsys fileSystem, path string, limit int64) ([]byte, error) {
+	f, size, err := openRegular(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing is lost
+	if size > limit {
+		return nil, fmt.Errorf("%s: %d bytes, limit %d: %w", path, size, limit, errTooLarge)
+	}
+	data := make([]byte, size)
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return data[:n], nil // shorter when somebody has cut it meanwhile: the checksum tells
+}
+
+// readHead reads the first bytes of the regular file at path, at most limit.
+func readHead(fsys fileSystem, path string, limit int64) ([]byte, error) {
+	f, size, err := openRegular(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing is lost
+	data := make([]byte, min(size, limit))
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return data[:n], nil
+}
+
+func openRegular(fsys fileSystem, path string) (fs.File, int64, error) {
+	info, err := fsys.stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s: %v: %w", path, info.Mode(), errIrregular)
+	}
+	f, err := fsys.open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err = f.Stat(); err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
+}

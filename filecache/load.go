@@ -1,0 +1,146 @@
+package filecache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Load returns the newest good generation of the file, read anew. The Servers are the caller's own.
+//
+// A damaged file is renamed, so that it can be looked into (the newest three are kept), and reported to the logger, and the generation
+// before it is used; it stays where it is when the directory cannot be written or a writer has the lock. Files of another ensemble and of
+// later versions of this library are left alone. Load never waits for a writer.
+//
+// When no generation will do, the error says for each file why, and wraps what applies of ErrCorrupt, ErrForeign, ErrVersion, ErrTooOld
+// and the file system's errors; if there is no file at all, it wraps fs.ErrNotExist.
+func (c *Cache) Load() (Snapshot, error) {
+	s, err := c.load()
+	if err != nil {
+		c.learn(beforeAll)
+		return Snapshot{}, fmt.Errorf("filecache: load: %w", err)
+	}
+	c.learn(s.stamp())
+	return s, nil
+}
+
+func (c *Cache) load() (Snapshot, error) {
+	var errs []error
+	for _, f := range c.generations() {
+		for _, path := range []string{f.main, f.prev} {
+			s, err := c.read(path)
+			if err == nil {
+				err = c.checkAge(s)
+			}
+			if err == nil {
+				return s, nil
+			}
+			if absent(err) {
+				continue
+			}
+			if errors.Is(err, ErrCorrupt) {
+				c.setAsideAtLoad(f, path, err)
+			}
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	if len(errs) == 0 {
+		return Snapshot{}, &fs.PathError{Op: "open", Path: c.plain.main, Err: fs.ErrNotExist}
+	}
+	return Snapshot{}, errors.Join(errs...)
+}
+
+// generations lists where our snapshots may be, the likelier first: the plain name may have been taken by another ensemble since, or given
+// back.
+func (c *Cache) generations() []files {
+	if c.locate() == c.plain {
+		return []files{c.plain, c.own}
+	}
+	return []files{c.own, c.plain}
+}
+
+// read returns the snapshot at path if it is whole and ours.
+func (c *Cache) read(path string) (Snapshot, error) {
+	data, err := c.readWhole(path)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return decode(data)
+}
+
+// readWhole returns the file at path if its head is sound and ours. The checksum has not been looked at: a damaged file whose head says
+// that it is another's is not ours to move.
+func (c *Cache) readWhole(path string) ([]byte, error) {
+	data, err := readFile(c.fsys, path, maxFileSize)
+	if errors.Is(err, errTooLarge) || errors.Is(err, errIrregular) {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, _, err := decodeHead(data)
+	if err != nil {
+		return nil, err
+	}
+	return data, c.checkOwner(h)
+}
+
+func (c *Cache) checkAge(s Snapshot) error {
+	if age := time.Since(s.AsOf); c.config.maxAge > 0 && age > c.config.maxAge {
+		return fmt.Errorf("%w: confirmed %v ago, the limit is %v", ErrTooOld, age.Round(time.Second), c.config.maxAge)
+	}
+	return nil
+}
+
+// keptCorrupt is how many damaged files of one name are kept.
+const keptCorrupt = 3
+
+// setAsideAtLoad moves the damaged file at path out of the way if no writer is at work, which might just have replaced it.
+func (c *Cache) setAsideAtLoad(f files, path string, reason error) {
+	unlock, ok, err := c.fsys.tryLock(f.lock)
+	if errors.Is(err, errors.ErrUnsupported) {
+		unlock, ok, err = func() error { return nil }, true, nil
+	}
+	if !ok {
+		c.config.logger.Warn("damaged file left in place", "path", path, "reason", reason, "error", err)
+		return
+	}
+	defer func() {
+		if err := unlock(); err != nil {
+			c.config.logger.Warn("lock not given back", "path", f.lock, "error", err)
+		}
+	}()
+	if _, err := c.read(path); errors.Is(err, ErrCorrupt) { // still: it was read without the lock
+		c.setAside(path, reason)
+	}
+}
+
+// setAside renames the damaged file at path and removes the oldest of those set aside before. The caller has the lock.
+func (c *Cache) setAside(path string, reason error) {
+	aside := path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+	if err := c.fsys.rename(path, aside); err != nil {
+		c.config.logger.Warn("damaged file left in place", "path", path, "reason", reason, "error", err)
+		return
+	}
+	c.config.logger.Warn("damaged file set aside", "path", path, "to", aside, "reason", reason)
+
+	entries, err := c.fsys.readDir(c.dir)
+	if err != nil {
+		return
+	}
+	var old []string // in the order of their times, as their names are
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+".corrupt-") {
+			old = append(old, e.Name())
+		}
+	}
+	slices.Sort(old)
+	for len(old) > keptCorrupt {
+		_ = c.fsys.remove(filepath.Join(c.dir, old[0])) // next time then
+		old = old[1:]
+	}
+}

@@ -1,0 +1,96 @@
+package filecache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Option changes one default of Open or Wrap.
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+const defaultWrapService = "default"
+
+type config struct {
+	maxAge       time.Duration
+	logger       *slog.Logger
+	sameEnsemble func(ours, theirs string) bool
+	pollingOnly  bool
+	service      string
+	serviceSet   bool
+}
+
+func defaultConfig() config {
+	return config{
+		logger:       slog.New(slog.DiscardHandler),
+		sameEnsemble: func(ours, theirs string) bool { return ours == theirs },
+		service:      defaultWrapService,
+	}
+}
+
+func newConfig(opts []Option) config {
+	c := defaultConfig()
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	return c
+}
+
+// validate returns every mistake at once.
+func (c config) validate() error {
+	var errs []error
+	if c.maxAge < 0 {
+		errs = append(errs, fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge))
+	}
+	if c.serviceSet && c.service == "" {
+		errs = append(errs, errors.New(`WithService(""): the service name must not be empty`))
+	}
+	return errors.Join(errs...)
+}
+
+// WithMaxAge refuses a snapshot that its source confirmed (AsOf) longer than d ago; Load then returns ErrTooOld. The default 0 takes
+// any age: an old list is better than none. Trap: a discovery which does not re-stamp AsOf while its list is confirmed makes a quiet
+// service look old; Wrap is such a one.
+func WithMaxAge(d time.Duration) Option {
+	return optionFunc(func(c *config) { c.maxAge = d })
+}
+
+// WithLogger says where the Cache reports what is nobody's error to return: a damaged file that was set aside, a bad override, file
+// notifications that do not work. The default, also for nil, is to discard. Values (metadata) are never logged.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if l != nil {
+			c.logger = l
+		}
+	})
+}
+
+// WithEnsembleMatch replaces the rule by which a file of ensemble theirs counts as ours. The default, also for nil, is equality. It is
+// called from whatever goroutine reads a file, several at once, and outside the library's locks.
+func WithEnsembleMatch(match func(ours, theirs string) bool) Option {
+	return optionFunc(func(c *config) {
+		if match != nil {
+			c.sameEnsemble = match
+		}
+	})
+}
+
+// WithPollingOnly makes Watch look every 5 s (jittered) instead of being notified. It is for file systems on which notification does
+// not work (NFS, many FUSE file systems) and for processes that are short of inotify instances.
+func WithPollingOnly() Option {
+	return optionFunc(func(c *config) { c.pollingOnly = true })
+}
+
+// WithService names the service that the discovery given to Wrap lists; its file is called after it. The default is "default". Trap: two
+// wrapped discoveries with one directory and one service name share a file, so set it wherever a directory serves more than one service.
+// Clones need no name, they have their service path. Open refuses it: there the service is an argument.
+func WithService(name string) Option {
+	return optionFunc(func(c *config) { c.service, c.serviceSet = name, true })
+}

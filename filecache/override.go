@@ -1,0 +1,277 @@
+package filecache
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// maxOverride is ample for what people write by hand, or a script for them.
+const maxOverride = 8 << 20
+
+// LoadOverride reads the list that an operator has put at OverridePath. It is a JSON document without a checksum, in the simplest case a
+// list of addresses:
+//
+//	["tcp@10.0.0.1:8972", "tcp@10.0.0.2:8972"]
+//
+// Where metadata matters an entry is an object, and the list may stand in one too, with a comment for colleagues:
+//
+//	{"comment": "INC-4711, remove on Monday", "servers": [{"key": "tcp@10.0.0.1:8972", "value": "weight=5"}]}
+//
+// A list without servers is believed only as {"empty": true}. The snapshot has Override set, the file's time as AsOf and SavedAt, and the
+// servers in the file's order.
+//
+// Without the file the error wraps fs.ErrNotExist. A file that breaks a rule is refused whole: the error wraps ErrOverride and names line,
+// column and reason. Rules: JSON; no unknown or repeated field; no key twice; a key is network@address, the address host:port with a
+// numeric port, except for the networks unix, memu and inprocess, where it only must not be empty.
+func (c *Cache) LoadOverride() (Snapshot, error) {
+	s, _, err := c.loadOverride()
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("filecache: override: %w", err)
+	}
+	return s, nil
+}
+
+// loadOverride returns the text too, by which Watch tells one bad override from another.
+func (c *Cache) loadOverride() (s Snapshot, text []byte, err error) {
+	path := c.OverridePath()
+	text, err = readFile(c.fsys, path, maxOverride)
+	if absent(err) {
+		return Snapshot{}, nil, err
+	}
+	if err != nil {
+		return Snapshot{}, nil, fmt.Errorf("%w: %w", ErrOverride, err)
+	}
+	servers, err := parseOverride(text)
+	if err != nil {
+		return Snapshot{}, text, fmt.Errorf("%w: %s:%w", ErrOverride, path, err)
+	}
+	asOf := time.Time{}
+	if info, err := c.fsys.stat(path); err == nil {
+		asOf = info.ModTime()
+	}
+	return Snapshot{
+		Ensemble: c.ensemble, Service: c.service, SavedAt: asOf, AsOf: asOf, Servers: servers, Override: true,
+	}, text, nil
+}
+
+// parseOverride returns the servers of an override; its error begins with line and column.
+func parseOverride(text []byte) ([]Server, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put it there
+	var any any
+	if err := json.Unmarshal(text, &any); err != nil { // the tokens below do not see all of JSON's mistakes, nor say them as well
+		at := len(text)
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = int(syntax.Offset) - 1
+		}
+		return nil, fault{at, err.Error()}.in(text)
+	}
+	p := overrideParser{text: text, dec: json.NewDecoder(bytes.NewReader(text))}
+	servers, err := p.document()
+	if f, ok := errors.AsType[fault](err); ok {
+		return nil, f.in(text)
+	}
+	return servers, err
+}
+
+// fault is a mistake at an offset of the text.
+type fault struct {
+	offset int
+	reason string
+}
+
+func (f fault) Error() string { return f.reason }
+
+// in adds where in text a person finds the mistake.
+func (f fault) in(text []byte) error {
+	before := text[:max(0, min(f.offset, len(text)))]
+	line := 1 + bytes.Count(before, []byte{'\n'})
+	column := len(bytes.Runes(before[bytes.LastIndexByte(before, '\n')+1:])) + 1
+	return fmt.Errorf("%d:%d: %w", line, column, f)
+}
+
+// overrideParser goes through text, which is valid JSON, token by token, because encoding/json's own strictness knows no lines.
+type overrideParser struct {
+	text []byte
+	dec  *json.Decoder
+	at   int // where the last token begins
+}
+
+// next returns the next token: a json.Delim, string, bool, float64 or nil.
+func (p *overrideParser) next() (json.Token, error) {
+	p.at = int(p.dec.InputOffset())
+	for p.at < len(p.text) && bytes.IndexByte([]byte(" \t\r\n,:"), p.text[p.at]) >= 0 {
+		p.at++
+	}
+	tok, err := p.dec.Token()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return tok, err
+}
+
+func (p *overrideParser) fault(format string, args ...any) error {
+	return fault{p.at, fmt.Sprintf(format, args...)}
+}
+
+func (p *overrideParser) document() ([]Server, error) {
+	tok, err := p.next()
+	if err != nil {
+		return nil, err
+	}
+	start := p.at
+	var servers []Server
+	empty := false
+	switch tok {
+	case json.Delim('['):
+		servers, err = p.servers()
+	case json.Delim('{'):
+		servers, empty, err = p.object()
+	default:
+		return nil, p.fault(`must be a list of servers, or an object with "servers"`)
+	}
+	p.at = start
+	switch {
+	case err != nil:
+		return nil, err
+	case empty && len(servers) > 0:
+		return nil, p.fault(`"empty" is true, and yet there are servers`)
+	case !empty && len(servers) == 0:
+		return nil, p.fault(`no servers; if the list is meant to be empty, write {"empty": true}`)
+	}
+	return servers, nil
+}
+
+// object reads the outer object behind its brace.
+func (p *overrideParser) object() (servers []Server, empty bool, err error) {
+	err = p.fields(func(name string) error {
+		switch name {
+		case "servers":
+			tok, err := p.next()
+			if err != nil {
+				return err
+			}
+			if tok != json.Delim('[') {
+				return p.fault(`"servers" must be a list`)
+			}
+			servers, err = p.servers()
+			return err
+		case "empty":
+			tok, err := p.next()
+			if err != nil {
+				return err
+			}
+			value, ok := tok.(bool)
+			if !ok {
+				return p.fault(`"empty" must be true or false`)
+			}
+			empty = value
+			return nil
+		case "comment":
+			_, err := p.string(name)
+			return err
+		default:
+			return p.fault(`unknown field %q; known are "servers", "empty" and "comment"`, name)
+		}
+	})
+	return servers, empty, err
+}
+
+// servers reads the list behind its bracket.
+func (p *overrideParser) servers() ([]Server, error) {
+	servers := []Server{}
+	seen := make(map[string]bool)
+	for {
+		tok, err := p.next()
+		if err != nil {
+			return nil, err
+		}
+		var s Server
+		keyAt := p.at
+		switch tok := tok.(type) {
+		case string:
+			s.Key = tok
+		case json.Delim:
+			if tok == ']' {
+				return servers, nil
+			}
+			if tok != '{' {
+				return nil, p.fault(`a server must be "network@address" or an object with "key"`)
+			}
+			if s, keyAt, err = p.server(); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, p.fault(`a server must be "network@address" or an object with "key"`)
+		}
+		p.at = keyAt
+		if err := checkKey(s.Key); err != nil {
+			return nil, p.fault("%v", err)
+		}
+		if seen[s.Key] {
+			return nil, p.fault("%q is there twice", s.Key)
+		}
+		seen[s.Key] = true
+		servers = append(servers, s)
+	}
+}
+
+// server reads one entry behind its brace.
+func (p *overrideParser) server() (s Server, keyAt int, err error) {
+	start, hasKey := p.at, false
+	err = p.fields(func(name string) error {
+		switch name {
+		case "key":
+			s.Key, err = p.string(name)
+			keyAt, hasKey = p.at, true
+			return err
+		case "value":
+			s.Value, err = p.string(name)
+			return err
+		default:
+			return p.fault(`unknown field %q; known are "key" and "value"`, name)
+		}
+	})
+	if err == nil && !hasKey {
+		p.at = start
+		err = p.fault(`a server without "key"`)
+	}
+	return s, keyAt, err
+}
+
+// fields calls read for each field of an object, behind its name; read consumes the value.
+func (p *overrideParser) fields(read func(name string) error) error {
+	seen := make(map[string]bool)
+	for {
+		tok, err := p.next()
+		if err != nil {
+			return err
+		}
+		name, ok := tok.(string)
+		if !ok { // the closing brace: in valid JSON nothing else can be here
+			return nil
+		}
+		if seen[name] {
+			return p.fault("field %q is there twice", name)
+		}
+		seen[name] = true
+		if err := read(name); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *overrideParser) string(field string) (string, error) {
+	tok, err := p.next()
+	if err != nil {
+		return "", err
+	}
+	s, ok := tok.(string)
+	if !ok {
+		return "", p.fault("%q must be a string", field)
+	}
+	return s, nil
+}
