@@ -2,10 +2,12 @@ package zktest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +27,7 @@ var (
 // proc and paused.
 type member struct {
 	index                    int
+	logger                   *slog.Logger
 	client, quorum, election *port // the latter two are used by an ensemble of three only
 	dataDir, config, log     string
 
@@ -32,16 +35,14 @@ type member struct {
 	paused bool
 }
 
-func newMember(index int, dir, logDir string) (*member, error) {
+func newMember(index int, dir string, c ensembleConfig) (*member, error) {
 	name := fmt.Sprintf("server%d", index)
-	if logDir == "" {
-		logDir = dir
-	}
 	m := &member{
 		index:   index,
+		logger:  c.logger.With("server", index),
 		dataDir: filepath.Join(dir, name),
 		config:  filepath.Join(dir, name+".cfg"),
-		log:     filepath.Join(logDir, name+".log"),
+		log:     filepath.Join(cmp.Or(c.logDir, dir), name+".log"),
 	}
 	for _, p := range []**port{&m.client, &m.quorum, &m.election} {
 		free, err := claimPort()
@@ -128,17 +129,22 @@ func (m *member) start(ctx context.Context, install installation, c ensembleConf
 		return err
 	}
 	m.proc, m.paused = proc, false
+	m.logger.Info("server started", "addr", m.addr(), "log", m.log)
 	return nil
 }
 
 func (m *member) running() bool { return m.proc != nil && !m.proc.ended() }
 
 func (m *member) kill() error {
-	if m.proc == nil {
+	if !m.running() {
 		return nil
 	}
+	if err := m.proc.kill(); err != nil {
+		return err
+	}
 	m.paused = false
-	return m.proc.kill()
+	m.logger.Info("server killed")
+	return nil
 }
 
 func (m *member) pause() error {
@@ -149,6 +155,7 @@ func (m *member) pause() error {
 		return err
 	}
 	m.paused = true
+	m.logger.Info("server paused")
 	return nil
 }
 
@@ -160,6 +167,7 @@ func (m *member) resume() error {
 		return err
 	}
 	m.paused = false
+	m.logger.Info("server resumed")
 	return nil
 }
 

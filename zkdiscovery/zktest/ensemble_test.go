@@ -2,13 +2,14 @@ package zktest_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -104,8 +105,9 @@ func TestEnsembleOfThreeOutlivesItsLeader(t *testing.T) {
 }
 
 func TestEnsembleOptionsReachTheServers(t *testing.T) {
+	var log bytes.Buffer
 	e := zktest.StartEnsemble(t, 1, zktest.WithTick(300*time.Millisecond), zktest.WithSessionTimeouts(time.Second, 7*time.Second),
-		zktest.WithMaxFrame(2048), zktest.WithConfigLines("maxClientCnxns=7"))
+		zktest.WithMaxFrame(2048), zktest.WithConfigLines("maxClientCnxns=7"), zktest.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	conf, err := e.Command(0, "conf")
 	must(t, err)
 	for _, want := range []string{"tickTime=300", "minSessionTimeout=1000", "maxSessionTimeout=7000", "maxClientCnxns=7"} {
@@ -119,6 +121,14 @@ func TestEnsembleOptionsReachTheServers(t *testing.T) {
 	}
 	if _, err := conn.Create("/large", make([]byte, 3000), 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrConnectionClosed) {
 		t.Errorf("3000 bytes: %v", err)
+	}
+	must(t, e.Pause(0))
+	must(t, e.Resume(0))
+	must(t, e.Kill(0))
+	for _, want := range []string{"started", "paused", "resumed", "killed"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is not in the log:\n%s", want, log.String())
+		}
 	}
 }
 
@@ -143,53 +153,6 @@ func TestEnsembleThatDiesAtTheStartShowsItsLog(t *testing.T) {
 	}
 	if took := time.Since(start); took > patience {
 		t.Errorf("it took %v to notice", took)
-	}
-}
-
-func TestEnsembleSaysWhatToInstall(t *testing.T) {
-	t.Run("ZooKeeper", func(t *testing.T) {
-		t.Setenv("ZOOKEEPER_HOME", t.TempDir())
-		saysWhatToInstall(t)
-	})
-	t.Run("Java", func(t *testing.T) {
-		t.Setenv("ZOOKEEPER_HOME", distribution(t, "zookeeper-3.8.0.jar"))
-		t.Setenv("JAVA_HOME", "")
-		t.Setenv("PATH", "")
-		saysWhatToInstall(t)
-	})
-}
-
-func TestEnsembleIsSkippedWithoutZooKeeperUnlessRequired(t *testing.T) {
-	t.Setenv("ZOOKEEPER_HOME", t.TempDir())
-	for required, want := range map[string]string{"": "skipped", "required": "failed"} {
-		t.Setenv("HOLDFAST_REAL_ZOOKEEPER", required)
-		tb := &recorder{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			zktest.StartEnsemble(tb, 1)
-		}()
-		if <-done; tb.outcome != want {
-			t.Errorf("HOLDFAST_REAL_ZOOKEEPER=%q: %q, want %q", required, tb.outcome, want)
-		}
-	}
-}
-
-func TestEnsembleFindsAnApacheDistribution(t *testing.T) {
-	requireInstalled(t)
-	debian, err := filepath.EvalSymlinks("/usr/share/java/zookeeper.jar")
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("made of Debian's jars, which are not here")
-	}
-	must(t, err)
-	home := distribution(t)
-	for link, jar := range map[string]string{"zookeeper-3.8.0.jar": debian, "slf4j.jar": "/usr/share/java/slf4j-simple.jar"} {
-		must(t, os.Symlink(jar, filepath.Join(home, "lib", link)))
-	}
-	t.Setenv("ZOOKEEPER_HOME", home)
-	envi, err := zktest.StartEnsemble(t, 1).Command(0, "envi")
-	if err != nil || !strings.Contains(envi, filepath.Join(home, "lib", "zookeeper-3.8.0.jar")) {
-		t.Errorf("%v, not started from %s:\n%s", err, home, envi)
 	}
 }
 
@@ -314,45 +277,8 @@ func leader(t *testing.T, e *zktest.Ensemble) int {
 	return i
 }
 
-// distribution makes a directory laid out as Apache's, with empty jars of the given names.
-func distribution(t *testing.T, jars ...string) string {
-	t.Helper()
-	home := t.TempDir()
-	for _, dir := range []string{"conf", "lib"} {
-		must(t, os.Mkdir(filepath.Join(home, dir), 0o700))
-	}
-	for _, jar := range jars {
-		must(t, os.WriteFile(filepath.Join(home, "lib", jar), nil, 0o600))
-	}
-	return home
-}
-
 // requireInstalled is for tests that cannot begin with StartEnsemble.
 func requireInstalled(t *testing.T) {
 	t.Helper()
 	must(t, zktest.StartEnsemble(t, 1).Close())
-}
-
-func saysWhatToInstall(t *testing.T) {
-	t.Helper()
-	_, err := zktest.NewEnsemble(1)
-	if !errors.Is(err, zktest.ErrNotInstalled) || !strings.Contains(err.Error(), "apt-get install zookeeper") {
-		t.Error(err)
-	}
-}
-
-// recorder is a test that notes how it ended.
-type recorder struct {
-	testing.TB
-	outcome string
-}
-
-func (r *recorder) Skip(...any) {
-	r.outcome = "skipped"
-	runtime.Goexit()
-}
-
-func (r *recorder) Fatal(...any) {
-	r.outcome = "failed"
-	runtime.Goexit()
 }
