@@ -1,0 +1,187 @@
+package zkdiscovery
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/smallnest/rpcx/client"
+)
+
+var errNoCache = errors.New("no cache file: WithoutCache")
+
+// choose decides what the list is made of: an override above all, then what ZooKeeper said, unless it cannot be asked and a sibling process
+// has heard newer of the same lineage, then the file, once it may serve.
+func choose(override bool, p phase, m, file *generation, fallback bool) Source {
+	switch {
+	case override:
+		return Override
+	case p == phaseLive:
+		return Live
+	case p == phaseStale && file != nil && file.lineage == m.lineage && m.before(file):
+		return File
+	case p == phaseStale:
+		return Stale
+	case file != nil && fallback:
+		return File
+	}
+	return None
+}
+
+// generation places a list in time.
+type generation struct {
+	lineage   string
+	era, zxid int64
+}
+
+func (g *generation) before(o *generation) bool {
+	return cmp.Or(cmp.Compare(g.era, o.era), cmp.Compare(g.zxid, o.zxid)) < 0
+}
+
+// compose makes the list of this moment.
+func (sv *service) compose() *list {
+	m := sv.mirror
+	mg := &generation{m.lineage, m.era, m.zxid}
+	var fg *generation
+	if sv.file != nil {
+		fg = &generation{sv.file.Lineage, sv.file.Era, sv.file.Zxid}
+	}
+	l := &list{source: choose(sv.override != nil, m.phase, mg, fg, sv.fallback), link: m.link}
+	switch l.source {
+	case Override:
+		l.pairs, l.asOf = filePairs(sv.override), sv.override.SavedAt
+	case Live, Stale:
+		l.pairs, l.asOf, l.lineage, l.era, l.zxid = m.pairs, sv.asOf, m.lineage, m.era, m.zxid
+	case File:
+		l.pairs, l.asOf, l.lineage, l.era, l.zxid = filePairs(sv.file), sv.file.AsOf, sv.file.Lineage, sv.file.Era, sv.file.Zxid
+	case None:
+	}
+	return l
+}
+
+func filePairs(s *filecache.Snapshot) []*client.KVPair {
+	pairs := make([]*client.KVPair, 0, len(s.Servers))
+	for _, sv := range s.Servers {
+		pairs = append(pairs, &client.KVPair{Key: sv.Key, Value: sv.Value})
+	}
+	slices.SortFunc(pairs, func(a, b *client.KVPair) int { return cmp.Compare(a.Key, b.Key) })
+	return pairs
+}
+
+// publish hands the list to the discoveries, and settles what New waits for.
+func (sv *service) publish(now time.Time) {
+	sv.dirty, sv.metrics = false, false
+	l := sv.compose()
+	if l.source == None {
+		if sv.fallback && sv.loaded {
+			sv.settle(sv.fileErr)
+		}
+		return
+	}
+	sv.mu.Lock()
+	was := sv.current
+	l.seq = sv.root.seq.Add(1)
+	sv.current = l
+	sv.status.Instances, sv.status.Skipped = len(l.pairs), sv.mirror.skipped
+	views := make([]*Discovery, 0, len(sv.views))
+	for d := range sv.views {
+		views = append(views, d)
+	}
+	sv.mu.Unlock()
+	if was == nil || !equalPairs(was.pairs, l.pairs) {
+		sv.published = now
+	}
+	sv.logEdge(was, l, now)
+	for _, d := range views {
+		d.deliver(l)
+	}
+	sv.settle(nil)
+}
+
+// logEdge says when the list begins to come from somewhere else.
+func (sv *service) logEdge(was, is *list, now time.Time) {
+	if was != nil && was.source == is.source {
+		return
+	}
+	age := now.Sub(is.asOf).Round(time.Second)
+	switch is.source {
+	case Live:
+		sv.log.Info("list is live", "instances", len(is.pairs))
+	case Stale:
+		sv.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs), "confirmed", is.asOf, "age", age)
+	case File:
+		sv.log.Warn("ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs), "confirmed", is.asOf, "age", age,
+			"file", sv.keeper.path())
+	case Override:
+		sv.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
+			"instances", len(is.pairs), "file", sv.keeper.overridePath())
+	case None:
+	}
+}
+
+// settle says, once, that there is a list, or why there is none to begin with.
+func (sv *service) settle(failure error) {
+	select {
+	case <-sv.settled:
+		return
+	default:
+	}
+	sv.mu.Lock()
+	sv.failure = failure
+	sv.mu.Unlock()
+	close(sv.settled)
+}
+
+// noList is the error of a start that found no list.
+func (sv *service) noList() error {
+	sv.mu.Lock()
+	fileErr, answer := sv.failure, sv.status.lastErr
+	sv.mu.Unlock()
+	zkErr := sv.root.session.State().Err
+	if zkErr == nil {
+		zkErr = answer
+	}
+	if zkErr == nil {
+		zkErr = fmt.Errorf("no answer within %v", sv.root.cfg.startTimeout)
+	}
+	if fileErr == nil {
+		fileErr = errors.New("not looked at in time")
+	}
+	return fmt.Errorf("%w: service %s: ZooKeeper at %s: %w; cache: %w", ErrNoSnapshot, sv.path, sv.root.cfg.servers(), zkErr, fileErr)
+}
+
+// takeFile takes what the keeper found.
+func (sv *service) takeFile(n fileNews) {
+	if n.restamp {
+		sv.restamp = true
+		return
+	}
+	sv.loaded, sv.override = true, n.override
+	if n.file != nil {
+		sv.file, sv.fileErr = n.file, nil
+		sv.mirror.remember(n.file.Lineage, n.file.Era, n.file.Zxid)
+	} else if n.err != nil {
+		sv.fileErr = n.err
+	}
+	if n.conflict {
+		sv.mirror.overtake(n.file.Lineage, n.file.Era)
+	}
+	sv.dirty = true
+}
+
+// save hands a list that ZooKeeper has confirmed to the keeper, when it differs from the last in more than calls and connections.
+func (sv *service) save() {
+	m := sv.mirror
+	if sv.keeper == nil || m.phase != phaseLive || m.news.edited {
+		return
+	}
+	mark := savedMark{any: true, era: m.era, edits: m.edits}
+	if sv.saved == mark && !sv.restamp {
+		return
+	}
+	sv.saved, sv.restamp = mark, false
+	sv.keeper.offer(saveRequest{pairs: m.pairs, lineage: m.lineage, era: m.era, zxid: m.zxid, asOf: sv.asOf})
+}

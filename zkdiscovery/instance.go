@@ -1,0 +1,56 @@
+package zkdiscovery
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// An instance is a child of the service path. Its name is its key, network@address; its data, the metadata, is a URL query.
+
+// instanceKey returns the key that a child's name stands for; ok is false when the name is not network@address.
+func instanceKey(name string) (key string, ok bool) {
+	network, addr, found := strings.Cut(name, "@")
+	return name, found && network != "" && addr != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f })
+}
+
+// validMetadata reports whether rpcx can read it. XClient takes an instance whose metadata it cannot parse as it is: neither state=inactive
+// nor group= in it count.
+func validMetadata(value string) bool {
+	_, err := url.ParseQuery(value)
+	return err == nil
+}
+
+// onlyMetrics reports whether two values differ in nothing but what rpcx's server plugins rewrite all the time, calls and connections.
+func onlyMetrics(was, is string) bool {
+	if was == is {
+		return true
+	}
+	a, err := url.ParseQuery(was)
+	if err != nil {
+		return false
+	}
+	b, err := url.ParseQuery(is)
+	if err != nil {
+		return false
+	}
+	for _, k := range [...]string{"calls", "connections"} {
+		a.Del(k)
+		b.Del(k)
+	}
+	return a.Encode() == b.Encode()
+}
+
+// equalPairs reports whether two sorted lists say the same. Unchanged instances share their pair, so it is mostly a comparison of pointers.
+func equalPairs(a, b []*client.KVPair) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && *a[i] != *b[i] {
+			return false
+		}
+	}
+	return true
+}

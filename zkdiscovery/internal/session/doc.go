@@ -1,0 +1,31 @@
+// Package session is one ZooKeeper session that can be relied on: the only code of the library that touches go-zookeeper's Conn.
+//
+// # What holds
+//
+//   - It connects for ever: every server in turn, names resolved at every attempt, rounds spaced by jittered, growing backoff of at most
+//     [MaxBackoff], dialling and handshake bounded by [Config.AttemptTimeout].
+//   - Credentials are the first thing that a new connection sends, so that no request ever runs without them.
+//   - A request ends within the negotiated session timeout, or with its context. A request that is made in one session never runs in a
+//     later one. Outcomes are unknown only for writes whose error is [ErrLost].
+//   - Events reach subscribers as hints which never block and never call ZooKeeper. After a reconnect within the session the server
+//     repeats what was missed; after a new session every watch is gone, and [State.Session] has grown.
+//   - One watch at most is outstanding per znode and kind, whoever asks.
+//   - A connection that cannot recover (its session expired, the ensemble restored to an older state, a transport without deadlines that
+//     fell silent) is discarded for a new one, without anybody's help.
+//   - After [Session.Close], no socket, goroutine or live session is left, unless the server could not be told: then the session dies by its
+//     timeout. Close takes about two seconds at most.
+//
+// Less formally: callers see a state that says whether ZooKeeper can be asked, and hints that say what to ask again.
+//
+// # How it is built
+//
+// A [Session] opens one line after another. A line is one zk.Conn and, by construction, one ZooKeeper session: when that session is over, so
+// is the line, and with it whatever was still queued in it. Within a line, go-zookeeper reconnects through the line's dialler, which hands it
+// links. A link is the transport: it reads along at the frame level, because what go-zookeeper v1.0.4 lacks can be put right there: it bounds
+// the handshake, sends the credentials, learns the negotiated timeout, dates the answered pings, puts the right zxid into the watches that
+// are set again, and refuses replies over the size limit.
+//
+// # Goroutines
+//
+// One owner (run) per Session, go-zookeeper's three per line, and those of requests that are under way. Close waits for all of them.
+package session

@@ -1,0 +1,142 @@
+package session
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// nodeEvent turns a watch event into hints.
+func (s *Session) nodeEvent(l *line, ev zk.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line != l {
+		return
+	}
+	path := ev.Path
+	switch ev.Type {
+	case zk.EventNodeDataChanged:
+		l.watches.gone(watchKey{path, dataWatch})
+	case zk.EventNodeChildrenChanged:
+		l.watches.gone(watchKey{path, childWatch})
+	case zk.EventNodeCreated:
+		l.watches.gone(watchKey{path, existWatch})
+	case zk.EventNodeDeleted:
+		l.watches.gone(watchKey{path, dataWatch}, watchKey{path, childWatch}, watchKey{path, existWatch})
+	default:
+		return
+	}
+	for _, sub := range s.subs[path] {
+		sub.hint(func(h *Hints) { h.List = true })
+	}
+	parent, name := splitPath(path)
+	for _, sub := range s.subs[parent] {
+		sub.hint(func(h *Hints) {
+			if h.Children == nil {
+				h.Children = make(map[string]Change)
+			}
+			if ev.Type == zk.EventNodeDeleted {
+				h.Children[name] = Gone
+			} else {
+				h.Children[name] = Changed
+			}
+		})
+	}
+}
+
+// Change is what a hint says of a child.
+type Change uint8
+
+// A child may have Changed, or may be Gone; only reading tells.
+const (
+	Changed Change = iota + 1
+	Gone
+)
+
+// Hints is what may have changed since they were taken last. They are hints: reading tells what is. A change of State is not among them;
+// a subscriber that is poked looks at it too, since a new State.Session means that everything may have changed.
+type Hints struct {
+	List     bool              // the path's own node, or its list of children
+	Children map[string]Change // by name
+}
+
+// Subscription collects the hints for one path and its children.
+type Subscription struct {
+	// C holds one token while there is something to look at: hints, or a change of the session's state. The session sends and never
+	// closes it.
+	C    <-chan struct{}
+	c    chan struct{}
+	s    *Session
+	path string
+
+	mu    sync.Mutex
+	hints Hints
+}
+
+// Subscribe collects hints for path and its children from now on. A hint comes for a watch that a read has left, so the first reads come
+// after Subscribe.
+func (s *Session) Subscribe(path string) *Subscription {
+	c := make(chan struct{}, 1)
+	sub := &Subscription{C: c, c: c, s: s, path: s.cfg.Chroot + path}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs[sub.path] = append(s.subs[sub.path], sub)
+	return sub
+}
+
+// Close ends the subscription. Watches that are still outstanding stay with the session; a later subscriber finds them in place.
+func (sub *Subscription) Close() {
+	s := sub.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rest := slices.DeleteFunc(s.subs[sub.path], func(o *Subscription) bool { return o == sub })
+	if s.subs[sub.path] = rest; len(rest) == 0 {
+		delete(s.subs, sub.path)
+	}
+}
+
+// Take returns the hints collected since the last Take.
+func (sub *Subscription) Take() Hints {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	h := sub.hints
+	sub.hints = Hints{}
+	return h
+}
+
+func (sub *Subscription) hint(f func(*Hints)) {
+	sub.mu.Lock()
+	f(&sub.hints)
+	sub.mu.Unlock()
+	sub.poke()
+}
+
+func (sub *Subscription) poke() {
+	select {
+	case sub.c <- struct{}{}:
+	default: // one is there already
+	}
+}
+
+// Outstanding is the number of watches that the session holds.
+func (s *Session) Outstanding() int {
+	s.mu.Lock()
+	l := s.line
+	s.mu.Unlock()
+	if l == nil {
+		return 0
+	}
+	return l.watches.outstanding()
+}
+
+// Rearm forgets that watches on path and its children are outstanding, so that the next reads leave them again: for when one was found not
+// to have told. Those that are in place after all are left once more, which changes nothing.
+func (s *Session) Rearm(path string) {
+	s.mu.Lock()
+	l := s.line
+	s.mu.Unlock()
+	if l != nil {
+		l.watches.goneBelow(s.cfg.Chroot + path)
+	}
+}

@@ -1,0 +1,240 @@
+package zkdiscovery
+
+import (
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/smallnest/rpcx/client"
+)
+
+const (
+	saveGap     = time.Second      // between two writes; the first is written at once
+	saveRetry   = 10 * time.Second // after a failed write
+	lastRestamp = 15 * time.Minute // a file whose list does not change is written again this often, with a newer AsOf
+)
+
+// keeper reads, writes and watches the cache file of one service, off the delivery path: a slow or broken disk delays only itself.
+type keeper struct {
+	sv *service
+
+	mu    sync.Mutex
+	want  *saveRequest  // the newest that is not written yet
+	wants chan struct{} // one token while there is one
+	cache *filecache.Cache
+}
+
+// saveRequest is a list that ZooKeeper has confirmed.
+type saveRequest struct {
+	pairs     []*client.KVPair
+	lineage   string
+	era, zxid int64
+	asOf      time.Time
+}
+
+// fileNews is what the keeper tells the service's loop.
+type fileNews struct {
+	file     *filecache.Snapshot // the newest good generation, nil when unknown or unchanged
+	override *filecache.Snapshot // the override in force
+	err      error               // why there is no file
+	restamp  bool                // nothing new, but the file should say how fresh it is
+	conflict bool                // file was in the way of a write: it claims to be newer
+}
+
+func newKeeper(sv *service) *keeper { return &keeper{sv: sv, wants: make(chan struct{}, 1)} }
+
+// offer leaves a list to be written. It never blocks; the newest wins.
+func (k *keeper) offer(r saveRequest) {
+	k.mu.Lock()
+	k.want = &r
+	k.mu.Unlock()
+	select {
+	case k.wants <- struct{}{}:
+	default: // one is there already
+	}
+}
+
+func (k *keeper) take() *saveRequest {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.want
+	k.want = nil
+	return r
+}
+
+func (k *keeper) path() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cache == nil {
+		return ""
+	}
+	return k.cache.Path()
+}
+
+func (k *keeper) overridePath() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cache == nil {
+		return ""
+	}
+	return k.cache.OverridePath()
+}
+
+// run is the keeper's goroutine, which ends with the service after a last write of what is wanted still.
+func (k *keeper) run() {
+	sv, cfg := k.sv, k.sv.root.cfg
+	opts := []filecache.Option{filecache.WithMaxAge(cfg.maxCacheAge), filecache.WithLogger(sv.log), filecache.WithEnsembleMatch(sameEnsemble)}
+	if cfg.pollFiles {
+		opts = append(opts, filecache.WithPollingOnly())
+	}
+	cache, err := filecache.Open(cfg.cacheDir, cfg.ensemble, sv.path, opts...)
+	if err != nil {
+		sv.log.Error("no cache file: an outage at the next start will not find one", "dir", cfg.cacheDir, "err", err)
+		k.tell(fileNews{err: err})
+		return
+	}
+	defer func() { _ = cache.Close() }() // nothing is lost by an error here: every write has ended
+	k.mu.Lock()
+	k.cache = cache
+	k.mu.Unlock()
+
+	var news fileNews
+	if s, err := cache.Load(); err == nil {
+		news.file = &s
+	} else {
+		news.err = err
+	}
+	if o, err := cache.LoadOverride(); err == nil {
+		news.override = &o
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		sv.log.Error("override file refused", "file", cache.OverridePath(), "err", err)
+	}
+	k.tell(news)
+	k.watch(cache, news.override)
+}
+
+func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
+	sv := k.sv
+	changes := cache.Watch(sv.ctx)
+	wants := k.wants
+	gap := time.NewTimer(saveGap) // while it runs, nothing is written
+	gap.Stop()
+	defer gap.Stop()
+	restamp := time.NewTimer(k.restampEvery())
+	defer restamp.Stop()
+	for {
+		select {
+		case <-sv.ctx.Done():
+			if r := k.take(); r != nil {
+				_ = k.save(cache, r) // reported there; there is no later
+			}
+			return
+		case s, ok := <-changes:
+			if !ok {
+				changes = nil // the context has ended
+				continue
+			}
+			n := fileNews{}
+			if override = nil; s.Override {
+				override = &s
+			} else if s.Era > 0 {
+				n.file = &s
+			}
+			n.override = override
+			k.tell(n)
+		case <-wants:
+			wants = nil
+			gap.Reset(saveGap)
+			r := k.take()
+			err := k.save(cache, r)
+			switch {
+			case errors.Is(err, filecache.ErrNewer):
+				k.tellConflict(cache, override)
+			case err != nil:
+				k.again(r)
+				gap.Reset(saveRetry)
+			}
+		case <-gap.C:
+			wants = k.wants
+		case <-restamp.C:
+			k.tell(fileNews{override: override, restamp: true})
+			restamp.Reset(k.restampEvery())
+		}
+	}
+}
+
+// tellConflict tells of a file which says that ours would go back in time.
+func (k *keeper) tellConflict(cache *filecache.Cache, override *filecache.Snapshot) {
+	if s, err := cache.Load(); err == nil {
+		k.tell(fileNews{file: &s, override: override, conflict: true})
+	}
+}
+
+// again wants a list to be written that could not be, unless there is a newer one.
+func (k *keeper) again(r *saveRequest) {
+	k.mu.Lock()
+	newer := k.want != nil
+	k.mu.Unlock()
+	if !newer {
+		k.offer(*r)
+	}
+}
+
+// save writes one list, and reports edges: the first failure, and the success after it.
+func (k *keeper) save(cache *filecache.Cache, r *saveRequest) error {
+	sv := k.sv
+	s := filecache.Snapshot{
+		Ensemble: sv.root.cfg.ensemble, Service: sv.path, Lineage: r.lineage, Era: r.era, Zxid: r.zxid, AsOf: r.asOf,
+		Servers: make([]filecache.Server, len(r.pairs)),
+	}
+	for i, p := range r.pairs {
+		s.Servers[i] = filecache.Server{Key: p.Key, Value: p.Value}
+	}
+	began := time.Now()
+	s.SavedAt = began
+	err := cache.Save(s)
+	failed := err != nil && !errors.Is(err, filecache.ErrNewer)
+	var wasFailing bool
+	sv.note(func(st *serviceStatus) {
+		wasFailing = st.CacheErr != nil
+		if st.CacheErr = nil; failed {
+			st.CacheErr = &OpError{Op: "save", Path: cache.Path(), Err: err}
+			st.SaveErrors++
+		} else if err == nil {
+			st.Saves++
+			st.CacheSaved = began
+		}
+	})
+	switch {
+	case failed && !wasFailing:
+		sv.log.Error("cache file not written: a start during an outage would find an older one, or none", "file", cache.Path(), "err", err)
+	case failed:
+		sv.log.Debug("cache file not written", "file", cache.Path(), "err", err)
+	case wasFailing:
+		sv.log.Info("cache file written again", "file", cache.Path())
+	}
+	if o := sv.root.cfg.observer.Saved; o != nil {
+		sv.root.cfg.observe(func(*Observer) {
+			o(Saved{Service: sv.path, Instances: len(r.pairs), Took: time.Since(began), Err: err})
+		})
+	}
+	return err
+}
+
+// restampEvery is a quarter of the maximum age, and 15 minutes at most, jittered.
+func (k *keeper) restampEvery() time.Duration {
+	d := lastRestamp
+	if a := k.sv.root.cfg.maxCacheAge; a > 0 {
+		d = min(d, max(a/4, saveGap))
+	}
+	return jittered(d)
+}
+
+func (k *keeper) tell(n fileNews) {
+	select {
+	case k.sv.files <- n:
+	case <-k.sv.ctx.Done():
+	}
+}

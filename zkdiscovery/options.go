@@ -1,0 +1,265 @@
+package zkdiscovery
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/smallnest/rpcx/client"
+)
+
+// Option changes one of New's defaults.
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// config is everything that is decided before anything starts.
+type config struct {
+	base     string   // "" or an absolute path without a final slash
+	addrs    []string // host:port
+	chroot   string
+	ensemble string // identity in the cache file
+
+	cacheDir       string
+	cacheDirSet    bool
+	noCache        bool
+	pollFiles      bool
+	ensembleName   string
+	maxCacheAge    time.Duration
+	sessionTimeout time.Duration
+	startTimeout   time.Duration
+	lazy           bool
+	filter         client.ServiceDiscoveryFilter
+	guard          Guard
+	guardSet       bool
+	noGuard        bool
+	auth           []session.Auth
+	tls            *tls.Config
+	dial           func(ctx context.Context, network, addr string) (net.Conn, error)
+	log            *slog.Logger
+	observer       Observer
+	noMetadata     bool
+
+	mistakes []error // found by options themselves
+}
+
+func defaultConfig() config {
+	return config{
+		sessionTimeout: 10 * time.Second,
+		startTimeout:   3 * time.Second,
+		log:            slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithCacheDir names the directory of the cache files, one per service. The default is "holdfast" in the user's cache directory
+// (os.UserCacheDir), or, where there is none, a private directory below os.TempDir. It is created with mode 0700 when missing. Processes may
+// share it. In a container, give it a volume that outlives the container, or a restart during an outage finds no file.
+func WithCacheDir(dir string) Option {
+	return optionFunc(func(c *config) {
+		if c.cacheDir, c.cacheDirSet = dir, true; dir == "" {
+			c.mistake("WithCacheDir(%q): a directory is needed; WithoutCache does without", dir)
+		}
+	})
+}
+
+// WithoutCache keeps no file: without ZooKeeper at start there is no list, and no override is looked for.
+func WithoutCache() Option { return optionFunc(func(c *config) { c.noCache = true }) }
+
+// WithCachePolling looks at the cache directory every few seconds instead of asking the operating system for notice, for file systems that
+// give none (NFS, FUSE, some container mounts). Without it both are done; it saves the notice, no correctness.
+func WithCachePolling() Option { return optionFunc(func(c *config) { c.pollFiles = true }) }
+
+// WithEnsembleName names the ensemble in the cache file, so that a file written by clients of another ensemble is never taken for ours even
+// when both have servers of the same name. Without it, a file is ours when its chroot is equal and its servers intersect with ours.
+func WithEnsembleName(name string) Option {
+	return optionFunc(func(c *config) {
+		if c.ensembleName = name; name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 }) {
+			c.mistake("WithEnsembleName(%q): a name of printable characters is needed", name)
+		}
+	})
+}
+
+// WithMaxCacheAge refuses a file whose list was confirmed by ZooKeeper longer ago than d. The default, 0, takes any: an old list is better
+// than none.
+func WithMaxCacheAge(d time.Duration) Option {
+	return optionFunc(func(c *config) {
+		if c.maxCacheAge = d; d < 0 {
+			c.mistake("WithMaxCacheAge(%v): must not be negative", d)
+		}
+	})
+}
+
+// WithSessionTimeout asks for a ZooKeeper session timeout of d; the default is 10 s. The server may negotiate another (2 to 20 of its ticks
+// unless configured otherwise); Status tells which. A connection is taken for lost after two thirds of it without an answer. At least 100 ms.
+func WithSessionTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) {
+		if c.sessionTimeout = d; d < 100*time.Millisecond || d > 24*time.Hour {
+			c.mistake("WithSessionTimeout(%v): 100ms to 24h is needed", d)
+		}
+	})
+}
+
+// WithStartTimeout is how long New waits for ZooKeeper before it turns to the file; the default is 3 s. When every server refuses, and there
+// is a file, New does not wait for it.
+func WithStartTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) {
+		if c.startTimeout = d; d <= 0 {
+			c.mistake("WithStartTimeout(%v): must be positive", d)
+		}
+	})
+}
+
+// WithLazyStart makes New succeed with an empty list (Source None) where it would fail with ErrNoSnapshot.
+func WithLazyStart() Option { return optionFunc(func(c *config) { c.lazy = true }) }
+
+// WithFilter sets the filter that the Discovery begins with, as SetFilter does later. Clones inherit it.
+func WithFilter(f client.ServiceDiscoveryFilter) Option {
+	return optionFunc(func(c *config) { c.filter = f })
+}
+
+// WithGuard configures the guard against mass losses.
+func WithGuard(g Guard) Option {
+	return optionFunc(func(c *config) { c.guard, c.guardSet = g, true })
+}
+
+// WithoutGuard obeys ZooKeeper at once, whatever it says.
+func WithoutGuard() Option { return optionFunc(func(c *config) { c.noGuard = true }) }
+
+// WithAuth adds credentials, "digest" and "user:password" for instance, which every connection sends before anything else. It may be given
+// more than once. They never reach a log.
+func WithAuth(scheme string, credentials []byte) Option {
+	return optionFunc(func(c *config) {
+		c.auth = append(c.auth, session.Auth{Scheme: scheme, Credentials: slices.Clone(credentials)})
+		if scheme == "" {
+			c.mistake("WithAuth(%q, …): a scheme is needed", scheme)
+		}
+	})
+}
+
+// WithTLS encrypts the connection. Without a ServerName in tc, the name in the server entry that is being connected is verified.
+func WithTLS(tc *tls.Config) Option {
+	return optionFunc(func(c *config) {
+		if tc == nil {
+			c.mistake("WithTLS(nil): a configuration is needed")
+			return
+		}
+		c.tls = tc.Clone()
+	})
+}
+
+// WithDialer makes the connections. It gets each server entry as it was given; resolving names is its business then. It should honour ctx: a
+// call that does not is left behind.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return optionFunc(func(c *config) {
+		if c.dial = dial; dial == nil {
+			c.mistake("WithDialer(nil): a function is needed")
+		}
+	})
+}
+
+// WithLogger gets what happens: edges at Info and Warn, repetitions at Debug. The default discards. Credentials and metadata never reach it.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if c.log = l; l == nil {
+			c.mistake("WithLogger(nil): a logger is needed")
+		}
+	})
+}
+
+// WithObserver sets hooks for metrics.
+func WithObserver(o Observer) Option { return optionFunc(func(c *config) { c.observer = o }) }
+
+// WithoutMetadataWatch follows membership only: an instance's metadata is read when it appears, and looked at again now and then. It spares
+// ZooKeeper a watch per instance and client, for services that rewrite their metadata all the time.
+func WithoutMetadataWatch() Option { return optionFunc(func(c *config) { c.noMetadata = true }) }
+
+func (c *config) mistake(format string, args ...any) {
+	c.mistakes = append(c.mistakes, fmt.Errorf(format, args...))
+}
+
+// newConfig joins every mistake in what the caller gave; nothing has started when it fails.
+func newConfig(basePath string, servers []string, opts []Option) (*config, error) {
+	c := defaultConfig()
+	for _, o := range opts {
+		if o != nil {
+			o.apply(&c)
+		}
+	}
+	var err error
+	if c.base, err = cleanBase(basePath); err != nil {
+		c.mistakes = append(c.mistakes, err)
+	}
+	if c.addrs, c.chroot, err = session.ParseServers(servers); err != nil {
+		c.mistakes = append(c.mistakes, err)
+	}
+	switch {
+	case c.noCache && c.cacheDirSet:
+		c.mistake("WithoutCache contradicts WithCacheDir(%q)", c.cacheDir)
+	case c.noCache && c.maxCacheAge > 0:
+		c.mistake("WithoutCache contradicts WithMaxCacheAge(%v)", c.maxCacheAge)
+	case !c.noCache && c.cacheDir == "":
+		c.cacheDir = defaultCacheDir()
+	}
+	if c.noGuard && c.guardSet {
+		c.mistake("WithoutGuard contradicts WithGuard")
+	}
+	c.mistakes = append(c.mistakes, c.guard.validate()...)
+	if fi, err := os.Stat(c.cacheDir); err == nil && !fi.IsDir() && !c.noCache {
+		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
+	}
+	if err := errors.Join(c.mistakes...); err != nil {
+		return nil, fmt.Errorf("zkdiscovery: %w", err)
+	}
+	c.ensemble = ensembleID(c.ensembleName, c.addrs, c.chroot)
+	return &c, nil
+}
+
+// defaultCacheDir is the user's cache directory, or a directory of this user's own below the temporary one: a shared name there could be
+// somebody else's, and the file directs traffic.
+func defaultCacheDir() string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "holdfast")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-%d", os.Getuid()))
+}
+
+// cleanBase brings a base path to the form "/a/b"; the root is "".
+func cleanBase(base string) (string, error) {
+	if base == "" {
+		return "", errors.New(`base path "": is empty; "/" stands for the root`)
+	}
+	p := strings.TrimSuffix(base, "/")
+	if p == "" {
+		return "", nil
+	}
+	if p[0] != '/' {
+		p = "/" + p
+	}
+	if why := session.PathMistake(p); why != "" {
+		return "", fmt.Errorf("base path %q: %s", base, why)
+	}
+	return p, nil
+}
+
+// servicePath is the znode path of a service, which may have slashes in its name, and begin or end with one.
+func (c *config) servicePath(service string) (string, error) {
+	p := c.base + "/" + strings.Trim(service, "/")
+	if strings.Trim(service, "/") == "" {
+		return p, fmt.Errorf("service path %q: is empty", service)
+	}
+	if why := session.PathMistake(p); why != "" {
+		return p, fmt.Errorf("service path %q: %s", service, why)
+	}
+	return p, nil
+}

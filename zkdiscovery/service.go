@@ -1,0 +1,322 @@
+package zkdiscovery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+const (
+	publishGap  = 10 * time.Millisecond // between two deliveries; the first is delivered at once
+	metricsGap  = time.Second           // between two deliveries of nothing but calls and connections
+	releaseIdle = time.Minute           // how long a clone that nobody watches or asks keeps its mirror
+)
+
+// service keeps the list of one service path, for all discoveries that show it. Its loop owns the mirror and everything else that is not
+// under mu; jobs and the keeper of the file run beside it and report to it.
+type service struct {
+	root   *root
+	path   string
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelFunc
+	ended  chan struct{}  // closed when the loop and all that it started are gone
+	jobs   sync.WaitGroup // jobs and the keeper
+
+	answers chan func(now time.Time) // a job sends what to do with its answer; the loop receives
+	files   chan fileNews            // the keeper sends, the loop receives
+	pokes   chan struct{}            // one token: look at what is under mu. Anybody sends
+	settled chan struct{}            // closed by the loop when it has a list, or knows that there is none to begin with
+
+	mu         sync.Mutex // guards what follows; nothing blocks or calls out under it
+	views      map[*Discovery]struct{}
+	current    *list
+	fallbackAt time.Time // from then on the file may serve; zero: nobody is in a hurry
+	failure    error     // why there is no list, once settled without one
+	status     serviceStatus
+
+	// The loop's own.
+	mirror    *mirror
+	asOf      time.Time // when ZooKeeper last confirmed the mirror
+	keeper    *keeper   // nil without a cache
+	loaded    bool      // the keeper has looked at the file; always true without one
+	file      *filecache.Snapshot
+	fileErr   error
+	override  *filecache.Snapshot
+	fallback  bool // the file may serve
+	published time.Time
+	dirty     bool // what compose returns may differ from what was published
+	metrics   bool // in nothing but calls and connections
+	saved     savedMark
+	restamp   bool // the file is to be written again, with the time of the last confirmation
+}
+
+// savedMark is what was handed to the keeper last.
+type savedMark struct {
+	any        bool
+	era, edits int64
+}
+
+func newService(r *root, path string) *service {
+	ctx, cancel := context.WithCancel(r.ctx)
+	sv := &service{
+		root: r, path: path, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
+		ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
+		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
+		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.noCache,
+		fileErr: errNoCache,
+	}
+	if !r.cfg.noCache {
+		sv.keeper = newKeeper(sv)
+	}
+	go sv.run()
+	return sv
+}
+
+// stop ends the loop and waits until everything of the service is gone.
+func (sv *service) stop() {
+	sv.cancel()
+	<-sv.ended
+}
+
+func (sv *service) poke() {
+	select {
+	case sv.pokes <- struct{}{}:
+	default: // one is there already
+	}
+}
+
+// run is the loop.
+func (sv *service) run() {
+	defer close(sv.ended)
+	defer sv.jobs.Wait()
+	defer sv.cancel()
+	sub := sv.root.session.Subscribe(sv.path)
+	defer sub.Close()
+	if sv.keeper != nil {
+		sv.jobs.Go(sv.keeper.run)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-sv.ctx.Done():
+			return
+		case <-sub.C:
+		case <-sv.pokes:
+		case <-timer.C:
+		case n := <-sv.files:
+			sv.takeFile(n)
+		case answer := <-sv.answers:
+			// What ZooKeeper told before it answered comes first: see mirror.checked.
+			sv.look(sub)
+			answer(time.Now())
+		}
+		sv.look(sub)
+		wake, gone := sv.act(time.Now())
+		if gone {
+			return
+		}
+		timer.Reset(time.Until(wake))
+	}
+}
+
+// look tells the mirror the state of the connection and what was hinted.
+func (sv *service) look(sub *session.Subscription) {
+	st := sv.root.session.State()
+	hints := sub.Take()
+	now := time.Now()
+	m := sv.mirror
+	if m.phase == phaseLive && st.Link == m.link && st.Heard.After(sv.asOf) {
+		sv.asOf = st.Heard
+	}
+	was := m.phase
+	m.connection(st, now)
+	m.hinted(hints, now)
+	if m.phase != was {
+		sv.dirty = true
+	}
+	if !sv.fallback && !st.Connected && st.Rounds > 0 && st.Refused {
+		sv.fallback, sv.dirty = true, true // nobody is there to be waited for
+	}
+}
+
+// act does what is to be done now, and returns when to come back if nothing happens before. gone says that nobody needs the service any
+// more.
+func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
+	wake, gone = sv.lookAtViews(now)
+	if gone {
+		return wake, true
+	}
+	j, at := sv.mirror.todo(now)
+	wake = earlier(wake, at)
+	if j.kind != jobNone {
+		sv.jobs.Go(func() { sv.ask(j) })
+	}
+	if n := sv.mirror.takeNews(); n.changed || n.mended > 0 || len(n.badMetadata) > 0 || len(n.denied) > 0 {
+		sv.report(n)
+		if n.changed {
+			sv.metrics = n.onlyMetrics && (sv.metrics || !sv.dirty)
+			sv.dirty = true
+		}
+	}
+	if sv.dirty {
+		gap := publishGap
+		if sv.metrics {
+			gap = metricsGap
+		}
+		if due := sv.published.Add(gap); now.Before(due) {
+			wake = earlier(wake, due)
+		} else {
+			sv.publish(now)
+		}
+	}
+	sv.save()
+	return wake, false
+}
+
+// earlier is the earlier of two times, a zero one being never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// lookAtViews lets go of clones that nobody uses, and turns to the file when its time has come.
+func (sv *service) lookAtViews(now time.Time) (wake time.Time, gone bool) {
+	sv.mu.Lock()
+	fallbackAt := sv.fallbackAt
+	var idle []*Discovery
+	for d := range sv.views {
+		if since, used := d.idleSince(); !used {
+			if due := since.Add(releaseIdle); now.Before(due) {
+				wake = earlier(wake, due)
+			} else {
+				idle = append(idle, d)
+			}
+		}
+	}
+	sv.mu.Unlock()
+	if len(idle) > 0 && sv.root.release(sv, idle) {
+		return wake, true
+	}
+	if wake.IsZero() {
+		wake = now.Add(releaseIdle) // a look now and then: a clone's last watcher may go without a word
+	}
+	if !sv.fallback && !fallbackAt.IsZero() {
+		if now.Before(fallbackAt) {
+			wake = earlier(wake, fallbackAt)
+		} else {
+			sv.fallback, sv.dirty = true, true
+		}
+	}
+	return wake, false
+}
+
+// ask does a job and hands its answer to the loop.
+func (sv *service) ask(j job) {
+	s, m := sv.root.session, sv.mirror
+	asked := time.Now()
+	var err error
+	var apply func()
+	switch j.kind {
+	case jobList:
+		var l session.Listing
+		if j.rearm {
+			s.Rearm(sv.path)
+		}
+		if j.sync {
+			err = s.Sync(sv.ctx, sv.path)
+		}
+		if err == nil {
+			l, err = s.List(sv.ctx, sv.path)
+		}
+		if errors.Is(err, session.ErrNoNode) {
+			err = nil
+			apply = func() { m.missing(j) }
+		} else {
+			apply = func() { m.listed(j, l) }
+		}
+	case jobRead:
+		var nodes []session.Node
+		nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
+		apply = func() { m.read(j, nodes) }
+	case jobCheck:
+		var st *session.Stat
+		var nodes []session.Node
+		if st, err = s.Stat(sv.ctx, sv.path); err == nil {
+			nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
+		}
+		apply = func() {
+			if st == nil {
+				m.checked(j, false, session.Stat{}, nodes)
+			} else {
+				m.checked(j, true, *st, nodes)
+			}
+		}
+	}
+	answer := func(now time.Time) { sv.answered(j, asked, err, apply, now) }
+	select {
+	case sv.answers <- answer:
+	case <-sv.ctx.Done():
+	}
+}
+
+// answered gives an answer to the mirror.
+func (sv *service) answered(j job, asked time.Time, err error, apply func(), now time.Time) {
+	m := sv.mirror
+	was, wasErr := m.phase, m.err
+	switch {
+	case err == nil:
+		apply()
+		if m.phase == phaseLive && j.kind != jobRead && asked.After(sv.asOf) {
+			sv.asOf = asked
+		}
+	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
+		m.lost(j)
+		if errors.Is(err, session.ErrReplyTooLarge) {
+			m.refused(j, err, now) // the next connection would meet the same
+		}
+	default:
+		m.refused(j, err, now)
+	}
+	sv.note(func(st *serviceStatus) {
+		st.count(j)
+		if err != nil {
+			st.lastErr, st.lastErrAt = &OpError{Op: "list", Path: sv.path, Err: err}, now
+		}
+	})
+	if m.err != nil && wasErr == nil {
+		sv.log.Warn("ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
+	}
+	if m.phase != was {
+		sv.dirty = true
+		sv.metrics = false
+	}
+}
+
+// report logs what the mirror noticed.
+func (sv *service) report(n news) {
+	if n.mended > 0 {
+		sv.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.mended)
+	}
+	if len(n.badMetadata) > 0 {
+		sv.log.Warn("metadata is not a URL query: rpcx ignores state and group in it", "instances", len(n.badMetadata), "first", n.badMetadata[0])
+	}
+	if len(n.denied) > 0 {
+		sv.log.Warn("instances may not be read: listed with the metadata known last", "instances", len(n.denied), "first", n.denied[0])
+	}
+	sv.note(func(st *serviceStatus) { st.Mended += int64(n.mended) })
+}
+
+func (sv *service) note(f func(*serviceStatus)) {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	f(&sv.status)
+}

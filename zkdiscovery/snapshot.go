@@ -1,0 +1,54 @@
+package zkdiscovery
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// Source says where a list comes from, and so how far it can be trusted.
+type Source int
+
+// The sources. Override stands above all of them; Stale begins with the disconnect.
+const (
+	None     Source = iota // nothing is known yet
+	File                   // from the cache file, because ZooKeeper could not be asked since the start
+	Override               // from the operator's override file
+	Stale                  // from ZooKeeper, which cannot be asked at the moment
+	Live                   // from ZooKeeper, over the connection that is up
+)
+
+var sourceNames = [...]string{"none", "file", "override", "stale", "live"}
+
+// String is the name in lower case.
+func (s Source) String() string {
+	if s < 0 || int(s) >= len(sourceNames) {
+		return "source(" + strconv.Itoa(int(s)) + ")"
+	}
+	return sourceNames[s]
+}
+
+// Snapshot is a list of instances with where it came from.
+type Snapshot struct {
+	Service  string          // znode path
+	Servers  []client.KVPair // sorted by key, filtered, the caller's own
+	Held     []string        // keys kept by the guard although ZooKeeper no longer lists them
+	Source   Source
+	Revision int64     // grows with every published change of this Discovery; 0: nothing has been published
+	Zxid     int64     // newest transaction in it: the largest of the path's pzxid and the instances' mzxid; comparable within one lineage
+	AsOf     time.Time // when ZooKeeper last confirmed it: the last list, or the last ping answered while the watches were in place
+}
+
+// list is an unfiltered snapshot as one service hands it to its discoveries. Nothing in it changes once it is handed over.
+type list struct {
+	pairs   []*client.KVPair // sorted by key
+	held    []string
+	source  Source
+	lineage string
+	era     int64
+	zxid    int64
+	asOf    time.Time
+	link    int64 // State.Link of the connection that confirmed it
+	seq     int64 // grows with every list of every service of a connection
+}

@@ -1,0 +1,131 @@
+package zkdiscovery
+
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/watchers"
+	"github.com/smallnest/rpcx/client"
+)
+
+// What a service and its discoveries have to do with each other.
+
+// wantsService reports whether d may have a service now.
+func (d *Discovery) wantsService() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.closed && (d.kind == owner || d.kind == clone)
+}
+
+// setService notes which service d shows; nil says that it has none, and that its list is the last known from then on.
+func (d *Discovery) setService(sv *service) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.service = sv
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// idleSince returns when d was used last, or that it is in use.
+func (d *Discovery) idleSince() (since time.Time, used bool) {
+	if d.kind == owner || d.set.Len() > 0 {
+		return time.Time{}, true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used, false
+}
+
+// touch notes that d is used, and takes a service that was let go up again.
+func (d *Discovery) touch() {
+	if d.kind != clone {
+		return
+	}
+	d.mu.Lock()
+	d.used = time.Now()
+	released := d.service == nil && !d.closed
+	d.mu.Unlock()
+	if released {
+		d.root.attach(d, time.Time{})
+	}
+}
+
+// deliver takes a list of the service's, unless it has a newer one.
+func (d *Discovery) deliver(l *list) {
+	d.mu.Lock()
+	if d.closed || d.newest != nil && d.newest.seq >= l.seq {
+		d.mu.Unlock()
+		return
+	}
+	d.newest = l
+	d.gen++
+	d.mu.Unlock()
+	d.refresh()
+}
+
+// refresh shows the newest list through the newest filter. The filter is the user's, so it runs outside mu; if the list or the filter has
+// changed meanwhile, once more. When refresh returns, what was there when it was called is shown, or something newer.
+func (d *Discovery) refresh() {
+	for {
+		d.mu.Lock()
+		gen, l, filter := d.gen, d.newest, d.filter
+		done := d.closed || l == nil || d.shownGen == gen
+		d.mu.Unlock()
+		if done {
+			return
+		}
+		pairs := d.filtered(l.pairs, filter)
+		if p, ok := d.show(gen, l, pairs); ok {
+			if p != nil && d.root.cfg.observer.Published != nil {
+				d.root.cfg.observe(func(o *Observer) { o.Published(*p) })
+			}
+			return
+		}
+	}
+}
+
+// show makes l, filtered, the list of d, and delivers it if it says something new. ok is false when it is outdated already.
+func (d *Discovery) show(gen int64, l *list, pairs watchers.List) (p *Published, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.gen != gen || d.closed {
+		return nil, d.closed
+	}
+	news := d.shown == nil || !equalPairs(d.pairs, pairs)
+	d.shownGen, d.shown = gen, l
+	if news {
+		d.revision++
+		d.pairs = pairs
+		// Under mu, so that whoever receives the list finds Snapshot no older.
+		d.set.Publish(pairs)
+		p = &Published{Service: d.path, Source: l.source, Revision: d.revision, Instances: len(pairs), Watchers: d.set.Len()}
+	}
+	close(d.changed)
+	d.changed = make(chan struct{})
+	return p, true
+}
+
+// filtered is the part of pairs that the filter keeps. The filter gets copies.
+func (d *Discovery) filtered(pairs watchers.List, filter client.ServiceDiscoveryFilter) watchers.List {
+	if filter == nil {
+		return pairs
+	}
+	copies := make([]client.KVPair, len(pairs))
+	kept := make(watchers.List, 0, len(pairs))
+	for i, p := range pairs {
+		copies[i] = *p
+		if d.keeps(filter, &copies[i]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func (d *Discovery) keeps(filter client.ServiceDiscoveryFilter, p *client.KVPair) (keep bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.root.cfg.log.Error("filter panicked, keeping the instance", "service", d.path, "panic", r)
+			keep = true
+		}
+	}()
+	return filter(p)
+}
