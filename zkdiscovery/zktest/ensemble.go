@@ -92,7 +92,7 @@ func newEnsemble(n int, config ensembleConfig, install installation) (_ *Ensembl
 // HOLDFAST_REAL_ZOOKEEPER is "required", so that a build that means to test on real ZooKeeper cannot quietly stop doing so.
 func StartEnsemble(tb testing.TB, n int, opts ...Option) *Ensemble {
 	tb.Helper()
-	logDir, err := os.MkdirTemp(tb.ArtifactDir(), "zookeeper-")
+	logDir, err := os.MkdirTemp(tb.ArtifactDir(), "zookeeper-") //nolint:usetesting // what is in TempDir cannot be kept with -artifacts
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // ErrNotInstalled is why an ensemble cannot be started on this machine: ZooKeeper or Java is missing. Its text, as returned, says what
@@ -71,10 +72,4 @@ func notInstalled(format string, args ...any) error {
 	return fmt.Errorf("zktest: %w: %s (%s)", ErrNotInstalled, fmt.Sprintf(format, args...), howToInstall)
 }
 
-func joinPath(entries ...string) string {
-	path := entries[0]
-	for _, e := range entries[1:] {
-		path += string(os.PathListSeparator) + e
-	}
-	return path
-}
+func joinPath(entries ...string) string { return strings.Join(entries, string(os.PathListSeparator)) }

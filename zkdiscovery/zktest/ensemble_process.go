@@ -1,6 +1,7 @@
 package zktest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -69,15 +70,16 @@ type port struct {
 
 func claimPort() (*port, error) {
 	const first, last, tries = 15000, 32000, 200
+	var listen net.ListenConfig
 	var err error
 	for range tries {
-		number := first + rand.IntN(last-first) //nolint:gosec // any free port will do
+		number := first + rand.IntN(last-first)
 		var claim net.PacketConn
-		if claim, err = net.ListenPacket("udp", loopback(number)); err != nil {
+		if claim, err = listen.ListenPacket(context.Background(), "udp", loopback(number)); err != nil {
 			continue
 		}
 		var l net.Listener
-		if l, err = net.Listen("tcp", loopback(number)); err != nil {
+		if l, err = listen.Listen(context.Background(), "tcp", loopback(number)); err != nil {
 			claim.Close()
 			continue
 		}

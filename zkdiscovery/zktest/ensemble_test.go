@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -191,7 +192,7 @@ func TestEnsembleDiesWithItsProcess(t *testing.T) {
 	if os.Getenv("ZKTEST_DIE_WITH_PARENT") != "" { // the process that is killed below
 		e, err := zktest.NewEnsemble(1)
 		must(t, err)
-		os.Stdout.WriteString("serving at " + e.Servers()[0] + "\n")
+		fmt.Println("serving at " + e.Servers()[0])
 		select {}
 	}
 	if runtime.GOOS != "linux" {

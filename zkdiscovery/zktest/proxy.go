@@ -62,9 +62,9 @@ func (p *Proxy) Addr() string { return loopback(p.port.number) }
 // what is sent in a row arrives in a row. Opening a connection is not delayed.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Cut(true) is the network that drops every packet (iptables … DROP): connections fall silent without a FIN, and new ones are accepted
-// (by the kernel) and silent. As with TCP, what was sent meanwhile is not lost but late: Cut(false) delivers it, and the end of a connection
-// whose other side went away.
+// Cut makes the network drop every packet (iptables … DROP), or stop doing so: connections fall silent without a FIN, and new ones are
+// accepted (by the kernel) and silent. As with TCP, what was sent meanwhile is not lost but late: Cut(false) delivers it, and the end
+// of a connection whose other side went away.
 func (p *Proxy) Cut(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,8 +95,8 @@ func (p *Proxy) Drop() {
 	}
 }
 
-// Refuse(true) closes the listener, so that the kernel refuses new connections; those that there are go on. Refuse(false) listens
-// again, and fails if something else has taken the port.
+// Refuse closes the listener, so that the kernel refuses new connections, or listens again, which fails if something else has taken the
+// port. Connections that there are go on.
 func (p *Proxy) Refuse(on bool) error {
 	if on {
 		p.mu.Lock()

@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -97,7 +98,7 @@ func (l *link) read(src net.Conn, way chan<- chunk) {
 		if n > 0 && !l.send(way, chunk{due: due, data: buf[:n]}) {
 			return
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			l.send(way, chunk{due: due})
 			return
 		}

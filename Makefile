@@ -1,0 +1,51 @@
+# `make` alone prints what there is to make.
+
+GOLANGCI := go tool -modfile=.ci/tools.mod golangci-lint
+FUZZTIME ?= 30s
+COUNT    ?= 10
+
+# The tests on a real ZooKeeper fail rather than skip once there is one. .ci/zookeeper installs it where it can, or says what to install.
+REAL = export HOLDFAST_REAL_ZOOKEEPER="$${HOLDFAST_REAL_ZOOKEEPER:-$$(.ci/zookeeper && echo required)}"
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, needs only Go)
+	go run ./example
+
+.PHONY: test
+test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=8m ./...
+
+.PHONY: lint
+lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (the first run builds the linters: minutes)
+	$(GOLANGCI) run
+	GOOS=linux go vet ./...
+	GOOS=windows go vet ./...
+	GOOS=darwin go vet ./...
+
+.PHONY: format
+format: ## rewrite the code as lint wants it formatted
+	$(GOLANGCI) fmt
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME=30s each
+	@grep -rE --include='*_test.go' -o '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | sort | while read -r file target; do \
+		(set -x; go test -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")") || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## every benchmark, on a real ZooKeeper where it matters
+	@$(REAL); set -x; go test -run='^$$' -bench=. -benchmem -timeout=60m -p=1 ./...
+
+.PHONY: stress
+stress: ## all tests COUNT=10 times in random order, to find the flaky ones
+	@$(REAL); set -x; go test -race -shuffle=on -count=$(COUNT) -failfast -timeout=120m ./...
+
+.PHONY: cover
+cover: ## statement coverage of each package by all tests; the whole of it in bin/cover.html
+	@mkdir -p bin
+	@$(REAL); go test -coverpkg=./... -coverprofile=bin/cover.out ./... && go tool cover -html=bin/cover.out -o bin/cover.html
+	@go tool cover -func=bin/cover.out | tail -1
