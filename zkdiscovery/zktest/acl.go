@@ -69,11 +69,11 @@ func matches(a ACL, id string) bool {
 	return ok && err == nil && network.Contains(addr)
 }
 
-// parseNetwork reads "10.0.0.0/8" or a single address.
+// parseNetwork reads "10.0.0.0/8" or a single address; like ZooKeeper, of version 4 only.
 func parseNetwork(s string) (netip.Prefix, bool) {
 	addr, bits, hasBits := strings.Cut(s, "/")
 	a, err := netip.ParseAddr(addr)
-	if err != nil {
+	if err != nil || !a.Is4() {
 		return netip.Prefix{}, false
 	}
 	n := a.BitLen()
@@ -125,11 +125,8 @@ func fixACL(asked []ACL, ids []identity) (acl []ACL, ok bool) {
 	return acl, len(acl) > 0
 }
 
-// isDigest wants "user:hash", both of them not empty.
-func isDigest(id string) bool {
-	user, hash, ok := strings.Cut(id, ":")
-	return ok && user != "" && hash != "" && !strings.Contains(hash, ":")
-}
+// isDigest wants two parts, "user:hash", as Java's String.split counts them: empty ones at the end do not.
+func isDigest(id string) bool { return strings.Count(strings.TrimRight(id, ":"), ":") == 1 }
 
 // maskACL hides the hashes from those who may read a node but not administer it.
 func maskACL(acl []ACL) []ACL {

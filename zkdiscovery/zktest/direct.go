@@ -23,7 +23,7 @@ type Node struct {
 
 // Create creates a persistent node that anybody may do anything with. Its parent must exist.
 func (s *Server) Create(path string, data []byte) error {
-	return s.do(&request{kind: OpCreate, path: path, data: bytes.Clone(data), acl: openACL(), ttl: -1})
+	return s.do(&request{kind: OpCreate, path: path, data: bytes.Clone(data), acl: openACL()})
 }
 
 // Set replaces the data of a node.
@@ -42,14 +42,14 @@ func (s *Server) Put(path string, data []byte) error {
 	defer s.mu.Unlock()
 	for i := 1; i < len(path); i++ {
 		if path[i] == '/' && s.state.tree.nodes[path[:i]] == nil {
-			if err := s.doLocked(&request{kind: OpCreate, path: path[:i], data: []byte{}, acl: openACL(), ttl: -1}); err != nil {
+			if err := s.doLocked(&request{kind: OpCreate, path: path[:i], data: []byte{}, acl: openACL()}); err != nil {
 				return err
 			}
 		}
 	}
 	r := &request{kind: OpSetData, path: path, data: bytes.Clone(data), version: -1}
 	if s.state.tree.nodes[path] == nil {
-		r = &request{kind: OpCreate, path: path, data: bytes.Clone(data), acl: openACL(), ttl: -1}
+		r = &request{kind: OpCreate, path: path, data: bytes.Clone(data), acl: openACL()}
 	}
 	return s.doLocked(r)
 }

@@ -3,6 +3,7 @@ package zktest
 import (
 	"encoding/binary"
 	"errors"
+	"unicode/utf8"
 )
 
 // Jute is ZooKeeper's serialisation: big-endian numbers, and strings, buffers and vectors preceded by their length, where -1 means null.
@@ -57,13 +58,17 @@ func (d *decoder) buffer() []byte {
 	return append([]byte{}, d.take(int(n))...)
 }
 
-// string accepts null as well, as the empty string.
+// string accepts null as well, as the empty string. What is not UTF-8 becomes what Java makes of it.
 func (d *decoder) string() string {
 	n := d.int32()
 	if n == -1 || d.err != nil {
 		return ""
 	}
-	return string(d.take(int(n)))
+	s := string(d.take(int(n)))
+	if !utf8.ValidString(s) {
+		s = string([]rune(s))
+	}
+	return s
 }
 
 // path is a string that may not be null.

@@ -29,7 +29,8 @@ const (
 	OpSetWatches      Op = 101
 	OpSetWatches2     Op = 105
 
-	opError Op = -1 // in the reply to a multi: this part has failed
+	opError   Op = -1   // in the reply to a multi: this part has failed
+	opMiscast Op = -100 // no operation: see kindInMulti
 )
 
 var opNames = map[Op]string{
@@ -45,6 +46,16 @@ func (o Op) String() string {
 		return name
 	}
 	return "op " + strconv.Itoa(int(o))
+}
+
+// writes reports whether an operation is a transaction, which takes up a zxid even when it fails.
+func (o Op) writes() bool {
+	switch o {
+	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpSetACL, OpCheck, OpMulti:
+		return true
+	default:
+		return false
+	}
 }
 
 // Code is an error in a reply, numbered as on the wire. It is an error itself; zero is none.
@@ -91,7 +102,7 @@ type Stat struct {
 	Version        int32 // how often the data was set
 	Cversion       int32 // … a child was created or deleted
 	Aversion       int32 // … the ACL was set
-	EphemeralOwner int64 // a session, or 0, or the smallest int64 for a container
+	EphemeralOwner int64 // the session that the node belongs to, or 0
 	DataLength     int32
 	NumChildren    int32
 	Pzxid          int64 // transaction that last created or deleted a child; the node's own creation before that

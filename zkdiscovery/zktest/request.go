@@ -10,7 +10,6 @@ type request struct {
 	acl     []ACL
 	flags   int32
 	version int32
-	ttl     int64
 	watch   bool
 	parts   []request   // of a multi
 	watches watchesLost // of a setWatches
@@ -36,9 +35,8 @@ func (d *decoder) request(kind Op) request {
 	switch kind {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		r.path, r.data, r.acl, r.flags = d.path(), d.buffer(), d.acls(), d.int32()
-		r.ttl = -1
 		if kind == OpCreateTTL {
-			r.ttl = d.int64()
+			d.int64() // the time to live: no node gets one, see txn.create
 		}
 	case OpDelete, OpCheck:
 		r.path, r.version = d.path(), d.int32()
@@ -75,13 +73,32 @@ func (d *decoder) parts() []request {
 			break
 		}
 		switch kind {
-		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpCheck:
+		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+			r := d.request(kind)
+			r.kind = kindInMulti(kind, r.flags)
+			list = append(list, r)
+		case OpDelete, OpSetData, OpCheck:
 			list = append(list, d.request(kind))
 		default:
 			d.err = errMalformed
 		}
 	}
 	return list
+}
+
+// kindInMulti is the kind that a create in a multi really has. ZooKeeper goes by the flags there and not by the kind that was sent, and
+// trips over its own record when only the flags ask for a time to live.
+func kindInMulti(sent Op, flags int32) Op {
+	switch mode, _ := modeOf(flags); {
+	case mode.ttl && sent != OpCreateTTL:
+		return opMiscast
+	case mode.ttl:
+		return OpCreateTTL
+	case mode.container:
+		return OpCreateContainer
+	default:
+		return OpCreate
+	}
 }
 
 // connectRequest is the first frame of every connection.
@@ -175,13 +192,18 @@ func (e *encoder) result(kind Op, r *result) {
 }
 
 func (e *encoder) part(p *result) {
-	if r := p; r.kind != opError {
-		e.multiHeader(r.kind, false, CodeOK)
-		e.result(r.kind, r)
+	kind := p.kind
+	switch kind {
+	case opError:
+		e.multiHeader(opError, false, p.code)
+		e.int32(int32(p.code))
 		return
+	case OpCreateContainer: // has a result of the same form, and no number of its own there
+		kind = OpCreate2
+	default:
 	}
-	e.multiHeader(opError, false, p.code)
-	e.int32(int32(p.code))
+	e.multiHeader(kind, false, CodeOK)
+	e.result(kind, p)
 }
 
 func (e *encoder) multiHeader(kind Op, done bool, code Code) {

@@ -144,35 +144,30 @@ func (s *Server) process(c *conn, frame []byte) {
 	}
 	r, err := decodeRequest(kind, d.b)
 	res := result{code: CodeMarshallingError}
-	zxidless := false
 	ends := kind == OpClose
 	switch {
 	case err != nil && kind == OpAuth:
 		c.kill()
 		return
+	case err != nil && kind.writes():
+		s.state.tree.zxid++ // as a real one, which takes a number before it looks
 	case err != nil:
-		if kind == OpMulti {
-			s.state.tree.zxid++ // as a real one, which takes a number before it looks
-		}
 	case kind == OpAuth:
 		res = s.auth(c, &r)
-		zxidless, ends = true, res.code != CodeOK
+		ends = res.code != CodeOK
 	default:
-		var known bool
-		if res, known = s.execute(c, &r); !known {
-			ends = true
-		}
-	}
-	if c.dead {
-		return // it has ended itself, by closing its own session
+		res, ends = s.execute(c, &r)
 	}
 	if s.faults.cut(kind, after) {
 		c.kill()
 		return
 	}
 	zxid := s.state.tree.zxid
-	if zxidless {
-		zxid = 0
+	switch {
+	case kind == OpAuth:
+		zxid = 0 // answered on arrival by a real server, ahead of everything that knows of zxids
+	case res.code == CodeUnimplemented && ends:
+		zxid = -1
 	}
 	c.reply(encodeReply(xid, zxid, kind, &res))
 	if ends {
@@ -189,18 +184,20 @@ func (s *Server) auth(c *conn, r *request) result {
 	return result{}
 }
 
-// execute performs one request of a connection with a session. An operation that is not known is answered so, and the connection closed.
-func (s *Server) execute(c *conn, r *request) (res result, known bool) {
+// execute performs one request of a connection with a session, and says whether the connection ends with the reply: because the client
+// wants it to, or because the operation is unknown.
+func (s *Server) execute(c *conn, r *request) (res result, ends bool) {
 	by := caller{session: c.session.id, ids: c.ids}
+	if r.kind.writes() {
+		return s.apply(r, by), false
+	}
 	switch r.kind {
 	case OpPing:
-		return result{}, true
+		return result{}, false
 	case OpSync:
-		return result{path: r.path}, true
+		return result{path: r.path}, false
 	case OpExists, OpGetData, OpGetACL, OpGetChildren, OpGetChildren2:
-		return s.read(c, r, by), true
-	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpSetACL, OpCheck, OpMulti:
-		return s.apply(r, by), true
+		return s.read(c, r, by), false
 	case OpSetWatches, OpSetWatches2:
 		if r.watches.persistentRequested {
 			return result{code: CodeUnimplemented}, true
@@ -210,12 +207,12 @@ func (s *Server) execute(c *conn, r *request) (res result, known bool) {
 		for _, ev := range events {
 			s.tell(c, ev)
 		}
-		return result{}, true
+		return result{}, false
 	case OpClose:
 		s.closeSession(c.session)
 		return result{}, true
 	default:
-		return result{code: CodeUnimplemented}, false
+		return result{code: CodeUnimplemented}, true
 	}
 }
 
@@ -256,6 +253,9 @@ func (s *Server) notify(events []event) {
 }
 
 func (s *Server) tell(c *conn, ev event) {
+	if !allowed(ev.acl, permRead, c.ids) {
+		return
+	}
 	s.stats.Notifications++
 	c.reply(encodeEvent(ev))
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
 // tree is the znodes and nothing else: no I/O, no clock, no lock. Requests go in with a session, the identities of the one who asks and
@@ -39,13 +40,17 @@ func (n *node) ephemeral() bool { return n.owner != 0 && n.owner != containerOwn
 
 func (n *node) stat() Stat {
 	children := int32(n.children.len()) //nolint:gosec // memory ends first
+	owner := int64(0)
+	if n.ephemeral() {
+		owner = n.owner
+	}
 	return Stat{
 		Czxid: n.czxid, Mzxid: n.mzxid, Pzxid: n.pzxid, Ctime: n.ctime, Mtime: n.mtime,
 		Version: n.version,
 		// The tree counts creations; a client is told creations and deletions.
 		Cversion:       n.created*2 - children,
 		Aversion:       n.aversion,
-		EphemeralOwner: n.owner,
+		EphemeralOwner: owner,
 		DataLength:     int32(len(n.data)), //nolint:gosec // bounded by the frame
 		NumChildren:    children,
 	}
@@ -119,14 +124,19 @@ func (r *result) sizeHint() int {
 	return n + 100*(len(r.parts)+len(r.acl))
 }
 
-// event is a change that watches may wait for.
+// event is a change that watches may wait for. A watcher who may not read what it is about is not told, though its watch is used up (since
+// 3.8.4 and 3.9.2; CVE-2024-23944).
 type event struct {
 	kind eventType
 	path string
+	acl  []ACL
 }
 
 // read answers what changes nothing. Setting the watch it asks for is the caller's part: wants says which.
 func (t *tree) read(r *request, by caller) result {
+	if r.kind == OpExists && strings.IndexByte(r.path, 0) >= 0 {
+		return result{code: CodeBadArguments} // the one path that reading minds
+	}
 	n := t.nodes[r.path]
 	if n == nil {
 		return result{code: CodeNoNode}

@@ -41,6 +41,8 @@ func (x *txn) write(r *request) result {
 		return x.setACL(r)
 	case OpCheck:
 		return x.check(r)
+	case opMiscast:
+		return result{code: CodeMarshallingError}
 	default:
 		return result{code: CodeUnimplemented}
 	}
@@ -60,6 +62,9 @@ func (x *txn) multi(parts []request) result {
 			undo()
 		}
 		x.events = nil
+		if parts[i].kind == opMiscast {
+			return result{code: CodeMarshallingError}
+		}
 		for j := range res.parts { // those before it say ok, though nothing has been done; those after it were not tried
 			code := CodeOK
 			if j == i {
@@ -87,15 +92,22 @@ var createModes = [...]createMode{
 	{ttl: true, sequential: true},
 }
 
+func modeOf(flags int32) (mode createMode, ok bool) {
+	if flags < 0 || int(flags) >= len(createModes) {
+		return createMode{}, false
+	}
+	return createModes[flags], true
+}
+
 func (x *txn) create(r *request) result {
-	if r.flags < 0 || int(r.flags) >= len(createModes) {
+	mode, ok := modeOf(r.flags)
+	if !ok {
 		return result{code: CodeBadArguments}
 	}
-	mode := createModes[r.flags]
 	if mode.ttl {
 		return result{code: CodeUnimplemented} // as a real server answers unless it was started with extended types
 	}
-	if r.ttl >= 0 {
+	if r.kind == OpCreateTTL {
 		return result{code: CodeBadArguments}
 	}
 	parentPath, ok := parentOf(r.path)
@@ -138,7 +150,7 @@ func (x *txn) create(r *request) result {
 	x.undo = append(x.undo, func() { x.tree.remove(path) })
 	parent.created++
 	parent.pzxid = x.tree.zxid
-	x.events = append(x.events, event{eventCreated, path}, event{eventChildrenChanged, orRoot(parentPath)})
+	x.events = append(x.events, event{eventCreated, path, acl}, event{eventChildrenChanged, orRoot(parentPath), parent.acl})
 	return result{path: path, stat: n.stat()}
 }
 
@@ -175,7 +187,7 @@ func (x *txn) unlink(path string) {
 	x.tree.remove(path)
 	x.undo = append(x.undo, func() { x.tree.insert(path, n) })
 	parent.pzxid = x.tree.zxid
-	x.events = append(x.events, event{eventDeleted, path}, event{eventChildrenChanged, orRoot(parentPath)})
+	x.events = append(x.events, event{eventDeleted, path, n.acl}, event{eventChildrenChanged, orRoot(parentPath), parent.acl})
 }
 
 func (x *txn) setData(r *request) result {
@@ -194,7 +206,7 @@ func (x *txn) setData(r *request) result {
 	x.save(n)
 	n.data, n.mzxid, n.mtime = r.data, x.tree.zxid, x.now
 	n.version++
-	x.events = append(x.events, event{eventDataChanged, r.path})
+	x.events = append(x.events, event{eventDataChanged, r.path, n.acl})
 	return result{stat: n.stat()}
 }
 

@@ -111,7 +111,7 @@ func (t *watchTable) missed(tr *tree, w watcher, lost *watchesLost) (events []ev
 			set++
 		}
 	}
-	tell := func(kind eventType, path string) { events = append(events, event{kind, path}) }
+	tell := func(kind eventType, path string) { events = append(events, event{kind: kind, path: path}) }
 	for _, path := range lost.data {
 		switch n := tr.nodes[path]; {
 		case n == nil:

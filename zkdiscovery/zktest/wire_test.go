@@ -1,0 +1,358 @@
+package zktest
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wire is a ZooKeeper client that hides nothing: it sends the bytes it is told to and shows every frame that comes.
+type wire struct {
+	nc       net.Conn
+	r        *bufio.Reader
+	xid      int32
+	session  int64
+	password []byte
+	timeout  int32 // as negotiated, in ms
+	zxid     int64 // last seen in a reply
+}
+
+// dialWire connects over TCP, without a handshake.
+func dialWire(tb testing.TB, addr string) *wire {
+	tb.Helper()
+	nc, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return newWire(tb, nc)
+}
+
+func newWire(tb testing.TB, nc net.Conn) *wire {
+	tb.Helper()
+	tb.Cleanup(func() { _ = nc.Close() })
+	return &wire{nc: nc, r: bufio.NewReader(nc)}
+}
+
+// openWire connects and opens a session.
+func openWire(tb testing.TB, addr string) *wire {
+	tb.Helper()
+	w := dialWire(tb, addr)
+	if err := w.handshake(connectRequest{timeoutMs: 30000}); err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+// handshake opens a session or takes one up; session is 0 afterwards if the server says that it has expired.
+func (w *wire) handshake(r connectRequest) error {
+	if r.password == nil {
+		r.password = make([]byte, passwordSize)
+	}
+	e := &encoder{}
+	e.int32(0)
+	e.int64(r.lastZxid)
+	e.int32(r.timeoutMs)
+	e.int64(r.session)
+	e.buffer(r.password)
+	if r.readOnly {
+		e.bool(true)
+	}
+	if err := w.send(e.b); err != nil {
+		return err
+	}
+	frame, err := w.frame()
+	if err != nil {
+		return err
+	}
+	d := decoder{b: frame}
+	d.int32()
+	w.timeout, w.session, w.password = d.int32(), d.int64(), d.buffer()
+	if r.readOnly && d.bool() {
+		return errors.New("a read-only server")
+	}
+	if d.err != nil || len(d.b) != 0 {
+		return fmt.Errorf("connect reply %x: %w", frame, errMalformed)
+	}
+	return nil
+}
+
+func (w *wire) send(body []byte) error {
+	frame := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	_ = w.nc.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	_, err := w.nc.Write(append(frame, body...))
+	return err
+}
+
+func (w *wire) frame() ([]byte, error) {
+	_ = w.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	return readFrame(w.r, 64<<20)
+}
+
+// post sends a request without waiting for the reply and returns its xid.
+func (w *wire) post(kind Op, body []byte) (int32, error) {
+	w.xid++
+	return w.xid, w.postAs(w.xid, kind, body)
+}
+
+func (w *wire) postAs(xid int32, kind Op, body []byte) error {
+	e := &encoder{}
+	e.int32(xid)
+	e.int32(int32(kind))
+	return w.send(append(e.b, body...))
+}
+
+// answer is one frame of a connection after the handshake.
+type answer struct {
+	xid  int32
+	zxid int64
+	code Code
+	body []byte
+}
+
+func (w *wire) answer() (answer, error) {
+	frame, err := w.frame()
+	if err != nil {
+		return answer{}, err
+	}
+	d := decoder{b: frame}
+	a := answer{xid: d.int32(), zxid: d.int64(), code: Code(d.int32())}
+	a.body = d.b
+	if a.xid > 0 && a.zxid > 0 {
+		w.zxid = a.zxid
+	}
+	return a, d.err
+}
+
+// call sends a request and returns what came up to its reply, which is the last.
+func (w *wire) call(kind Op, body []byte) ([]answer, error) {
+	xid, err := w.post(kind, body)
+	if err != nil {
+		return nil, err
+	}
+	var list []answer
+	for {
+		a, err := w.answer()
+		if err != nil {
+			return list, err
+		}
+		list = append(list, a)
+		if a.xid == xid {
+			return list, nil
+		}
+	}
+}
+
+// must is call for a request that has to succeed and is not preceded by notifications.
+func (w *wire) must(tb testing.TB, r *request) answer {
+	tb.Helper()
+	list, err := w.call(r.kind, r.encode())
+	if err != nil || len(list) != 1 || list[0].code != CodeOK {
+		tb.Fatalf("%v %s: %v %v", r.kind, r.path, list, err)
+	}
+	return list[0]
+}
+
+// eof reads until the server closes the connection and returns what came before.
+func (w *wire) eof() ([]answer, error) {
+	var list []answer
+	for {
+		a, err := w.answer()
+		if err != nil {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				return list, err
+			}
+			return list, nil
+		}
+		list = append(list, a)
+	}
+}
+
+// encode is decodeRequest's other half.
+func (r *request) encode() []byte {
+	e := &encoder{}
+	e.request(r)
+	return e.b
+}
+
+func (e *encoder) request(r *request) {
+	switch r.kind {
+	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+		e.string(r.path)
+		e.buffer(r.data)
+		e.acls(r.acl)
+		e.int32(r.flags)
+		if r.kind == OpCreateTTL {
+			e.int64(5000)
+		}
+	case OpDelete, OpCheck:
+		e.string(r.path)
+		e.int32(r.version)
+	case OpSetData:
+		e.string(r.path)
+		e.buffer(r.data)
+		e.int32(r.version)
+	case OpExists, OpGetData, OpGetChildren, OpGetChildren2:
+		e.string(r.path)
+		e.bool(r.watch)
+	case OpGetACL, OpSync:
+		e.string(r.path)
+	case OpSetACL:
+		e.string(r.path)
+		e.acls(r.acl)
+		e.int32(r.version)
+	case OpMulti:
+		for i := range r.parts {
+			e.multiHeader(r.parts[i].kind, false, -1)
+			e.request(&r.parts[i])
+		}
+		e.multiHeader(opError, true, -1)
+	case OpAuth:
+		e.int32(0)
+		e.string(r.scheme)
+		e.buffer(r.data)
+	case OpSetWatches, OpSetWatches2:
+		e.int64(r.watches.zxid)
+		e.strings(r.watches.data)
+		e.strings(r.watches.exist)
+		e.strings(r.watches.child)
+		if r.kind == OpSetWatches2 {
+			e.strings(nil)
+			e.strings(nil)
+		}
+	default:
+	}
+}
+
+func (r *request) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q", r.path)
+	switch r.kind {
+	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+		fmt.Fprintf(&b, " data %q nil %v acl %v flags %d", r.data, r.data == nil, r.acl, r.flags)
+	case OpDelete, OpCheck:
+		fmt.Fprintf(&b, " version %d", r.version)
+	case OpSetData:
+		fmt.Fprintf(&b, " data %q version %d", r.data, r.version)
+	case OpSetACL:
+		fmt.Fprintf(&b, " acl %v version %d", r.acl, r.version)
+	case OpMulti:
+		for i := range r.parts {
+			fmt.Fprintf(&b, "\n\t\t%v %v", r.parts[i].kind, &r.parts[i])
+		}
+	case OpAuth:
+		fmt.Fprintf(&b, " scheme %q %q", r.scheme, r.data)
+	default:
+		fmt.Fprintf(&b, " watch %v", r.watch)
+	}
+	return b.String()
+}
+
+func (d *decoder) stat() Stat {
+	return Stat{
+		Czxid: d.int64(), Mzxid: d.int64(), Ctime: d.int64(), Mtime: d.int64(), Version: d.int32(), Cversion: d.int32(), Aversion: d.int32(),
+		EphemeralOwner: d.int64(), DataLength: d.int32(), NumChildren: d.int32(), Pzxid: d.int64(),
+	}
+}
+
+// printer writes answers down so that those of two servers can be compared.
+type printer struct {
+	base    int64         // zxids are told from here
+	owners  map[int64]int // sessions by their number in the run
+	started time.Time
+}
+
+func (p *printer) zxid(z int64) string {
+	if z < p.base || p.base == 0 {
+		return fmt.Sprint(z)
+	}
+	return fmt.Sprintf("+%d", z-p.base)
+}
+
+// answer prints the answer to a request of kind; kind does not matter for a notification.
+func (p *printer) answer(kind Op, a answer) string {
+	var b strings.Builder
+	d := &decoder{b: a.body}
+	switch {
+	case a.xid == xidEvent:
+		fmt.Fprintf(&b, "event zxid %d: type %d state %d %s", a.zxid, d.int32(), d.int32(), d.string())
+	default:
+		fmt.Fprintf(&b, "xid %d zxid %s code %d:", a.xid, p.zxid(a.zxid), a.code)
+		if a.code == CodeOK {
+			p.record(&b, d, kind)
+		}
+	}
+	if d.err != nil {
+		fmt.Fprintf(&b, " %v", d.err)
+	}
+	if len(d.b) > 0 {
+		fmt.Fprintf(&b, " and %d bytes", len(d.b))
+	}
+	return b.String()
+}
+
+func (p *printer) record(b *strings.Builder, d *decoder, kind Op) {
+	switch kind {
+	case OpCreate, OpSync:
+		fmt.Fprintf(b, " %q", d.string())
+	case OpCreate2, OpCreateContainer, OpCreateTTL:
+		fmt.Fprintf(b, " %q %s", d.string(), p.stat(d.stat()))
+	case OpExists, OpSetData, OpSetACL:
+		fmt.Fprintf(b, " %s", p.stat(d.stat()))
+	case OpGetData:
+		fmt.Fprintf(b, " %#v %s", d.buffer(), p.stat(d.stat()))
+	case OpGetACL:
+		fmt.Fprintf(b, " %v %s", d.acls(), p.stat(d.stat()))
+	case OpGetChildren:
+		fmt.Fprintf(b, " %v", sorted(d.strings()))
+	case OpGetChildren2:
+		fmt.Fprintf(b, " %v %s", sorted(d.strings()), p.stat(d.stat()))
+	case OpMulti:
+		for {
+			kind, done, code := Op(d.int32()), d.bool(), d.int32()
+			fmt.Fprintf(b, " [%d %v %d", kind, done, code)
+			if done || d.err != nil {
+				fmt.Fprint(b, "]")
+				return
+			}
+			if kind == opError {
+				fmt.Fprintf(b, " %d", d.int32())
+			} else {
+				p.record(b, d, kind)
+			}
+			fmt.Fprint(b, "]")
+		}
+	default:
+	}
+}
+
+// stat tells times only as far as they can be equal on two servers.
+func (p *printer) stat(s Stat) string {
+	times := "times ok"
+	now := time.Now()
+	first, last := p.started.Add(-time.Second).UnixMilli(), now.Add(time.Second).UnixMilli()
+	switch {
+	case s.Czxid < p.base: // made before this run
+	case s.Ctime < first || s.Ctime > last || s.Mtime < s.Ctime || s.Mtime > last:
+		times = fmt.Sprintf("ctime %d mtime %d", s.Ctime, s.Mtime)
+	case s.Mzxid == s.Czxid && s.Mtime != s.Ctime:
+		times = "mtime is not ctime"
+	}
+	owner := fmt.Sprint(s.EphemeralOwner)
+	if i, ok := p.owners[s.EphemeralOwner]; ok {
+		owner = fmt.Sprintf("session %d", i)
+	}
+	return fmt.Sprintf("c%s m%s p%s v%d cv%d av%d owner %s len %d children %d, %s", p.zxid(s.Czxid), p.zxid(s.Mzxid), p.zxid(s.Pzxid),
+		s.Version, s.Cversion, s.Aversion, owner, s.DataLength, s.NumChildren, times)
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
