@@ -1,7 +1,6 @@
 package filecache
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,9 +30,9 @@ type Cache struct {
 	known stamp // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
 	knows bool  // known is set
 
-	ctx     context.Context // ends with Close
-	close   context.CancelFunc
-	watches sync.WaitGroup // a goroutine for each Watch
+	closed  bool
+	stop    chan struct{}  // Close closes it
+	watches sync.WaitGroup // a goroutine for each Watch; added to under mu, and not once closed
 }
 
 // files are the names that belong to one stem.
@@ -60,16 +59,19 @@ const orphanAge = 10 * time.Minute
 // left there. That dir cannot be created or written now is not an error: Save will say so. An error names the value and the rule that it
 // breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory or negative option.
 func Open(dir, ensemble, service string, opts ...Option) (*Cache, error) {
-	return open(disk{}, dir, ensemble, service, newConfig(opts))
+	cfg := newConfig(opts)
+	var misplaced error
+	if cfg.service != "" {
+		misplaced = fmt.Errorf("WithService(%q): it is for Wrap; Open has the service as its argument", cfg.service)
+	}
+	return open(disk{}, dir, ensemble, service, cfg, misplaced)
 }
 
-func open(fsys fileSystem, dir, ensemble, service string, cfg config) (*Cache, error) {
-	errs := []error{cfg.validate(), checkName("ensemble", ensemble), checkName("service", service)}
+// open is Open on any file system. It adds what is wrong already, if anything, to what it finds wrong itself.
+func open(fsys fileSystem, dir, ensemble, service string, cfg config, wrong error) (*Cache, error) {
+	errs := []error{wrong, cfg.validate(), checkName("ensemble", ensemble), checkName("service", service)}
 	if service == "" {
 		errs = append(errs, errors.New(`service "": must not be empty`))
-	}
-	if cfg.serviceSet && service != cfg.service {
-		errs = append(errs, fmt.Errorf("WithService(%q): Open already has service %q as its argument", cfg.service, service))
 	}
 	if dir == "" {
 		errs = append(errs, errors.New(`directory "": must not be empty`))
@@ -86,12 +88,11 @@ func open(fsys fileSystem, dir, ensemble, service string, cfg config) (*Cache, e
 		return nil, err
 	}
 
-	ctx, cancel := context.WithCancel(context.Background())
 	stem := escape(service)
 	c := &Cache{
 		dir: abs, ensemble: ensemble, service: service, config: cfg, fsys: fsys,
 		plain: filesOf(abs, stem), own: filesOf(abs, stem+ensembleSuffix(ensemble)),
-		ctx: ctx, close: cancel,
+		stop: make(chan struct{}),
 	}
 	c.warnOfStrangers()
 	c.removeOrphans()
@@ -181,7 +182,7 @@ func (c *Cache) locate() files {
 
 // readHead reads and judges the head of the file at path. The rest of the file may be damaged, and so may the head.
 func (c *Cache) readHead(path string) (head, error) {
-	data, err := readHead(c.fsys, path, maxHead)
+	data, err := readLines(c.fsys, path, headLines, maxHead)
 	if err != nil {
 		return head{}, err
 	}
@@ -218,7 +219,12 @@ func (c *Cache) learned() (stamp, bool) {
 // Close ends every Watch and returns when their goroutines are gone. It may be called more than once. Load and Save hold nothing open
 // and go on working.
 func (c *Cache) Close() error {
-	c.close()
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		close(c.stop)
+	}
+	c.mu.Unlock()
 	c.watches.Wait()
 	return nil
 }

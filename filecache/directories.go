@@ -26,7 +26,7 @@ type subscription struct {
 	dir      *directory
 	concerns func(name string) bool // called by the directory's goroutine; must not block
 	events   chan struct{}          // cap 1; the directory sends: look again
-	failed   chan error             // cap 1; the directory sends, once: there will be no events
+	failed   chan error             // cap 1; the directory sends: there are no events
 }
 
 // subscribe reports events in dir for the files that concern the caller.
@@ -111,7 +111,7 @@ func (d *directory) tell(name string) {
 	}
 }
 
-// fail says once that there are no events.
+// fail says that there are no events, if that is new.
 func (d *directory) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,8 +120,25 @@ func (d *directory) fail(err error) {
 	}
 	d.broken = err
 	for s := range d.subs {
-		s.failed <- err // has room: broken is set once
+		select {
+		case s.failed <- err:
+		default: // has not heard of the last failure yet
+		}
 	}
+}
+
+// giveUp closes a watcher that does not work; attach makes a new one.
+func (d *directory) giveUp(err error) {
+	_ = d.watcher.Close() // nothing to save
+	d.watcher, d.watched = nil, nil
+	d.fail(err)
+}
+
+// recovered notes that there are events.
+func (d *directory) recovered() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broken = nil
 }
 
 func (d *directory) run() {
@@ -145,10 +162,17 @@ func (d *directory) run() {
 			return
 		case <-retry.C:
 			d.attach()
-		case e := <-events:
+		case e, ok := <-events:
+			if !ok {
+				d.giveUp(fsnotify.ErrClosed)
+				continue
+			}
 			d.handle(e)
-		case <-errs:
-			d.tell("") // an overflow, most likely: events were lost
+		case err := <-errs:
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				d.giveUp(err)
+			}
+			d.tell("") // what was lost may have been anything
 		}
 	}
 }
@@ -156,7 +180,8 @@ func (d *directory) run() {
 func (d *directory) handle(e fsnotify.Event) {
 	switch {
 	case e.Name == d.path && e.Has(fsnotify.Remove|fsnotify.Rename):
-		d.detach() // fsnotify has let go of it; whether it comes back, the ticker finds out
+		d.detach()
+		d.attach() // it may be back already; if not, the ticker finds out
 		d.tell("")
 	case e.Op == fsnotify.Chmod: // indexers and virus scanners make them all day; content comes with another one
 	default:
@@ -175,7 +200,7 @@ func (d *directory) attach() {
 		d.watcher = w
 	}
 	info, err := os.Stat(d.path)
-	if err == nil && d.watched != nil && os.SameFile(info, d.watched) {
+	if err == nil && d.watched != nil && os.SameFile(info, d.watched) && len(d.watcher.WatchList()) > 0 {
 		return
 	}
 	d.detach()
@@ -189,6 +214,7 @@ func (d *directory) attach() {
 		return
 	}
 	d.watched = info
+	d.recovered()
 	d.tell("") // what happened before is not reported
 }
 

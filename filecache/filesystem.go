@@ -1,11 +1,13 @@
 package filecache
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/gofrs/flock"
 )
@@ -83,21 +85,29 @@ func readFile(fsys fileSystem, path string, limit int64) ([]byte, error) {
 	return data[:n], nil // shorter when somebody has cut it meanwhile: the checksum tells
 }
 
-// readHead reads the first bytes of the regular file at path, at most limit.
-func readHead(fsys fileSystem, path string, limit int64) ([]byte, error) {
-	f, size, err := openRegular(fsys, path)
+// readLines reads the first n lines of the regular file at path, with some bytes more, or less if the file ends before or limit does.
+func readLines(fsys fileSystem, path string, n int, limit int64) ([]byte, error) {
+	f, _, err := openRegular(fsys, path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing is lost
-	data := make([]byte, min(size, limit))
-	n, err := io.ReadFull(f, data)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, err
+	data := make([]byte, 0, 2048)
+	for bytes.Count(data, []byte{'\n'}) < n && int64(len(data)) < limit {
+		data = slices.Grow(data, 1)
+		read, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+read]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return data[:n], nil
+	return data, nil
 }
 
+// openRegular opens the regular file at path and returns its size.
 func openRegular(fsys fileSystem, path string) (fs.File, int64, error) {
 	info, err := fsys.stat(path)
 	if err != nil {

@@ -28,7 +28,8 @@ import (
 const (
 	formatVersion = 1
 	maxFileSize   = 64 << 20
-	maxHead       = 128 << 10 // the longest names Open takes, every byte escaped
+	headLines     = 2
+	maxHead       = 128 << 10 // room for the longest names that Open and Save take, every byte escaped
 
 	versionPrefix = `{"holdfast": `
 	crcPrefix     = versionPrefix + `1, "crc32c": "`

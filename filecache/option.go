@@ -1,7 +1,6 @@
 package filecache
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,22 +13,18 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
-const defaultWrapService = "default"
-
 type config struct {
 	maxAge       time.Duration
 	logger       *slog.Logger
 	sameEnsemble func(ours, theirs string) bool
 	pollingOnly  bool
 	service      string
-	serviceSet   bool
 }
 
 func defaultConfig() config {
 	return config{
 		logger:       slog.New(slog.DiscardHandler),
 		sameEnsemble: func(ours, theirs string) bool { return ours == theirs },
-		service:      defaultWrapService,
 	}
 }
 
@@ -43,16 +38,12 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// validate returns every mistake at once.
+// validate says which value breaks which rule.
 func (c config) validate() error {
-	var errs []error
 	if c.maxAge < 0 {
-		errs = append(errs, fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge))
+		return fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge)
 	}
-	if c.serviceSet && c.service == "" {
-		errs = append(errs, errors.New(`WithService(""): the service name must not be empty`))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // WithMaxAge refuses a snapshot that its source confirmed (AsOf) longer than d ago; Load then returns ErrTooOld. The default 0 takes
@@ -72,8 +63,8 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithEnsembleMatch replaces the rule by which a file of ensemble theirs counts as ours. The default, also for nil, is equality. It is
-// called from whatever goroutine reads a file, several at once, and outside the library's locks.
+// WithEnsembleMatch replaces the rule by which a file of ensemble theirs counts as ours. The default, also for nil, is equality. It should
+// only compare: it is called from whatever goroutine reads a file, also while a Save is under way, and must not call the Cache.
 func WithEnsembleMatch(match func(ours, theirs string) bool) Option {
 	return optionFunc(func(c *config) {
 		if match != nil {
@@ -88,9 +79,9 @@ func WithPollingOnly() Option {
 	return optionFunc(func(c *config) { c.pollingOnly = true })
 }
 
-// WithService names the service that the discovery given to Wrap lists; its file is called after it. The default is "default". Trap: two
-// wrapped discoveries with one directory and one service name share a file, so set it wherever a directory serves more than one service.
-// Clones need no name, they have their service path. Open refuses it: there the service is an argument.
+// WithService names the service that the discovery given to Wrap lists; its file is called after it. The default, also for "", is
+// "default". Trap: two wrapped discoveries with one directory and one service name share a file, so name the service wherever a directory
+// serves more than one. Clones need no name, they have their service path. Open refuses this option: there the service is an argument.
 func WithService(name string) Option {
-	return optionFunc(func(c *config) { c.service, c.serviceSet = name, true })
+	return optionFunc(func(c *config) { c.service = name })
 }

@@ -28,7 +28,7 @@ const maxOverride = 8 << 20
 // column and reason. Rules: JSON; no unknown or repeated field; no key twice; a key is network@address, the address host:port with a
 // numeric port, except for the networks unix, memu and inprocess, where it only must not be empty.
 func (c *Cache) LoadOverride() (Snapshot, error) {
-	s, _, err := c.loadOverride()
+	s, _, err := c.loadOverride(c.OverridePath())
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("filecache: override: %w", err)
 	}
@@ -36,8 +36,7 @@ func (c *Cache) LoadOverride() (Snapshot, error) {
 }
 
 // loadOverride returns the text too, by which Watch tells one bad override from another.
-func (c *Cache) loadOverride() (s Snapshot, text []byte, err error) {
-	path := c.OverridePath()
+func (c *Cache) loadOverride(path string) (s Snapshot, text []byte, err error) {
 	text, err = readFile(c.fsys, path, maxOverride)
 	if absent(err) {
 		return Snapshot{}, nil, err

@@ -35,12 +35,14 @@ const (
 // since an editor may only be replacing the file.
 func (c *Cache) Watch(ctx context.Context) <-chan Snapshot {
 	w := &watch{c: c, ch: make(chan Snapshot, 1), seen: c.baseline()}
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(c.ctx, cancel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		close(w.ch)
+		return w.ch
+	}
 	c.watches.Go(func() {
-		defer close(w.ch) // last: then nothing of ours is left
-		defer cancel()
-		defer stop()
+		defer close(w.ch) // when run has let go of everything
 		w.run(ctx)
 	})
 	return w.ch
@@ -84,6 +86,8 @@ func (w *watch) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.c.stop:
+			return
 		case err := <-sub.failed:
 			w.c.config.logger.Warn("no file notification, looking every few seconds instead", "dir", w.c.dir, "error", err)
 			continue
@@ -108,7 +112,8 @@ func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 // look compares the files with what was sent. It asks for another look soon when the override seems to be gone: somebody may be
 // replacing it.
 func (w *watch) look() (again bool) {
-	s, text, err := w.c.loadOverride()
+	f := w.c.locate()
+	s, text, err := w.c.loadOverride(f.override)
 	switch {
 	case err == nil:
 		w.missing, w.bad = false, 0
@@ -133,7 +138,7 @@ func (w *watch) look() (again bool) {
 		return false
 	}
 	if w.override == nil {
-		w.lookAtFile()
+		w.lookAtFile(f.main)
 	}
 	return false
 }
@@ -148,8 +153,8 @@ func (c *Cache) latest() Snapshot {
 }
 
 // lookAtFile sends the file's snapshot if another has saved it and it is news.
-func (w *watch) lookAtFile() {
-	h, err := w.c.readHead(w.c.Path())
+func (w *watch) lookAtFile(path string) {
+	h, err := w.c.readHead(path)
 	if err != nil || !w.isNews(h.stamp()) || h.SavedAt.Equal(w.refused) {
 		return
 	}
