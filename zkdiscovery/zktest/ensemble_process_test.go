@@ -1,6 +1,7 @@
 package zktest
 
 import (
+	"errors"
 	"net"
 	"testing"
 )
@@ -27,4 +28,20 @@ func TestPortStaysClaimedWhileNobodyListens(t *testing.T) {
 		t.Fatalf("still claimed after its release: %v", err)
 	}
 	again.Close()
+}
+
+// TestRestartOnATakenPortSaysSo is what NewEnsemble's retry depends on.
+func TestRestartOnATakenPortSaysSo(t *testing.T) {
+	e := StartEnsemble(t, 1)
+	if err := e.Kill(0); err != nil {
+		t.Fatal(err)
+	}
+	thief, err := net.Listen("tcp", e.Servers()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	if err := e.Restart(0); !errors.Is(err, errPortTaken) {
+		t.Errorf("%v, want one that is errPortTaken", err)
+	}
 }
