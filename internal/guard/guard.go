@@ -1,0 +1,400 @@
+package guard
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// The defaults of Config, and bounds that are none of the user's business.
+const (
+	DefaultShare    = 0.5
+	DefaultHold     = 5 * time.Minute
+	DefaultUnprobed = time.Minute
+	DefaultWindow   = 10 * time.Second
+	DefaultParallel = 8
+	// MaxHeld bounds how many instances are held, and how many are remembered as lost; what is lost beyond that passes.
+	MaxHeld = 10_000
+
+	retryAfter = time.Second      // from a probe without an answer to the next
+	againAfter = 10 * time.Second // from an answer to the next probe
+	maxFails   = 2                // probes in a row without an answer, after which an instance is gone
+	fileGrace  = 10 * time.Second // for a hold that the file has, and whose end is near or past: it may answer
+	spread     = time.Second / 2  // over which first probes are spread: every client of a service begins to probe at the same moment
+)
+
+// Config is what a Guard decides by. The zero value has the defaults.
+type Config struct {
+	Share    float64       // of the instances that must be lost within Window for suspicion, more than that: (0,1]
+	Hold     time.Duration // how long an instance is held that does not answer
+	Unprobed time.Duration // the same where the network cannot be probed
+	Window   time.Duration // over which losses are counted
+	Parallel int           // probes at once
+	// CanProbe says whether the key's instance can be asked. The default is that all can.
+	CanProbe func(key string) bool
+	// Jitter returns a duration in [0, d), to spread first probes. The default spreads nothing.
+	Jitter func(d time.Duration) time.Duration
+	// Disabled obeys at once, whatever is listed.
+	Disabled bool
+}
+
+func (c Config) withDefaults() Config {
+	if c.Share == 0 {
+		c.Share = DefaultShare
+	}
+	if c.Hold == 0 {
+		c.Hold = DefaultHold
+	}
+	if c.Unprobed == 0 {
+		c.Unprobed = DefaultUnprobed
+	}
+	if c.Window == 0 {
+		c.Window = DefaultWindow
+	}
+	if c.Parallel == 0 {
+		c.Parallel = DefaultParallel
+	}
+	if c.CanProbe == nil {
+		c.CanProbe = func(string) bool { return true }
+	}
+	if c.Jitter == nil {
+		c.Jitter = func(time.Duration) time.Duration { return 0 }
+	}
+	return c
+}
+
+// Guard is the state of the fold. It belongs to one goroutine.
+type Guard struct {
+	cfg     Config
+	listed  []*client.KVPair // what the registry lists, sorted by key; before its first list, what the file had
+	begun   bool             // the registry has listed
+	shown   bool             // what the file had was in the list
+	lineage string           // of listed
+
+	pending      bool      // lineage is not accepted yet
+	pendingUntil time.Time // then it is, whoever is held
+	suspectUntil time.Time // until then every removal is held
+
+	lost    map[string]loss  // let go within the window: they come back as held when the share trips
+	held    map[string]*hold // in the list, or waiting for a first answer to get there
+	inside  int              // of held, those that are in the list
+	queue   queue            // of held, those that wait for their next probe
+	probing int
+
+	list  []*client.KVPair // what the owner publishes; nil when it must be made anew
+	began int              // holds begun and ended since Take
+	ended int
+}
+
+// loss is an instance that was let go.
+type loss struct {
+	pair     *client.KVPair
+	at       time.Time
+	fromFile bool
+}
+
+// hold is an instance that the registry does not list.
+type hold struct {
+	pair    *client.KVPair
+	since   time.Time
+	end     time.Time // when it goes if it does not answer
+	inside  bool      // in the list; otherwise only the file knew it, and it gets there when it answers
+	answers bool      // the last probe did
+	fails   int       // probes in a row without an answer
+	probing bool
+	due     time.Time // of the next probe
+	index   int       // in the queue; -1: not there
+}
+
+// New returns a Guard that knows nothing.
+func New(cfg Config) *Guard {
+	return &Guard{cfg: cfg.withDefaults(), lost: make(map[string]loss), held: make(map[string]*hold)}
+}
+
+// Known is an instance in a file, with how long it has been held; zero for one that was listed.
+type Known struct {
+	Pair      *client.KVPair
+	HeldSince time.Time
+}
+
+// Remember is the guard's memory over restarts, for before the first list: what the file has. shown says that it is the list already, because
+// the registry cannot be asked, so that it counts as known by this process itself.
+func (g *Guard) Remember(known []Known, lineage string, shown bool) {
+	if g.begun {
+		return
+	}
+	g.listed, g.lineage, g.shown = make([]*client.KVPair, 0, len(known)), lineage, shown
+	clear(g.held)
+	g.queue, g.inside, g.list = nil, 0, nil
+	for _, k := range known {
+		g.listed = append(g.listed, k.Pair)
+		if !k.HeldSince.IsZero() && !g.cfg.Disabled {
+			// Held by the process before: its hold goes on, it does not begin anew.
+			g.held[k.Pair.Key] = &hold{pair: k.Pair, since: k.HeldSince, index: -1, inside: shown}
+		}
+	}
+	slices.SortFunc(g.listed, byKey)
+}
+
+// Suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one. A window of 0 is the
+// configured one.
+func (g *Guard) Suspect(now time.Time, window time.Duration) {
+	if window > 0 {
+		g.cfg.Window = window
+	}
+	g.suspectUntil = now.Add(g.cfg.Window)
+}
+
+// Listed takes what the registry lists now, sorted by key, whole. The slice must not be changed afterwards.
+func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
+	was, first := g.listed, !g.begun
+	other := len(was) > 0 && lineage != g.lineage
+	if first {
+		// Holds of the process before, which the list may end.
+		for _, h := range g.held {
+			g.admit(h, now)
+			if h.index >= 0 && h.end.Before(now.Add(fileGrace)) {
+				h.end = now.Add(fileGrace)
+			}
+		}
+	}
+	g.listed, g.lineage, g.begun, g.list = list, lineage, true, nil
+	if g.cfg.Disabled {
+		return
+	}
+	gone, active := g.compare(was, list)
+	if other && len(gone) > 0 {
+		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
+	}
+	g.expire(now)
+	for _, p := range gone {
+		if _, already := g.held[p.Key]; !already && !inactive(p.Value) && len(g.lost) < MaxHeld {
+			g.lost[p.Key] = loss{p, now, first && !g.shown}
+		}
+	}
+	if other || now.Before(g.suspectUntil) && !(first && !g.shown) || g.tooMany(active) {
+		g.holdLosses(now)
+	}
+}
+
+// tooMany reports whether the losses of the window are suspicious: together with those that are held they are more than the share of what
+// there was, or nobody active is left. What has come in their place counts as being there: replacing a fleet is no loss.
+func (g *Guard) tooMany(active int) bool {
+	missing := len(g.lost) + g.inside
+	return len(g.lost) > 0 && (active == 0 || float64(missing) > g.cfg.Share*float64(missing+active))
+}
+
+// compare returns what was listed and is not any more, forgets what is known again, and counts the active ones in is. Both are sorted.
+func (g *Guard) compare(was, is []*client.KVPair) (gone []*client.KVPair, active int) {
+	i := 0
+	for _, p := range is {
+		for i < len(was) && was[i].Key < p.Key {
+			gone = append(gone, was[i])
+			i++
+		}
+		if i < len(was) && was[i].Key == p.Key {
+			i++
+		}
+		if !inactive(p.Value) {
+			active++
+		}
+		delete(g.lost, p.Key)
+		if h := g.held[p.Key]; h != nil {
+			g.drop(h)
+		}
+	}
+	return append(gone, was[i:]...), active
+}
+
+// expire forgets the losses that are older than the window.
+func (g *Guard) expire(now time.Time) {
+	for key, l := range g.lost {
+		if now.Sub(l.at) > g.cfg.Window {
+			delete(g.lost, key)
+		}
+	}
+}
+
+// holdLosses holds everything that was lost within the window.
+func (g *Guard) holdLosses(now time.Time) {
+	for key, l := range g.lost {
+		if len(g.held) >= MaxHeld {
+			return
+		}
+		h := &hold{pair: l.pair, since: now, inside: !l.fromFile, index: -1}
+		g.held[key] = h
+		g.admit(h, now)
+		delete(g.lost, key)
+	}
+}
+
+// admit begins to watch over a hold: it counts, and is probed if it can be.
+func (g *Guard) admit(h *hold, now time.Time) {
+	g.list = nil
+	g.began++
+	if h.inside {
+		g.inside++
+	}
+	if !g.cfg.CanProbe(h.pair.Key) {
+		h.end = h.since.Add(g.cfg.Unprobed)
+		return
+	}
+	h.end = h.since.Add(g.cfg.Hold)
+	h.due = now
+	if h.inside {
+		h.due = now.Add(g.cfg.Jitter(spread))
+	}
+	g.queue.push(h)
+}
+
+// drop ends a hold.
+func (g *Guard) drop(h *hold) {
+	delete(g.held, h.pair.Key)
+	g.queue.remove(h)
+	g.list = nil
+	g.ended++
+	if h.inside {
+		g.inside--
+	}
+}
+
+// Probed takes the outcome of a probe that Probes asked for.
+func (g *Guard) Probed(key string, answered bool, now time.Time) {
+	g.probing--
+	h := g.held[key]
+	if h == nil || !h.probing {
+		return // listed again, or given up, meanwhile
+	}
+	h.probing = false
+	h.answers = answered
+	switch {
+	case answered:
+		h.fails = 0
+		h.due = now.Add(againAfter)
+		if !h.inside {
+			h.inside = true
+			g.inside++
+			g.list = nil
+		}
+	default:
+		if h.fails++; h.fails >= maxFails {
+			g.drop(h)
+			return
+		}
+		h.due = now.Add(retryAfter)
+	}
+	g.queue.push(h)
+}
+
+// Probes returns the instances that are to be probed now, as many as may be under way at once; each must come back through Probed.
+func (g *Guard) Probes(now time.Time) []*client.KVPair {
+	var ask []*client.KVPair
+	for g.begun && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
+		h := g.queue.pop()
+		h.probing = true
+		g.probing++
+		ask = append(ask, h.pair)
+	}
+	return ask
+}
+
+// Tick lets time pass: holds end.
+func (g *Guard) Tick(now time.Time) {
+	if !g.begun {
+		return
+	}
+	for _, h := range g.held {
+		if !h.answers && !now.Before(h.end) {
+			g.drop(h)
+		}
+	}
+	if g.pending && (len(g.held) == 0 || !now.Before(g.pendingUntil)) {
+		g.pending = false
+	}
+}
+
+// Wake is when Tick and Probes have something to do if nothing happens before; zero when never.
+func (g *Guard) Wake() time.Time {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	if !g.begun {
+		return at
+	}
+	if len(g.queue) > 0 && g.probing < g.cfg.Parallel {
+		sooner(g.queue[0].due)
+	}
+	for _, h := range g.held {
+		if !h.answers {
+			sooner(h.end)
+		}
+	}
+	if g.pending {
+		sooner(g.pendingUntil)
+	}
+	return at
+}
+
+// List returns the list to publish, sorted by key: what is listed, and what is held. It must not be changed.
+func (g *Guard) List() []*client.KVPair {
+	if g.list == nil {
+		g.list = g.merge()
+	}
+	return g.list
+}
+
+func (g *Guard) merge() []*client.KVPair {
+	if g.inside == 0 || !g.begun {
+		return g.listed
+	}
+	out := make([]*client.KVPair, 0, len(g.listed)+g.inside)
+	out = append(out, g.listed...)
+	for _, h := range g.held {
+		if h.inside {
+			out = append(out, h.pair)
+		}
+	}
+	slices.SortFunc(out, byKey)
+	return out
+}
+
+// Held returns when each held instance that is in the list disappeared from the registry, by key.
+func (g *Guard) Held() map[string]time.Time {
+	out := make(map[string]time.Time, g.inside)
+	for key, h := range g.held {
+		if h.inside && g.begun {
+			out[key] = h.since
+		}
+	}
+	return out
+}
+
+// Holding reports whether anybody is held or waits for a first answer: while it is so, no list may replace a longer one in the file.
+func (g *Guard) Holding() bool { return len(g.held) > 0 }
+
+// Pending reports that the registry's lineage is not accepted yet.
+func (g *Guard) Pending() bool { return g.pending }
+
+// TakeCounts returns how many holds have begun and ended since it was called last, for the log.
+func (g *Guard) TakeCounts() (began, ended int) {
+	began, ended = g.began, g.ended
+	g.began, g.ended = 0, 0
+	return began, ended
+}
+
+func byKey(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) }
+
+// inactive reports whether an instance has said goodbye: XClient does not use it, and its going is no loss.
+func inactive(metadata string) bool {
+	if !strings.Contains(metadata, "inactive") {
+		return false
+	}
+	v, err := url.ParseQuery(metadata)
+	return err == nil && v.Get("state") == "inactive"
+}
