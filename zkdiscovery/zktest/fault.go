@@ -73,7 +73,8 @@ func (s *Server) Refuse(on bool) {
 	if on {
 		s.hangUp()
 	} else if !stopped && s.addr != "" && s.listener == nil {
-		s.accept(nil)
+		ln, _ := listen(s.addr)
+		s.accept(ln)
 	}
 }
 
@@ -199,73 +200,56 @@ func (s *Server) replace(st state) {
 	s.dropConnections()
 }
 
-// FailNext answers the next n requests of a kind with code, without doing them. It replaces what an earlier call has left of the same kind.
-// A failed auth or close ends its connection; a failed OpConnect tells the client that its session has expired, whatever code says.
-func (s *Server) FailNext(op Op, code Code, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults.set(op, fault{fail: n, code: code})
-}
+// FailNext answers the next n requests of a kind with code, without doing them. A failed auth or close ends its connection; a failed
+// OpConnect tells the client that its session has expired, whatever code says.
+//
+// FailNext, CutBefore and CutAfter replace one another's rest for the same kind; with n 0 they end it.
+func (s *Server) FailNext(op Op, code Code, n int) { s.setFault(op, fault{faultFail, code, n}) }
 
-// CutBefore cuts the connection on which the next n requests of a kind arrive, without doing them.
-func (s *Server) CutBefore(op Op, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults.set(op, fault{cutBefore: n})
-}
+// CutBefore cuts the connections on which the next n requests of a kind arrive, without doing them.
+func (s *Server) CutBefore(op Op, n int) { s.setFault(op, fault{do: faultCutBefore, left: n}) }
 
-// CutAfter cuts the connection on which the next n requests of a kind arrive, after doing them and without a reply: the client cannot know
+// CutAfter cuts the connections on which the next n requests of a kind arrive after doing them, without a reply: the client cannot know
 // whether they have been done.
-func (s *Server) CutAfter(op Op, n int) {
+func (s *Server) CutAfter(op Op, n int) { s.setFault(op, fault{do: faultCutAfter, left: n}) }
+
+func (s *Server) setFault(op Op, f fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults.set(op, fault{cutAfter: n})
+	s.faults[op] = f
 }
 
 // fault is what is still to happen to requests of a kind.
 type fault struct {
-	fail      int
-	code      Code
-	cutBefore int
-	cutAfter  int
+	do   faultKind
+	code Code
+	left int
 }
 
-type faults map[Op]*fault
-
-type moment bool
+type faultKind uint8
 
 const (
-	before moment = false
-	after  moment = true
+	faultNone faultKind = iota
+	faultFail
+	faultCutBefore
+	faultCutAfter
 )
 
-func (f *faults) set(op Op, next fault) {
-	if *f == nil {
-		*f = make(faults)
-	}
-	(*f)[op] = &next
-}
+type faults map[Op]fault
 
-// cut reports whether a connection is to be cut now, and counts it.
-func (f faults) cut(op Op, at moment) bool {
-	x := f[op]
-	if x == nil {
-		return false
+// take returns what is to happen to a request of a kind, once less.
+func (f faults) take(op Op) fault {
+	x, ok := f[op]
+	if !ok {
+		return fault{}
 	}
-	left := &x.cutBefore
-	if at == after {
-		left = &x.cutAfter
+	if x.left--; x.left <= 0 {
+		delete(f, op)
+	} else {
+		f[op] = x
 	}
-	*left--
-	return *left >= 0
-}
-
-// fail reports whether a request is to fail, and counts it.
-func (f faults) fail(op Op) (Code, bool) {
-	x := f[op]
-	if x == nil || x.fail <= 0 {
-		return CodeOK, false
+	if x.left < 0 {
+		return fault{}
 	}
-	x.fail--
-	return x.code, true
+	return x
 }

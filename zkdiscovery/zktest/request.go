@@ -18,9 +18,9 @@ type request struct {
 
 // watchesLost is what a client asks to have again after it has lost its connection.
 type watchesLost struct {
-	zxid                int64
-	data, exist, child  []string
-	persistentRequested bool // setWatches2 names some, which only a server with addWatch could have given
+	zxid               int64 // the last that the client has seen
+	data, exist, child []string
+	persistent         bool // there are others, which only a server with addWatch could have given
 }
 
 // decodeRequest reads the record of an operation. The kinds it does not know are for the caller to refuse; they decode to nothing.
@@ -56,7 +56,7 @@ func (d *decoder) request(kind Op) request {
 	case OpSetWatches, OpSetWatches2:
 		r.watches = watchesLost{zxid: d.int64(), data: d.strings(), exist: d.strings(), child: d.strings()}
 		if kind == OpSetWatches2 {
-			r.watches.persistentRequested = len(d.strings())+len(d.strings()) > 0
+			r.watches.persistent = len(d.strings())+len(d.strings()) > 0
 		}
 	default: // ping, close: no record
 	}

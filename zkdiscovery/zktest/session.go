@@ -41,47 +41,47 @@ func (st state) clone() state {
 
 const passwordSize = 16
 
-// connect answers the first frame of a connection. The caller holds s.mu.
+// connect answers the first frame of a connection. The caller holds s.mu, as for all below.
 func (s *Server) connect(c *conn, frame []byte) {
 	r, err := decodeConnectRequest(frame)
 	if err != nil {
 		c.kill()
 		return
 	}
-	s.count(OpConnect)
+	s.stats.Requests[OpConnect]++
 	if r.lastZxid > s.state.tree.zxid {
-		// Somebody who has seen the future: this server lags behind, or was restored. A real one hangs up without a word.
+		// Somebody who has seen the future: this server lags behind, or was restored. A real one hangs up without a word, too.
 		s.log("client refused: it has seen a newer zxid", "seen", r.lastZxid, "zxid", s.state.tree.zxid)
 		c.kill()
 		return
 	}
-	if s.faults.cut(OpConnect, before) {
+	f := s.faults.take(OpConnect)
+	if f.do == faultCutBefore {
 		c.kill()
 		return
 	}
-	timeout := min(max(time.Duration(r.timeoutMs)*time.Millisecond, s.cfg.minTimeout), s.cfg.maxTimeout)
-	_, failed := s.faults.fail(OpConnect)
 	var ss *session
 	switch {
-	case failed:
+	case f.do == faultFail:
 	case r.session == 0:
 		ss = s.openSession()
 	default:
 		ss = s.takeUp(&r)
 	}
-	if ss == nil {
+	if ss == nil { // "expired"
 		c.reply(encodeConnectReply(0, 0, make([]byte, passwordSize), r.readOnly))
 		c.finish()
 		return
 	}
-	ss.timeout, ss.conn, c.session = timeout, c, ss
+	ss.timeout = min(max(time.Duration(r.timeoutMs)*time.Millisecond, s.cfg.minTimeout), s.cfg.maxTimeout)
+	ss.conn, c.session = c, ss
 	ss.touch(time.Now())
 	poke(s.clockWake)
-	if s.faults.cut(OpConnect, after) {
+	if f.do == faultCutAfter {
 		c.kill()
 		return
 	}
-	c.reply(encodeConnectReply(int32(timeout.Milliseconds()), ss.id, ss.password, r.readOnly)) //nolint:gosec // it came as an int32
+	c.reply(encodeConnectReply(int32(ss.timeout.Milliseconds()), ss.id, ss.password, r.readOnly)) //nolint:gosec // bounded by the options
 }
 
 func (s *Server) openSession() *session {
@@ -123,61 +123,4 @@ func (s *Server) expire(ss *session) {
 	if ss.conn != nil {
 		ss.conn.cut()
 	}
-}
-
-// clock expires sessions and sweeps containers. It is the Server's only goroutine of its own, and it sleeps without a timer while there is
-// nothing that could become due.
-func (s *Server) clock() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		timer.Stop()
-		s.mu.Lock()
-		next, any := s.tick(time.Now())
-		s.mu.Unlock()
-		if any {
-			timer.Reset(next)
-		}
-		select {
-		case <-timer.C:
-		case <-s.clockWake:
-		case <-s.quit:
-			return
-		}
-	}
-}
-
-// containerInterval is how often a real server looks for containers that are to go.
-const containerInterval = time.Minute
-
-// tick does what is due and says how long until the next is.
-func (s *Server) tick(now time.Time) (next time.Duration, any bool) {
-	if s.stopped {
-		return 0, false
-	}
-	earliest := func(t time.Time) {
-		if d := t.Sub(now); !any || d < next {
-			next, any = d, true
-		}
-	}
-	for _, ss := range s.state.sessions {
-		if !now.Before(ss.deadline) {
-			s.expire(ss)
-		} else {
-			earliest(ss.deadline)
-		}
-	}
-	if len(s.state.tree.containers) == 0 {
-		s.sweepAt = time.Time{}
-		return next, any
-	}
-	switch {
-	case s.sweepAt.IsZero():
-		s.sweepAt = now.Add(containerInterval)
-	case !now.Before(s.sweepAt):
-		s.notify(s.state.tree.sweepContainers())
-		s.sweepAt = now.Add(containerInterval)
-	}
-	earliest(s.sweepAt)
-	return next, any
 }

@@ -65,6 +65,3 @@ func (s Stats) Since(earlier Stats) Stats {
 	d.BytesOut -= earlier.BytesOut
 	return d
 }
-
-// count counts a request. The caller holds s.mu.
-func (s *Server) count(op Op) { s.stats.Requests[op]++ }

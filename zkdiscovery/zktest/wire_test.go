@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -308,7 +309,9 @@ func (p *printer) record(b *strings.Builder, d *decoder, kind Op) {
 	case OpGetData:
 		fmt.Fprintf(b, " %#v %s", d.buffer(), p.stat(d.stat()))
 	case OpGetACL:
-		fmt.Fprintf(b, " %v %s", d.acls(), p.stat(d.stat()))
+		acl := d.acls()
+		slices.SortFunc(acl, func(a, b ACL) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Perms, b.Perms)) })
+		fmt.Fprintf(b, " %v %s", acl, p.stat(d.stat())) // sorted: ZooKeeper keeps a caller's identities in a hash table
 	case OpGetChildren:
 		fmt.Fprintf(b, " %v", sorted(d.strings()))
 	case OpGetChildren2:

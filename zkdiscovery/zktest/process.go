@@ -1,0 +1,198 @@
+package zktest
+
+import (
+	"slices"
+	"time"
+)
+
+// What a connection asks for is done here, one frame at a time for all connections, under s.mu: that is what makes the order in which
+// requests are done the order in which every client hears of it. A write queues its notifications before its own reply, and both before
+// anybody else can be answered with what it has changed.
+
+// receive is where a connection's reader brings a whole frame.
+func (s *Server) receive(c *conn, frame []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.dead:
+	case s.silent:
+		c.held = append(c.held, frame)
+		c.out.hold(len(frame))
+	default:
+		s.process(c, frame)
+	}
+}
+
+// outcome is what a request leads to on its own connection.
+type outcome struct {
+	result
+	zxid   int64 // for the reply's header
+	ends   bool  // the connection ends after the reply
+	hangUp bool  // the connection ends without one
+}
+
+// process does what a frame asks for.
+func (s *Server) process(c *conn, frame []byte) {
+	if c.session == nil {
+		s.connect(c, frame)
+		return
+	}
+	d := decoder{b: frame}
+	xid, kind := d.int32(), Op(d.int32())
+	if d.err != nil { // not even a header
+		c.kill()
+		return
+	}
+	s.stats.Requests[kind]++
+	c.session.touch(time.Now())
+	var out outcome
+	switch f := s.faults.take(kind); f.do {
+	case faultCutBefore:
+		out.hangUp = true
+	case faultFail:
+		out = outcome{result: result{code: f.code}, zxid: s.state.tree.zxid, ends: kind == OpAuth || kind == OpClose}
+	default:
+		out = s.execute(c, kind, d.b)
+		out.hangUp = out.hangUp || f.do == faultCutAfter
+	}
+	if out.hangUp {
+		c.kill()
+		return
+	}
+	c.reply(encodeReply(xid, out.zxid, kind, &out.result))
+	if out.ends {
+		c.finish()
+	}
+}
+
+// execute performs a request of a connection that has a session.
+func (s *Server) execute(c *conn, kind Op, record []byte) (out outcome) {
+	r, err := decodeRequest(kind, record)
+	by := caller{session: c.session.id, ids: c.ids}
+	switch {
+	case kind == OpAuth && err != nil:
+		return outcome{hangUp: true}
+	case kind == OpAuth:
+		out.result = s.auth(c, &r)
+		out.ends = out.code != CodeOK
+		return out // without a zxid: a real server answers on arrival, ahead of everything that knows of zxids
+	case kind.writes() && err == nil:
+		out.result = s.apply(&r, by)
+	case kind.writes():
+		out.code = CodeMarshallingError
+		s.state.tree.zxid++ // a real server takes a number before it looks
+	case err != nil:
+		out.code = CodeMarshallingError
+	case kind == OpExists, kind == OpGetData, kind == OpGetACL, kind == OpGetChildren, kind == OpGetChildren2:
+		out.result = s.read(c, &r, by)
+	case kind == OpPing:
+	case kind == OpSync:
+		out.path = r.path
+	case kind == OpSetWatches, kind == OpSetWatches2 && !r.watches.persistent:
+		s.setWatches(c, &r.watches)
+	case kind == OpClose:
+		s.closeSession(c.session)
+		out.ends = true
+	default: // as a real server of a version that does not know the operation yet
+		return outcome{result: result{code: CodeUnimplemented}, zxid: -1, ends: true}
+	}
+	out.zxid = s.state.tree.zxid
+	return out
+}
+
+func (s *Server) auth(c *conn, r *request) result {
+	id, ok := authenticate(r.scheme, r.data, remoteIP(c.nc))
+	if !ok {
+		return result{code: CodeAuthFailed}
+	}
+	if !slices.Contains(c.ids, id) {
+		c.ids = append(c.ids, id)
+	}
+	return result{}
+}
+
+func (s *Server) read(c *conn, r *request, by caller) result {
+	res := s.state.tree.read(r, by)
+	if !r.watch {
+		return res
+	}
+	switch r.kind {
+	case OpExists: // one that finds nothing waits for the node to appear
+		if res.code == CodeOK || res.code == CodeNoNode {
+			s.watch(c, watchData, r.path)
+		}
+	case OpGetData:
+		if res.code == CodeOK {
+			s.watch(c, watchData, r.path)
+		}
+	case OpGetChildren, OpGetChildren2:
+		if res.code == CodeOK {
+			s.watch(c, watchChildren, r.path)
+		}
+	default:
+	}
+	return res
+}
+
+func (s *Server) watch(c *conn, kind watchKind, path string) {
+	if s.watches.add(c.id, kind, path) {
+		s.stats.WatchesSet++
+	}
+}
+
+// setWatches gives a client that was away its watches back, or tells it at once what they would have told.
+func (s *Server) setWatches(c *conn, lost *watchesLost) {
+	for _, path := range lost.data {
+		switch n := s.state.tree.nodes[path]; {
+		case n == nil:
+			s.tell(c, event{kind: eventDeleted, path: path})
+		case n.mzxid > lost.zxid:
+			s.tell(c, event{kind: eventDataChanged, path: path})
+		default:
+			s.watch(c, watchData, path)
+		}
+	}
+	for _, path := range lost.exist {
+		if s.state.tree.nodes[path] != nil {
+			s.tell(c, event{kind: eventCreated, path: path})
+		} else {
+			s.watch(c, watchData, path)
+		}
+	}
+	for _, path := range lost.child {
+		switch n := s.state.tree.nodes[path]; {
+		case n == nil:
+			s.tell(c, event{kind: eventDeleted, path: path})
+		case n.pzxid > lost.zxid:
+			s.tell(c, event{kind: eventChildrenChanged, path: path})
+		default:
+			s.watch(c, watchChildren, path)
+		}
+	}
+}
+
+// apply performs a write, of a client or of the Server's own methods.
+func (s *Server) apply(r *request, by caller) result {
+	res, events := s.state.tree.apply(r, by, time.Now().UnixMilli())
+	s.notify(events)
+	if len(s.state.tree.containers) > 0 && s.sweepAt.IsZero() {
+		poke(s.clockWake)
+	}
+	return res
+}
+
+func (s *Server) notify(events []event) {
+	for _, ev := range events {
+		for _, w := range s.watches.fire(ev) {
+			s.tell(s.conns[w], ev)
+		}
+	}
+}
+
+// tell sends a notification to a client that may know of it.
+func (s *Server) tell(c *conn, ev event) {
+	if allowed(ev.acl, permRead, c.ids) {
+		s.stats.Notifications++
+		c.reply(encodeEvent(ev))
+	}
+}
