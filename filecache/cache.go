@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,7 +23,8 @@ type Cache struct {
 	plain files // <service>.json and its kin
 	own   files // <service>~<hash of the ensemble>.json: ours while another ensemble has the plain name
 
-	saving sync.Mutex // held for the whole of a Save
+	saving   sync.Mutex // held for the whole of a Save
+	lockless sync.Once  // to report that the file system has no locks
 
 	mu    sync.Mutex
 	known stamp // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
@@ -163,26 +163,41 @@ func (c *Cache) isTemporary(name string) bool {
 	return false
 }
 
-// Path is the file that Save writes. While a file of another ensemble has the plain name, it is one with the ensemble's hash in its name.
-func (c *Cache) Path() string { return c.locate().main }
+// Path is the file that Save writes. It looks at the directory: while a file of another ensemble has the plain name, ours has a hash of our
+// ensemble in it.
+func (c *Cache) Path() string {
+	f, _ := c.locate() // in doubt the plain name
+	return f.main
+}
 
-// OverridePath is where an operator may put a list by hand; see LoadOverride.
-func (c *Cache) OverridePath() string { return c.locate().override }
+// OverridePath is where an operator may put a list by hand; see LoadOverride. Like Path it looks at the directory.
+func (c *Cache) OverridePath() string {
+	f, _ := c.locate() // in doubt the plain name
+	return f.override
+}
 
 // locate finds out which names are ours. The plain ones are not while a file of another ensemble, or of a later version of this library,
-// stands at one of them: it is not ours to move or to write over.
-func (c *Cache) locate() files {
+// stands at one of them: it is not ours to move or to write over. With an error, which is about reading them, it returns the plain ones.
+func (c *Cache) locate() (files, error) {
+	var errs []error
 	for _, path := range []string{c.plain.main, c.plain.prev} {
-		if _, err := c.readHead(path); errors.Is(err, ErrForeign) || errors.Is(err, ErrVersion) {
-			return c.own
+		_, err := c.readHead(path)
+		switch {
+		case errors.Is(err, ErrForeign), errors.Is(err, ErrVersion):
+			return c.own, nil
+		case err != nil && !absent(err) && !errors.Is(err, ErrCorrupt):
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 		}
 	}
-	return c.plain
+	return c.plain, errors.Join(errs...)
 }
 
 // readHead reads and judges the head of the file at path. The rest of the file may be damaged, and so may the head.
 func (c *Cache) readHead(path string) (head, error) {
 	data, err := readLines(c.fsys, path, headLines, maxHead)
+	if errors.Is(err, errIrregular) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return head{}, err
 	}
@@ -232,10 +247,4 @@ func (c *Cache) Close() error {
 // absent reports whether err says that there is no such file.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// isSymlink reports whether path itself is a symbolic link.
-func (c *Cache) isSymlink(path string) bool {
-	info, err := c.fsys.lstat(path)
-	return err == nil && info.Mode()&os.ModeSymlink != 0
 }

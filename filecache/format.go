@@ -98,7 +98,7 @@ func encode(s Snapshot) ([]byte, error) {
 		b = append(b, "\n "...)
 	}
 	b = append(b, "]\n}\n"...)
-	copy(b[len(crcPrefix):], fmt.Sprintf("%08x", crc32.Checksum(b[crcEnd:], castagnoli)))
+	copy(b[len(crcPrefix):], checksum(b[crcEnd:]))
 	return b, nil
 }
 
@@ -170,13 +170,16 @@ func decodeHead(data []byte) (h head, size int, err error) {
 	return h, size, nil
 }
 
+// checksum is the CRC-32C of text in eight hexadecimal digits.
+func checksum(text []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(text, castagnoli)) }
+
 // verify reports whether data is a file as encode made it.
 func verify(data []byte) error {
 	if len(data) < crcEnd || string(data[:len(crcPrefix)]) != crcPrefix {
 		return fmt.Errorf("%w: no checksum", ErrCorrupt)
 	}
 	want := string(data[len(crcPrefix):crcEnd])
-	if got := fmt.Sprintf("%08x", crc32.Checksum(data[crcEnd:], castagnoli)); got != want {
+	if got := checksum(data[crcEnd:]); got != want {
 		return fmt.Errorf("%w: checksum %s, the file says %s", ErrCorrupt, got, want)
 	}
 	return nil

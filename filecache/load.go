@@ -37,6 +37,9 @@ func (c *Cache) load() (Snapshot, error) {
 				err = c.checkAge(s)
 			}
 			if err == nil {
+				if len(errs) > 0 {
+					c.config.logger.Warn("an older generation is used", "path", path, "as_of", s.AsOf, "reason", errors.Join(errs...))
+				}
 				return s, nil
 			}
 			if absent(err) {
@@ -57,10 +60,10 @@ func (c *Cache) load() (Snapshot, error) {
 // generations lists where our snapshots may be, the likelier first: the plain name may have been taken by another ensemble since, or given
 // back.
 func (c *Cache) generations() []files {
-	if c.locate() == c.plain {
-		return []files{c.plain, c.own}
+	if f, _ := c.locate(); f == c.own { // in doubt the plain one; reading it will tell why
+		return []files{c.own, c.plain}
 	}
-	return []files{c.own, c.plain}
+	return []files{c.plain, c.own}
 }
 
 // read returns the snapshot at path if it is whole and ours.
@@ -128,19 +131,29 @@ func (c *Cache) setAside(path string, reason error) {
 	}
 	c.config.logger.Warn("damaged file set aside", "path", path, "to", aside, "reason", reason)
 
+	if err := c.forgetCorrupt(filepath.Base(path) + ".corrupt-"); err != nil {
+		c.config.logger.Warn("old damaged files are not removed", "error", err)
+	}
+}
+
+// forgetCorrupt removes all but the newest files that begin with prefix, which their time follows.
+func (c *Cache) forgetCorrupt(prefix string) error {
 	entries, err := c.fsys.readDir(c.dir)
 	if err != nil {
-		return
+		return err
 	}
-	var old []string // in the order of their times, as their names are
+	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), filepath.Base(path)+".corrupt-") {
-			old = append(old, e.Name())
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
 		}
 	}
-	slices.Sort(old)
-	for len(old) > keptCorrupt {
-		_ = c.fsys.remove(filepath.Join(c.dir, old[0])) // next time then
-		old = old[1:]
+	slices.Sort(names)
+	for len(names) > keptCorrupt {
+		if err := c.fsys.remove(filepath.Join(c.dir, names[0])); err != nil {
+			return err
+		}
+		names = names[1:]
 	}
+	return nil
 }

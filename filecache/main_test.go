@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerDirectory); dir != "" {
+		os.Exit(beWriter(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds what a test waits for outside a bubble; nothing needs it.
 const patience = 10 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -36,17 +37,28 @@ func (c *Cache) save(s Snapshot) error {
 	if err := c.admissible(s); err != nil {
 		return err
 	}
+	s.Ensemble, s.Service, s.SavedAt = c.ensemble, c.service, time.Now()
+	data, err := encode(s)
+	if err != nil {
+		return err
+	}
+	if len(data) > maxFileSize {
+		return fmt.Errorf("%d servers need %d bytes, the limit is %d", len(s.Servers), len(data), maxFileSize)
+	}
 	c.learn(s.stamp()) // before it is on the disk, or Watch might see it there first and take it for another's
 	c.saving.Lock()
 	defer c.saving.Unlock()
 
-	s.Ensemble, s.Service, s.SavedAt = c.ensemble, c.service, time.Now()
 	if err := c.fsys.mkdirAll(c.dir); err != nil {
 		return err
 	}
-	err := c.saveAt(c.locate(), s)
-	if errors.Is(err, ErrForeign) || errors.Is(err, ErrVersion) {
-		err = c.saveAt(c.own, s) // the plain name was taken while this Save waited for its lock
+	f, err := c.locate()
+	if err != nil {
+		return err
+	}
+	err = c.saveAt(f, s, data)
+	if f == c.plain && (errors.Is(err, ErrForeign) || errors.Is(err, ErrVersion)) {
+		err = c.saveAt(c.own, s, data) // the plain name was taken while this Save waited for its lock
 	}
 	return err
 }
@@ -63,26 +75,23 @@ func (c *Cache) admissible(s Snapshot) error {
 	return nil
 }
 
-func (c *Cache) saveAt(f files, s Snapshot) (err error) {
+// saveAt saves s, which data encodes, at f.
+func (c *Cache) saveAt(f files, s Snapshot, data []byte) (err error) {
 	unlock, err := c.lock(f.lock)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
-	if c.isSymlink(f.main) {
+	switch info, err := c.fsys.lstat(f.main); {
+	case err != nil && !absent(err):
+		return err
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
 		return fmt.Errorf("%s is a symbolic link, which would be replaced by a file", f.main)
 	}
 	cur, found, err := c.current(f)
 	if err != nil {
 		return err
-	}
-	data, err := encode(s)
-	if err != nil {
-		return err
-	}
-	if len(data) > maxFileSize {
-		return fmt.Errorf("%d servers need %d bytes, the limit is %d", len(s.Servers), len(data), maxFileSize)
 	}
 	if !found {
 		return c.replace(f, data, nil)
@@ -95,7 +104,7 @@ func (c *Cache) saveAt(f files, s Snapshot) (err error) {
 			old.era, old.zxid, old.asOf, s.Era, s.Zxid, s.AsOf.UTC())
 	case cur.path == f.main && cur.sameBody(data):
 		return nil
-	default: // the same list, but HeldSince differs or f.main is lost
+	default: // the same list, confirmed no later, but HeldSince differs or f.main is lost
 		s.AsOf = old.asOf
 		if data, err = encode(s); err != nil {
 			return err
@@ -114,6 +123,9 @@ func (c *Cache) lock(path string) (unlock func() error, err error) {
 		unlock, ok, err := c.fsys.tryLock(path)
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
+			c.lockless.Do(func() {
+				c.config.logger.Warn("the file system has no locks, writing without", "path", path, "error", err)
+			})
 			return func() error { return nil }, nil
 		case err != nil:
 			return nil, err

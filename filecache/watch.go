@@ -112,7 +112,7 @@ func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 // look compares the files with what was sent. It asks for another look soon when the override seems to be gone: somebody may be
 // replacing it.
 func (w *watch) look() (again bool) {
-	f := w.c.locate()
+	f, _ := w.c.locate() // in doubt the plain names; reading them will tell
 	s, text, err := w.c.loadOverride(f.override)
 	switch {
 	case err == nil:
