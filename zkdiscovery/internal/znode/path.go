@@ -1,0 +1,41 @@
+package znode
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+// BasePath brings a base path, which may or may not begin and end with a slash, to the form "/a/b"; that of the root is "".
+func BasePath(base string) (string, error) {
+	if base == "" {
+		return "", errors.New(`base path "": is empty; "/" stands for the root`)
+	}
+	p := strings.TrimSuffix(base, "/")
+	if p == "" {
+		return "", nil
+	}
+	if p[0] != '/' {
+		p = "/" + p
+	}
+	if why := session.PathMistake(p); why != "" {
+		return "", fmt.Errorf("base path %q: %s", base, why)
+	}
+	return p, nil
+}
+
+// ServicePath is the znode path of a service below base, which [BasePath] has returned. A service's name may have slashes, and begin and end
+// with one.
+func ServicePath(base, service string) (string, error) {
+	name := strings.Trim(service, "/")
+	p := base + "/" + name
+	if strings.TrimSpace(name) == "" {
+		return p, fmt.Errorf("service name %q: is empty", service)
+	}
+	if why := session.PathMistake(p); why != "" {
+		return p, fmt.Errorf("service name %q: %s", service, why)
+	}
+	return p, nil
+}
