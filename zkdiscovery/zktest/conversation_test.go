@@ -1,0 +1,196 @@
+package zktest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What random requests do not reach: each of these conversations is held with a new real server and with a new one of ours, and has to read
+// the same.
+func TestConversationsAreThoseWithARealServer(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		talk func(*transcript)
+	}{
+		{"a new tree", talkNewTree},
+		{"requests behind the handshake", talkBehindHandshake},
+		{"frames of every length", talkLengths},
+		{"an expiry", talkExpiry},
+		{"a busy session", talkHeartbeat},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			opts := []Option{WithTick(100 * time.Millisecond), WithSessionTimeouts(500*time.Millisecond, time.Minute)}
+			real := StartEnsemble(t, 1, opts...)
+			s := NewServer(opts...)
+			defer s.Close()
+			if err := s.Listen("127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+			var lines [2][]string
+			for i, addr := range []string{real.Servers()[0], s.Addr()} {
+				tr := &transcript{T: t, printer: printer{owners: make(map[int64]int), started: time.Now()}, addr: addr}
+				c.talk(tr)
+				lines[i] = tr.lines
+			}
+			if diff := cmp.Diff(lines[0], lines[1]); diff != "" {
+				t.Errorf("real (-) and ours (+) differ\n%s", diff)
+			}
+			t.Log(strings.Join(lines[0], "\n"))
+		})
+	}
+}
+
+type transcript struct {
+	*testing.T
+	printer
+	addr  string
+	lines []string
+}
+
+func (tr *transcript) note(format string, args ...any) {
+	tr.lines = append(tr.lines, fmt.Sprintf(format, args...))
+}
+
+func (tr *transcript) open(timeout time.Duration) *wire {
+	tr.Helper()
+	w := dialWire(tr, tr.addr)
+	if err := w.handshake(connectRequest{timeoutMs: int32(timeout.Milliseconds())}); err != nil {
+		tr.Fatal(err)
+	}
+	tr.owners[w.session] = len(tr.owners)
+	return w
+}
+
+func (tr *transcript) ask(w *wire, r *request) {
+	tr.Helper()
+	list, err := w.call(r.kind, r.encode())
+	for _, a := range list {
+		tr.note("%v %s: %s", r.kind, r.path, tr.answer(r.kind, a))
+	}
+	if err != nil {
+		tr.note("%v %s: connection ended", r.kind, r.path)
+	}
+}
+
+func talkNewTree(tr *transcript) {
+	w := tr.open(10 * time.Second)
+	for _, path := range []string{"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", ""} {
+		for _, kind := range []Op{OpExists, OpGetData, OpGetChildren2, OpGetACL, OpDelete} {
+			tr.ask(w, &request{kind: kind, path: path, version: -1})
+		}
+	}
+	tr.ask(w, &request{kind: OpCreate2, path: "/first", acl: openACL()})
+}
+
+func talkBehindHandshake(tr *transcript) {
+	setup := tr.open(10 * time.Second)
+	id, _ := authenticate(schemeDigest, []byte("ann:secret"), remoteIP(setup.nc))
+	tr.ask(setup, &request{kind: OpCreate, path: "/mine", data: []byte("x"), acl: []ACL{{permAll, schemeDigest, id.id}}})
+	tr.ask(setup, &request{kind: OpGetData, path: "/mine"})
+
+	e := &encoder{}
+	e.int32(0)
+	e.int64(0)
+	e.int32(10000)
+	e.int64(0)
+	e.buffer(make([]byte, passwordSize))
+	all := binary.BigEndian.AppendUint32(nil, uint32(len(e.b)))
+	all = append(all, e.b...)
+	for i, r := range []request{
+		{kind: OpAuth, scheme: schemeDigest, data: []byte("bob:word")},
+		{kind: OpAuth, scheme: schemeDigest, data: []byte("ann:secret")},
+		{kind: OpGetData, path: "/mine"},
+		{kind: OpPing},
+	} {
+		f := &encoder{}
+		f.int32([]int32{-4, -4, 1, xidPing}[i])
+		f.int32(int32(r.kind))
+		f.request(&r)
+		all = binary.BigEndian.AppendUint32(all, uint32(len(f.b)))
+		all = append(all, f.b...)
+	}
+	w := dialWire(tr, tr.addr)
+	if _, err := w.nc.Write(all); err != nil {
+		tr.Fatal(err)
+	}
+	if frame, err := w.frame(); err != nil {
+		tr.Fatal(err)
+	} else {
+		tr.note("connect reply of %d bytes", len(frame))
+	}
+	for i := range 4 {
+		a, err := w.answer()
+		if err != nil {
+			tr.Fatal(err)
+		}
+		tr.note("%s", tr.answer([]Op{OpAuth, OpAuth, OpGetData, OpPing}[i], a))
+	}
+}
+
+func talkLengths(tr *transcript) {
+	for _, n := range []int32{-1, -2147483648, 2147483647, 0xfffff + 1, 0x72756f6b + 1, 0, 7, 40} {
+		w := dialWire(tr, tr.addr)
+		_, _ = w.nc.Write(append(binary.BigEndian.AppendUint32(nil, uint32(n)), make([]byte, min(max(n, 0), 64))...))
+		_, err := w.eof()
+		tr.note("first frame of %d bytes: closed %v", n, err == nil)
+	}
+	for _, n := range []int{0, 3, 7, 0xfffff + 1} {
+		w := tr.open(10 * time.Second)
+		_ = w.send(make([]byte, n))
+		list, err := w.eof()
+		tr.note("request of %d bytes: %d answers, closed %v", n, len(list), err == nil)
+	}
+	w := tr.open(10 * time.Second)
+	r := request{kind: OpCreate, path: "/large", acl: openACL()}
+	r.data = make([]byte, 0xfffff-8-len(r.encode()))
+	tr.ask(w, &r)
+	tr.ask(w, &request{kind: OpExists, path: "/large"})
+	r.data = append(r.data, 0)
+	tr.ask(w, &r)
+}
+
+func talkExpiry(tr *transcript) {
+	tr.base = 1
+	watcher := tr.open(time.Minute)
+	dying := tr.open(500 * time.Millisecond)
+	tr.ask(watcher, &request{kind: OpCreate, path: "/dir", acl: openACL()})
+	tr.ask(dying, &request{kind: OpCreate2, path: "/dir/a", acl: openACL(), flags: 1})
+	tr.ask(dying, &request{kind: OpCreate2, path: "/b", acl: openACL(), flags: 1})
+	tr.ask(watcher, &request{kind: OpGetData, path: "/dir/a", watch: true})
+	tr.ask(watcher, &request{kind: OpGetChildren2, path: "/dir", watch: true})
+	list, err := dying.eof()
+	tr.note("the dying client is told %d things, closed %v", len(list), err == nil)
+	tr.ask(watcher, &request{kind: OpGetChildren2, path: "/dir"})
+	tr.ask(watcher, &request{kind: OpExists, path: "/b"})
+	late := dialWire(tr, tr.addr)
+	if err := late.handshake(connectRequest{session: dying.session, password: dying.password, timeoutMs: 500, lastZxid: dying.zxid}); err != nil {
+		tr.Fatal(err)
+	}
+	list, err = late.eof()
+	tr.note("coming back: session %d, timeout %d, password %x, %d answers, closed %v", late.session, late.timeout, late.password, len(list), err == nil)
+	tr.ask(watcher, &request{kind: OpSync, path: "/"})
+}
+
+// talkHeartbeat keeps two sessions alive beyond their timeout, one by pings and one by requests.
+func talkHeartbeat(tr *transcript) {
+	pinging, asking := tr.open(time.Second), tr.open(time.Second)
+	tr.ask(pinging, &request{kind: OpCreate, path: "/pinging", acl: openACL(), flags: 1})
+	tr.ask(asking, &request{kind: OpCreate, path: "/asking", acl: openACL(), flags: 1})
+	for range 30 {
+		time.Sleep(50 * time.Millisecond) // half a timeout again, in all
+		if err := pinging.postAs(xidPing, OpPing, nil); err != nil {
+			tr.Fatal(err)
+		}
+		if a, err := pinging.answer(); err != nil || a.xid != xidPing {
+			tr.Fatal(a, err)
+		}
+		asking.must(tr, &request{kind: OpExists, path: "/"})
+	}
+	tr.ask(asking, &request{kind: OpExists, path: "/pinging"})
+	tr.ask(pinging, &request{kind: OpExists, path: "/asking"})
+}
