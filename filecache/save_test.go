@@ -1,8 +1,17 @@
 package filecache
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestLoadReturnsWhatWasSaved(t *testing.T) {
@@ -64,4 +73,160 @@ func TestSaveNeverGoesBackInTime(t *testing.T) {
 			wantSame(t, mustLoad(t, c), cur)
 		})
 	}
+}
+
+func TestSaveRefusesWhatMustNotBeInTheFile(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	override := at(1, "tcp@a:1")
+	override.Override = true
+	other := at(1, "tcp@a:1")
+	other.Service = "/prod/rpcx/Other"
+	lineage := at(1, "tcp@a:1")
+	lineage.Lineage = strings.Repeat("x", maxLineageLength+1)
+	year := at(1, "tcp@a:1")
+	year.AsOf = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	large := at(1, strings.Repeat("x", maxFileSize))
+	for reason, s := range map[string]Snapshot{
+		"override": override, "/prod/rpcx/Other": other, "lineage": lineage, "year": year, "limit": large,
+	} {
+		if err := c.Save(s); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("error %v, want one about %q", err, reason)
+		}
+	}
+	_, err := c.Load()
+	wantError(t, err, errNone)
+}
+
+func TestSaveStoresAnyBytes(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	want := at(1)
+	want.Lineage = "\u2028<&>\"\\"
+	want.Servers = []Server{{Key: "tcp@ä:1", Value: "a=\x00\xff;&<>\"\\\n"}, {Key: "\xc3@\x28", Value: "\u2028"}, {}}
+	mustSave(t, c, want)
+	wantSame(t, mustLoad(t, c), want)
+}
+
+func TestEmptyListIsAListToo(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	s := at(1)
+	s.Servers = nil
+	mustSave(t, c, s)
+	wantSame(t, mustLoad(t, c), at(1))
+}
+
+// What only the guard knows is kept as well: HeldSince may change while the list, its zxid and its time do not.
+func TestHeldSinceIsKeptWhenNothingElseChanges(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1"))
+	held := at(1, "tcp@a:1")
+	held.AsOf = held.AsOf.Add(-time.Second) // and an earlier confirmation does not make the file older
+	held.Servers[0].HeldSince = noon
+	mustSave(t, c, held)
+	held.AsOf = at(1).AsOf
+	wantSame(t, mustLoad(t, c), held)
+}
+
+func TestOnlyTheOwnerCanReadTheFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such modes")
+	}
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1"))
+	if err := os.Chmod(c.Path(), 0o666); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	mustSave(t, c, at(2, "tcp@b:1"))
+	if info, err := os.Stat(c.Path()); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// Hazard F5: a rename would put a regular file in the link's place.
+func TestSymbolicLinkIsNotReplaced(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	c := mustOpen(t, dir)
+	if err := os.Symlink(filepath.Join(elsewhere, "target.json"), c.Path()); err != nil {
+		t.Skip(err)
+	}
+	if err := c.Save(at(1, "tcp@a:1")); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("error %v", err)
+	}
+	if left := names(t, elsewhere); len(left) != 0 {
+		t.Errorf("written to the link's target: %q", left)
+	}
+	// The directory may be one.
+	linked := filepath.Join(elsewhere, "link")
+	if err := os.Symlink(t.TempDir(), linked); err != nil {
+		t.Fatal(err)
+	}
+	c = mustOpen(t, linked)
+	mustSave(t, c, at(1, "tcp@a:1"))
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+}
+
+func TestSaveWaitsForAnotherWriterButNotForEver(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c := mustOpen(t, dir)
+		mustSave(t, c, at(1, "tcp@a:1"))
+		unlock, ok, err := disk{}.tryLock(c.plain.lock)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		began := time.Now()
+		if err := c.Save(at(2, "tcp@b:1")); err == nil || !strings.Contains(err.Error(), "lock") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(began); took < lockTimeout || took > 2*lockTimeout {
+			t.Errorf("it took %v", took)
+		}
+		wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+
+		time.AfterFunc(lockTimeout/2, func() { _ = unlock() })
+		mustSave(t, c, at(2, "tcp@b:1"))
+		if _, err := os.Stat(c.plain.lock); err != nil {
+			t.Errorf("the lock's file is gone, %v: two writers might each have one", err)
+		}
+	})
+}
+
+func TestFileSystemWithoutLocksWillDo(t *testing.T) {
+	logs := &lines{}
+	c := onFaults(t, t.TempDir(), withoutLocks{disk{}}, logs)
+	mustSave(t, c, at(1, "tcp@a:1"))
+	mustSave(t, c, at(2, "tcp@b:1"))
+	spoil(t, c.Path())
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+	if logs.count("no locks") != 1 || logs.count("set aside") != 1 {
+		t.Errorf("reported as\n%s", logs)
+	}
+}
+
+type withoutLocks struct{ fileSystem }
+
+func (withoutLocks) tryLock(string) (func() error, bool, error) {
+	return nil, false, errors.ErrUnsupported
+}
+
+// Caches of one process share a file like processes do.
+func TestCachesShareAFile(t *testing.T) {
+	const caches, saves = 4, 25
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range caches {
+		c := mustOpen(t, dir)
+		wg.Go(func() {
+			for n := range saves {
+				s := numbered(int64(n*caches + i + 1))
+				if err := c.Save(s); err != nil && !errors.Is(err, ErrNewer) {
+					t.Error(err)
+				}
+				if got, err := c.Load(); err != nil || got.Zxid < s.Zxid || cmp.Diff(numbered(got.Zxid), bare(got)) != "" {
+					t.Errorf("saved %d, loaded %d, %v", s.Zxid, got.Zxid, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantSame(t, mustLoad(t, mustOpen(t, dir)), numbered(caches*saves))
 }

@@ -1,0 +1,341 @@
+package filecache
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// F2: what is no good is not used, not fatal, set aside and reported; and the generation before it is used.
+func TestDamagedFileIsSetAsideAndItsPredecessorUsed(t *testing.T) {
+	damage := map[string]func(tb testing.TB, path string){
+		"empty":       func(tb testing.TB, path string) { write(tb, path, "") },
+		"truncated":   func(tb testing.TB, path string) { resize(tb, path, 150) },
+		"cut in head": func(tb testing.TB, path string) { resize(tb, path, 30) },
+		"zeros":       func(tb testing.TB, path string) { write(tb, path, string(make([]byte, 500))) },
+		"one bit":     spoil,
+		"garbage":     func(tb testing.TB, path string) { write(tb, path, strings.Repeat("garbage\n", 100)) },
+		"1 GB":        func(tb testing.TB, path string) { resize(tb, path, 1<<30) },
+		"a directory": func(tb testing.TB, path string) {
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				tb.Fatal(err)
+			}
+		},
+	}
+	for name, spoil := range damage {
+		t.Run(name, func(t *testing.T) {
+			logs := &lines{}
+			c := mustOpen(t, t.TempDir(), WithLogger(logs.logger()))
+			mustSave(t, c, at(1, "tcp@a:1"))
+			mustSave(t, c, at(2, "tcp@b:1"))
+			spoil(t, c.Path())
+			began := time.Now()
+			wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if logs.count("set aside") != 1 || logs.count("older generation") != 1 {
+				t.Errorf("reported as\n%s", logs)
+			}
+			if aside := setAside(t, c); len(aside) != 1 {
+				t.Errorf("set aside: %q", aside)
+			}
+			mustSave(t, c, at(3, "tcp@c:1"))
+			wantSame(t, mustLoad(t, c), at(3, "tcp@c:1"))
+
+			// Both: nothing is left to use.
+			spoil(t, c.plain.main)
+			spoil(t, c.plain.prev)
+			_, err := c.Load()
+			wantError(t, err, ErrCorrupt)
+			if errors.Is(err, errNone) {
+				t.Errorf("error %v says that there was no file", err)
+			}
+			_, err = c.Load()
+			wantError(t, err, errNone) // they are out of the way
+		})
+	}
+}
+
+func TestSaveSetsADamagedFileAside(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1"))
+	mustSave(t, c, at(5, "tcp@b:1"))
+	spoil(t, c.Path())
+	wantError(t, c.Save(at(0, "tcp@old:1")), ErrNewer) // than the predecessor, which is the newest good one now
+	mustSave(t, c, at(2, "tcp@c:1"))
+	wantSame(t, mustLoad(t, c), at(2, "tcp@c:1"))
+	if aside := setAside(t, c); len(aside) != 1 {
+		t.Errorf("set aside: %q", aside)
+	}
+	write(t, c.Path(), "damaged")
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1")) // the damaged file has not become the predecessor
+}
+
+func TestLostFileIsWrittenAgainFromItsPredecessorsList(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1"))
+	mustSave(t, c, at(2, "tcp@b:1"))
+	if err := os.Remove(c.Path()); err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, c, at(1, "tcp@a:1")) // says nothing new, and yet the file is missing
+	if _, err := os.Stat(c.Path()); err != nil {
+		t.Error(err)
+	}
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+}
+
+func TestFewDamagedFilesAreKept(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	for range 3 * keptCorrupt {
+		write(t, c.Path(), "damaged")
+		_, err := c.Load()
+		wantError(t, err, ErrCorrupt)
+	}
+	if aside := setAside(t, c); len(aside) != keptCorrupt {
+		t.Errorf("kept: %q", aside)
+	}
+}
+
+// A writer at work may just be replacing the damaged file, so Load neither waits for it nor moves what it has put there.
+func TestLoadDoesNotWaitForAWriter(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1"))
+	spoil(t, c.Path())
+	unlock, ok, err := disk{}.tryLock(c.plain.lock)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	began := time.Now()
+	_, err = c.Load()
+	wantError(t, err, ErrCorrupt)
+	if took := time.Since(began); took > lockTimeout/2 {
+		t.Errorf("Load took %v", took)
+	}
+	if aside := setAside(t, c); len(aside) != 0 {
+		t.Errorf("moved: %q", aside)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnreadableFileIsReportedAndNotMoved(t *testing.T) {
+	dir := t.TempDir()
+	good := mustOpen(t, dir)
+	mustSave(t, good, at(1, "tcp@a:1"))
+	mustSave(t, good, at(2, "tcp@b:1"))
+	before := names(t, dir)
+	logs := &lines{}
+	c := onFaults(t, dir, noPermission{disk{}, good.plain.main}, logs)
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+	if logs.count("permission denied") != 1 {
+		t.Errorf("reported as\n%s", logs)
+	}
+	wantError(t, c.Save(at(3, "tcp@c:1")), os.ErrPermission) // what must not be overwritten cannot be told
+	if after := names(t, dir); !slices.Equal(before, after) {
+		t.Errorf("files before %q, after %q", before, after)
+	}
+}
+
+// F2: a file of another ensemble is left alone, and ours has another name.
+func TestForeignFileIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	ours := mustOpen(t, dir)
+	theirs := mustForeign(t, ours)
+	mustSave(t, theirs, at(8, "tcp@theirs:1"))
+	mustSave(t, theirs, at(9, "tcp@theirs:2"))
+	before := contents(t, theirs.plain)
+
+	_, err := ours.Load()
+	wantError(t, err, ErrForeign)
+	mustSave(t, ours, at(1, "tcp@a:1"))
+	mustSave(t, ours, at(2, "tcp@b:1"))
+	if want := filepath.Join(dir, "prod,rpcx,_Arith"+ensembleSuffix("zk1:2181")+".json"); ours.Path() != want {
+		t.Errorf("ours is %s, want %s", ours.Path(), want)
+	}
+	write(t, ours.OverridePath(), `["tcp@o:1"]`)
+	if ours.OverridePath() == theirs.OverridePath() {
+		t.Error("one override for two ensembles")
+	}
+	if after := contents(t, theirs.plain); !slices.EqualFunc(before, after, bytes.Equal) {
+		t.Error("their files have changed")
+	}
+	wantSame(t, mustLoad(t, ours), at(2, "tcp@b:1"))
+	wantSame(t, mustLoad(t, theirs), at(9, "tcp@theirs:2"))
+	spoil(t, ours.Path())
+	wantSame(t, mustLoad(t, ours), at(1, "tcp@a:1"))
+
+	// When they go, ours is still found, and the plain name is free.
+	if err := errors.Join(os.Remove(theirs.plain.main), os.Remove(theirs.plain.prev)); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, mustLoad(t, ours), at(1, "tcp@a:1"))
+	mustSave(t, ours, at(3, "tcp@c:1"))
+	if ours.Path() != ours.plain.main {
+		t.Errorf("ours is %s", ours.Path())
+	}
+	wantSame(t, mustLoad(t, ours), at(3, "tcp@c:1"))
+}
+
+// A damaged file whose head still says that it is another's is not ours to move either.
+func TestDamagedForeignFileIsLeftAlone(t *testing.T) {
+	ours := mustOpen(t, t.TempDir())
+	theirs := mustForeign(t, ours)
+	mustSave(t, theirs, at(8, "tcp@theirs:1"))
+	spoil(t, theirs.plain.main)
+	_, err := ours.Load()
+	wantError(t, err, ErrForeign)
+	mustSave(t, ours, at(1, "tcp@a:1"))
+	if aside := setAside(t, ours); len(aside) != 0 {
+		t.Errorf("moved: %q", aside)
+	}
+}
+
+func TestFileOfAnotherServiceIsForeign(t *testing.T) {
+	dir := t.TempDir()
+	ours := mustOpen(t, dir)
+	other, err := Open(dir, "zk1:2181", "/prod/rpcx/Other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustSave(t, other, at(1, "tcp@other:1"))
+	if err := os.Rename(other.Path(), ours.Path()); err != nil { // somebody has copied files about
+		t.Fatal(err)
+	}
+	_, err = ours.Load()
+	wantError(t, err, ErrForeign)
+}
+
+// WithEnsembleMatch: an ensemble that gained a host is the same ensemble.
+func TestEnsembleMatchDecidesWhatIsOurs(t *testing.T) {
+	dir := t.TempDir()
+	small := mustOpen(t, dir)
+	mustSave(t, small, at(1, "tcp@a:1"))
+	grown, err := Open(dir, "zk1:2181,zk2:2181", small.service, WithEnsembleMatch(func(ours, theirs string) bool {
+		return strings.HasPrefix(ours, theirs)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, mustLoad(t, grown), at(1, "tcp@a:1"))
+	mustSave(t, grown, at(2, "tcp@b:1"))
+	if s, err := grown.Load(); err != nil || s.Ensemble != "zk1:2181,zk2:2181" || grown.Path() != grown.plain.main {
+		t.Errorf("loaded %+v, %v from %s", s, err, grown.Path())
+	}
+}
+
+// A later version of this library owns its file: this one leaves it alone, uses what is older, and writes beside it.
+func TestFileOfALaterVersionIsLeftAlone(t *testing.T) {
+	logs := &lines{}
+	c := mustOpen(t, t.TempDir(), WithLogger(logs.logger()))
+	mustSave(t, c, at(1, "tcp@a:1"))
+	mustSave(t, c, at(2, "tcp@b:1"))
+	later := `{"holdfast": 2, "whatever": "comes"}`
+	write(t, c.plain.main, later)
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+	if logs.count("later format version") == 0 {
+		t.Errorf("reported as\n%s", logs)
+	}
+	mustSave(t, c, at(3, "tcp@c:1"))
+	wantSame(t, mustLoad(t, c), at(3, "tcp@c:1"))
+	if data, err := os.ReadFile(c.plain.main); err != nil || string(data) != later {
+		t.Errorf("the file is %q, %v now", data, err)
+	}
+	if err := os.Remove(c.plain.prev); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, mustLoad(t, c), at(3, "tcp@c:1"))
+
+	alone := mustOpen(t, t.TempDir())
+	write(t, alone.plain.main, later)
+	_, err := alone.Load()
+	wantError(t, err, ErrVersion)
+}
+
+// WithMaxAge counts from AsOf, not from when the file was written.
+func TestTooOldCountsFromTheLastConfirmation(t *testing.T) {
+	dir := t.TempDir()
+	s := at(1, "tcp@a:1")
+	s.AsOf = time.Now().Add(-time.Hour)
+	mustSave(t, mustOpen(t, dir), s)
+	_, err := mustOpen(t, dir, WithMaxAge(time.Minute)).Load()
+	wantError(t, err, ErrTooOld)
+	if _, err := mustOpen(t, dir, WithMaxAge(2*time.Hour)).Load(); err != nil {
+		t.Error(err)
+	}
+	if _, err := mustOpen(t, dir).Load(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadedSnapshotBelongsToTheCaller(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	mustSave(t, c, at(1, "tcp@a:1", "tcp@b:1"))
+	s := mustLoad(t, c)
+	clear(s.Servers)
+	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1", "tcp@b:1"))
+}
+
+// noPermission is a disk on which one file cannot be opened; as root, permissions mean nothing.
+type noPermission struct {
+	fileSystem
+	path string
+}
+
+func (n noPermission) open(path string) (fs.File, error) {
+	if path == n.path {
+		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrPermission}
+	}
+	return n.fileSystem.open(path)
+}
+
+func resize(tb testing.TB, path string, size int64) {
+	tb.Helper()
+	if runtime.GOOS == "windows" && size > maxFileSize {
+		tb.Skip("no sparse file")
+	}
+	if err := os.Truncate(path, size); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func names(tb testing.TB, dir string) []string {
+	tb.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// setAside are the damaged files that were set aside.
+func setAside(tb testing.TB, c *Cache) []string {
+	tb.Helper()
+	return slices.DeleteFunc(names(tb, c.dir), func(name string) bool { return !strings.Contains(name, ".corrupt-") })
+}
+
+func contents(tb testing.TB, f files) [][]byte {
+	tb.Helper()
+	var all [][]byte
+	for _, path := range []string{f.main, f.prev} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, data)
+	}
+	return all
+}
