@@ -30,7 +30,7 @@ func (s *Set) Publish(list List) {
 	defer s.mu.Unlock()
 	s.published, s.list = true, list
 	for ch := range s.chans {
-		offer(ch, cloneNonNil(list))
+		offer(ch, list)
 	}
 }
 
@@ -54,7 +54,7 @@ func (s *Set) Watch() chan List {
 	}
 	s.chans[ch] = struct{}{}
 	if s.published {
-		offer(ch, cloneNonNil(s.list))
+		offer(ch, s.list)
 	}
 	return ch
 }
@@ -83,18 +83,16 @@ func (s *Set) Len() int {
 	return len(s.chans)
 }
 
-// offer leaves list in ch, dropping one that was not taken. It never blocks: ch has room for one, and only the holder of Set.mu sends.
+// offer leaves a copy of list in ch, in the place of one that was not taken; nobody has seen that one, so its memory serves again. It never
+// blocks: ch has room for one, and only the holder of Set.mu sends.
 func offer(ch chan List, list List) {
 	select {
-	case ch <- list:
-		return
+	case untaken := <-ch:
+		clear(untaken) // a shorter list must not keep its pairs alive
+		ch <- append(untaken[:0], list...)
 	default:
+		ch <- cloneNonNil(list)
 	}
-	select {
-	case <-ch:
-	default: // taken between the two selects: there is room now
-	}
-	ch <- list
 }
 
 // cloneNonNil tells "no instance" from "nothing known": the copy of an empty list is empty, not nil.
