@@ -19,6 +19,7 @@ type Cache struct {
 	dir, ensemble, service string
 	config                 config
 	fsys                   fileSystem
+	directories            *registry
 
 	plain files // <service>.json and its kin
 	own   files // <service>~<hash of the ensemble>.json: ours while another ensemble has the plain name
@@ -90,7 +91,7 @@ func open(fsys fileSystem, dir, ensemble, service string, cfg config, wrong erro
 
 	stem := escape(service)
 	c := &Cache{
-		dir: abs, ensemble: ensemble, service: service, config: cfg, fsys: fsys,
+		dir: abs, ensemble: ensemble, service: service, config: cfg, fsys: fsys, directories: &directories,
 		plain: filesOf(abs, stem), own: filesOf(abs, stem+ensembleSuffix(ensemble)),
 		stop: make(chan struct{}),
 	}

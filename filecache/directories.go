@@ -14,9 +14,12 @@ import (
 
 // directories are the directories that this process is notified about: one fsnotify watcher for each, however many Caches look at it,
 // because a user has only about a hundred inotify instances.
-var directories registry
+var directories = registry{newWatcher: fsnotify.NewWatcher}
 
+// registry is the directories that somebody is watching.
 type registry struct {
+	newWatcher func() (*fsnotify.Watcher, error)
+
 	mu   sync.Mutex
 	dirs map[string]*directory
 }
@@ -35,7 +38,7 @@ func (r *registry) subscribe(dir string, concerns func(name string) bool) *subsc
 	defer r.mu.Unlock()
 	d := r.dirs[dir]
 	if d == nil {
-		d = &directory{path: dir, stop: make(chan struct{}), done: make(chan struct{})}
+		d = &directory{path: dir, newWatcher: r.newWatcher, stop: make(chan struct{}), done: make(chan struct{})}
 		if r.dirs == nil {
 			r.dirs = make(map[string]*directory)
 		}
@@ -64,13 +67,14 @@ func (r *registry) release(s *subscription) {
 
 // directory is one directory and its fsnotify watcher. The watcher belongs to the goroutine of run.
 type directory struct {
-	path string
-	stop chan struct{} // release closes it
-	done chan struct{} // run closes it at its end
+	path       string
+	newWatcher func() (*fsnotify.Watcher, error)
+	stop       chan struct{} // release closes it
+	done       chan struct{} // run closes it at its end
 
 	mu     sync.Mutex
 	subs   map[*subscription]struct{}
-	broken error // why there are no events; nil while there are, or nobody knows better
+	broken error // why there are no events; nil while there are, or the directory is missing
 
 	watcher *fsnotify.Watcher
 	watched os.FileInfo // the directory that the watcher knows under path; nil if none
@@ -134,7 +138,7 @@ func (d *directory) giveUp(err error) {
 	d.fail(err)
 }
 
-// recovered notes that there are events.
+// recovered notes that there are events, so that the next failure is news again.
 func (d *directory) recovered() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,7 +196,7 @@ func (d *directory) handle(e fsnotify.Event) {
 // attach makes sure that the directory which is at path now is watched: it may have been missing, or removed and made anew.
 func (d *directory) attach() {
 	if d.watcher == nil {
-		w, err := fsnotify.NewWatcher()
+		w, err := d.newWatcher()
 		if err != nil {
 			d.fail(err)
 			return

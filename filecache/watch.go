@@ -75,8 +75,8 @@ type watch struct {
 func (w *watch) run(ctx context.Context) {
 	sub := &subscription{} // without a channel: polling only
 	if !w.c.config.pollingOnly {
-		sub = directories.subscribe(w.c.dir, w.c.concerns)
-		defer directories.release(sub)
+		sub = w.c.directories.subscribe(w.c.dir, w.c.concerns)
+		defer w.c.directories.release(sub)
 	}
 	poll := time.NewTimer(jitter(pollInterval))
 	defer poll.Stop()
@@ -125,7 +125,7 @@ func (w *watch) look() (again bool) {
 		w.missing = false
 		if sum := crc32.Update(crc32.ChecksumIEEE(text), crc32.IEEETable, []byte(err.Error())); sum != w.bad {
 			w.bad = sum
-			w.c.config.logger.Error("override refused", "error", err, "in_force", w.override != nil)
+			w.c.config.logger.Error("the override file is not used", "error", err, "in_force", w.override != nil)
 		}
 	case w.override == nil:
 		w.bad = 0
