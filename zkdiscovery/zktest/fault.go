@@ -17,38 +17,45 @@ func (s *Server) Stop() {
 
 func (s *Server) stop() {
 	s.mu.Lock()
+	was := s.stopped
 	s.stopped = true
 	s.mu.Unlock()
 	s.hangUp()
 	s.dropConnections()
-	s.log("stopped")
+	if !was {
+		s.cfg.logger.Info("stopped")
+	}
 }
 
 // Start brings a stopped server back, at the address that it had. As after a restart of a real one, every session has its whole timeout to
-// come back. It fails when the address has been taken by somebody else, and after Close.
+// come back. It fails when the address has been taken by somebody else, and after Close; starting a server that runs does nothing.
 func (s *Server) Start() error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
-	refusing, closed := s.refusing, s.closed
+	stopped, refusing, closed := s.stopped, s.refusing, s.closed
 	s.mu.Unlock()
 	if closed {
 		return fmt.Errorf("zktest: start: %w", net.ErrClosed)
 	}
-	if s.addr != "" && s.listener == nil && !refusing {
-		ln, err := listen(s.addr)
-		if err != nil {
+	if !stopped {
+		return nil
+	}
+	var ln net.Listener
+	if s.addr != "" && !refusing {
+		var err error
+		if ln, err = listen(s.addr); err != nil {
 			return err
 		}
-		s.accept(ln)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		s.stopped = false
-		s.restartClocks()
+	s.stopped = false
+	s.restartClocks()
+	s.mu.Unlock()
+	if ln != nil {
+		s.accept(ln)
 	}
-	s.log("started")
+	s.cfg.logger.Info("started")
 	return nil
 }
 
@@ -73,9 +80,10 @@ func (s *Server) Refuse(on bool) {
 	if on {
 		s.hangUp()
 	} else if !stopped && s.addr != "" && s.listener == nil {
-		ln, _ := listen(s.addr)
+		ln, _ := listen(s.addr) // nil if it fails: accept tries again
 		s.accept(ln)
 	}
+	s.cfg.logger.Info("refusing connections", "on", on)
 }
 
 // DropConnections cuts every connection; all are gone when it returns. Sessions live on, and clients may come back at once.
@@ -83,16 +91,26 @@ func (s *Server) DropConnections() {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.dropConnections()
+	s.cfg.logger.Info("connections dropped")
 }
 
 func (s *Server) dropConnections() {
 	s.mu.Lock()
-	var dropped []*conn
+	dropped := s.killConnections()
+	s.mu.Unlock()
+	await(dropped)
+}
+
+// killConnections returns what await is to wait for once s.mu, which the caller holds, is free.
+func (s *Server) killConnections() (dropped []*conn) {
 	for _, c := range s.conns {
 		c.kill()
 		dropped = append(dropped, c)
 	}
-	s.mu.Unlock()
+	return dropped
+}
+
+func await(dropped []*conn) {
 	for _, c := range dropped {
 		<-c.done
 	}
@@ -109,12 +127,13 @@ func (s *Server) Silence(on bool) {
 		return
 	}
 	s.silent = on
+	s.cfg.logger.Info("silence", "on", on)
 	for _, id := range s.connIDs() {
 		c := s.conns[id]
 		held := c.held
 		c.held = nil
 		for _, frame := range held {
-			c.out.hold(-len(frame))
+			c.out.hold(-heldCost(frame))
 			if !c.dead {
 				s.process(c, frame)
 			}
@@ -139,6 +158,7 @@ func (s *Server) Delay(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delay = d
+	s.cfg.logger.Info("delay", "by", d)
 }
 
 // ExpireSession ends a session as if its client had not been heard of for its timeout: its ephemeral nodes and its connection are gone. It
@@ -191,13 +211,12 @@ func (s *Server) replace(st state) {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
-	for _, c := range s.conns {
-		c.kill()
-	}
+	dropped := s.killConnections()
 	s.state = st
 	s.restartClocks()
 	s.mu.Unlock()
-	s.dropConnections()
+	await(dropped)
+	s.cfg.logger.Info("tree and sessions replaced")
 }
 
 // FailNext answers the next n requests of a kind with code, without doing them. A failed auth or close ends its connection; a failed

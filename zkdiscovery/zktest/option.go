@@ -52,6 +52,9 @@ func (c *config) validate() error {
 	if c.maxFrame < 1024 {
 		errs = append(errs, fmt.Errorf("largest frame %d bytes: at least 1024", c.maxFrame))
 	}
+	if c.logger == nil {
+		errs = append(errs, errors.New("logger nil: leave the option out, or use slog.DiscardHandler"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -66,6 +69,6 @@ func WithSessionTimeouts(shortest, longest time.Duration) Option {
 // WithMaxFrame is ZooKeeper's jute.maxbuffer (default 1,048,575 bytes): a longer request closes its connection.
 func WithMaxFrame(bytes int) Option { return option(func(c *config) { c.maxFrame = bytes }) }
 
-// WithLogger receives what the server has to say: starts, stops and faults at Info, connections and sessions at Debug (default:
-// discarded). Neither data nor credentials are logged.
+// WithLogger receives what servers have to say: starts, stops and other faults at Info, sessions of the in-process server at Debug
+// (default: discarded). The handler must not call the Server. Neither data nor credentials are logged.
 func WithLogger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }

@@ -17,7 +17,7 @@ func (s *Server) receive(c *conn, frame []byte) {
 	case c.dead:
 	case s.silent:
 		c.held = append(c.held, frame)
-		c.out.hold(len(frame))
+		c.out.hold(heldCost(frame))
 	default:
 		s.process(c, frame)
 	}

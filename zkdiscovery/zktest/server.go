@@ -3,7 +3,6 @@ package zktest
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -103,7 +102,3 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 // reachable reports whether a client may connect. The caller holds s.mu.
 func (s *Server) reachable() bool { return !s.stopped && !s.refusing && !s.closed }
-
-func (s *Server) log(msg string, args ...any) {
-	s.cfg.logger.Log(context.Background(), slog.LevelInfo, msg, args...)
-}

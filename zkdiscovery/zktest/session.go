@@ -3,6 +3,8 @@ package zktest
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 )
@@ -15,6 +17,9 @@ type session struct {
 	deadline time.Time
 	conn     *conn // the current one, or nil
 }
+
+// LogValue is the id as ZooKeeper's own logs have it.
+func (ss *session) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%#x", ss.id)) }
 
 func (ss *session) touch(now time.Time) { ss.deadline = now.Add(ss.timeout) }
 
@@ -51,7 +56,7 @@ func (s *Server) connect(c *conn, frame []byte) {
 	s.stats.Requests[OpConnect]++
 	if r.lastZxid > s.state.tree.zxid {
 		// Somebody who has seen the future: this server lags behind, or was restored. A real one hangs up without a word, too.
-		s.log("client refused: it has seen a newer zxid", "seen", r.lastZxid, "zxid", s.state.tree.zxid)
+		s.cfg.logger.Debug("client refused: it has seen a newer zxid", "seen", r.lastZxid, "zxid", s.state.tree.zxid)
 		c.kill()
 		return
 	}
@@ -91,6 +96,7 @@ func (s *Server) openSession() *session {
 	s.state.sessions[ss.id] = ss
 	s.state.tree.openSession()
 	s.stats.SessionsOpened++
+	s.cfg.logger.Debug("session opened", "session", ss)
 	return ss
 }
 
@@ -112,6 +118,7 @@ func (s *Server) takeUp(r *connectRequest) *session {
 
 // closeSession ends a session and deletes what belongs to it. Its connection is the caller's to end.
 func (s *Server) closeSession(ss *session) {
+	s.cfg.logger.Debug("session ended", "session", ss)
 	delete(s.state.sessions, ss.id)
 	s.notify(s.state.tree.closeSession(ss.id))
 }
