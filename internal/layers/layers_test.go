@@ -32,9 +32,11 @@ var mayImport = map[string][]string{
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},
-	"internal/...":   {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/guard": {"./internal/...", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat
-	"selector":       {"github.com/smallnest/rpcx/..."},
+	"internal/...": {"./internal/...", "github.com/smallnest/rpcx/client"},
+	"internal/guard": { // it speaks rpcx's heartbeat
+		"./internal/...", "github.com/smallnest/rpcx/client", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share",
+	},
+	"selector": {"github.com/smallnest/rpcx/..."},
 	"zkdiscovery": {
 		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores
