@@ -36,6 +36,7 @@ type Discovery struct {
 	closed   bool
 	service  *service
 	filter   client.ServiceDiscoveryFilter
+	panicked bool // filter has, and that was reported
 	used     time.Time
 	newest   *list         // as the service handed it over
 	gen      int64         // grows when newest or filter changes …
@@ -151,10 +152,10 @@ func (d *Discovery) RemoveWatcher(ch chan []*client.KVPair) {
 
 // SetFilter sets what decides which instances are listed, here and for clones that are made later; nil lists all. It takes effect on the list
 // and for every watcher before SetFilter returns. The filter gets copies of the pairs, outside every lock of the library's, on the goroutine
-// that delivers: it must return soon. One that panics is reported, and the instance is kept.
+// that delivers: it must return soon. One that panics is reported, once, and the instance is kept.
 func (d *Discovery) SetFilter(filter client.ServiceDiscoveryFilter) {
 	d.mu.Lock()
-	d.filter = filter
+	d.filter, d.panicked = filter, false
 	d.gen++
 	d.mu.Unlock()
 	d.refresh()

@@ -1,6 +1,8 @@
 package zkdiscovery
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/watchers"
@@ -123,9 +125,22 @@ func (d *Discovery) filtered(pairs watchers.List, filter client.ServiceDiscovery
 func (d *Discovery) keeps(filter client.ServiceDiscoveryFilter, p *client.KVPair) (keep bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			d.root.cfg.log.Error("filter panicked, keeping the instance", "service", d.path, "panic", r)
+			level := slog.LevelDebug
+			if d.firstPanic() {
+				level = slog.LevelError
+			}
+			d.root.cfg.log.Log(context.Background(), level, "filter panicked, keeping the instance", "service", d.path, "panic", r)
 			keep = true
 		}
 	}()
 	return filter(p)
+}
+
+// firstPanic reports whether it is the filter's first: one that panics may do so for every instance of every list.
+func (d *Discovery) firstPanic() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := !d.panicked
+	d.panicked = true
+	return first
 }
