@@ -27,9 +27,10 @@ type Cache struct {
 	saving   sync.Mutex // held for the whole of a Save
 	lockless sync.Once  // to report that the file system has no locks
 
-	mu    sync.Mutex
-	known stamp // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
-	knows bool  // known is set
+	mu       sync.Mutex
+	known    stamp     // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
+	knows    bool      // known is set
+	override *Snapshot // what LoadOverride has returned last; nil if there was none. It does not change.
 
 	closed  bool
 	stop    chan struct{}  // Close closes it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -29,10 +30,22 @@ const maxOverride = 8 << 20
 // numeric port, except for the networks unix, memu and inprocess, where it only must not be empty.
 func (c *Cache) LoadOverride() (Snapshot, error) {
 	s, _, err := c.loadOverride(c.OverridePath())
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("filecache: override: %w", err)
+	switch {
+	case err == nil:
+		c.learnOverride(&s)
+		s.Servers = slices.Clone(s.Servers)
+		return s, nil
+	case absent(err):
+		c.learnOverride(nil)
 	}
-	return s, nil
+	return Snapshot{}, fmt.Errorf("filecache: override: %w", err)
+}
+
+// learnOverride notes what override the user of this Cache knows of, so that Watch can tell when it is gone.
+func (c *Cache) learnOverride(s *Snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.override = s
 }
 
 // loadOverride returns the text too, by which Watch tells one bad override from another.

@@ -19,8 +19,8 @@ const (
 // Watch reports what others do to the files. The channel carries
 //
 //   - an operator's override (Override is true): the one that is there now, a new one, a changed one;
-//   - the newest good generation when the override is gone, so Override false ends an override; it has no Servers and no Lineage when
-//     there is no usable file;
+//   - the newest good generation when an override is gone that was delivered, or that LoadOverride has returned, so Override false ends an
+//     override; it has no Servers and no Lineage when there is no usable file;
 //   - a snapshot that another process, or another Cache, has saved, when it is later than what this Cache has loaded or saved and no
 //     override is in force. If this Cache has done neither, what is there when Watch is called counts as known.
 //
@@ -37,6 +37,7 @@ func (c *Cache) Watch(ctx context.Context) <-chan Snapshot {
 	w := &watch{c: c, ch: make(chan Snapshot, 1), seen: c.baseline()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w.override = c.override
 	if c.closed {
 		close(w.ch)
 		return w.ch
@@ -65,6 +66,7 @@ type watch struct {
 	ch chan Snapshot // cap 1; run sends, Watch's goroutine closes it when run has returned
 
 	override *Snapshot // in force; nil when there is none
+	sent     bool      // override, here; until then only LoadOverride has told of it
 	missing  bool      // the override in force was not there at the last look
 	bad      uint32    // checksum of the last bad override and its error, so that it is reported once
 
@@ -117,8 +119,8 @@ func (w *watch) look() (again bool) {
 	switch {
 	case err == nil:
 		w.missing, w.bad = false, 0
-		if w.override == nil || !sameList(w.override.Servers, s.Servers) {
-			w.override = &s
+		if !w.sent || !sameList(w.override.Servers, s.Servers) {
+			w.override, w.sent = &s, true
 			w.send(s)
 		}
 	case !absent(err):
@@ -133,7 +135,7 @@ func (w *watch) look() (again bool) {
 		w.missing = true
 		return true
 	default:
-		w.override, w.missing, w.bad = nil, false, 0
+		w.override, w.sent, w.missing, w.bad = nil, false, false, 0
 		w.send(w.c.latest())
 		return false
 	}
@@ -160,7 +162,7 @@ func (w *watch) lookAtFile(path string) {
 	}
 	s, err := w.c.load()
 	if err != nil || !w.isNews(s.stamp()) {
-		w.refused = h.SavedAt // too old, or damaged behind its head
+		w.refused = h.SavedAt // too old, damaged behind its head, unreadable: that has been reported, the next save may be better
 		return
 	}
 	w.send(s)

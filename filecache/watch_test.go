@@ -113,6 +113,41 @@ func TestEndOfOverrideWithoutFileSaysSo(t *testing.T) {
 	})
 }
 
+// A start reads the override, and then watches. One that goes in between is gone nevertheless.
+func TestOverrideThatWasOnlyLoadedEndsToo(t *testing.T) {
+	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
+		mustSave(t, ours, at(1, "tcp@a:1"))
+		write(t, ours.OverridePath(), `["tcp@o:1"]`)
+		s, err := ours.LoadOverride()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(s.Servers) // the caller's own
+		remove(t, ours.OverridePath())
+		ch := ours.Watch(t.Context())
+		look()
+		wantFile(t, ch, at(1, "tcp@a:1"))
+
+		write(t, ours.OverridePath(), `["tcp@o:1"]`)
+		if _, err := ours.LoadOverride(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, ours.OverridePath(), `nonsense`) // which leaves the last good one in force
+		ch = ours.Watch(t.Context())
+		look()
+		wantNothing(t, ch)
+		remove(t, ours.OverridePath())
+		look()
+		wantFile(t, ch, at(1, "tcp@a:1"))
+
+		_, err = ours.LoadOverride()
+		wantError(t, err, errNone)
+		ch = ours.Watch(t.Context())
+		look()
+		wantNothing(t, ch) // there is nothing to end
+	})
+}
+
 func TestBadOverrideChangesNothing(t *testing.T) {
 	watching(t, func(t *testing.T, ours, theirs *Cache, logs *lines) {
 		mustSave(t, ours, at(1, "tcp@a:1"))

@@ -140,8 +140,10 @@ func (f *fileBacked) believe(next belief) {
 	switch {
 	case old.emptyFrom.IsZero() && !next.emptyFrom.IsZero():
 		log.Warn("the wrapped discovery lists no servers, which is not believed yet", "servers", len(next.good), "until", next.emptyFrom)
+	case !old.emptyFrom.IsZero() && next.emptyFrom.IsZero() && len(next.good) == 0:
+		log.Warn("the wrapped discovery still lists no servers, which is believed now")
 	case !old.emptyFrom.IsZero() && next.emptyFrom.IsZero():
-		log.Warn("the doubtful empty list is decided", "servers", len(next.good))
+		log.Info("the wrapped discovery lists servers again", "servers", len(next.good))
 	}
 }
 

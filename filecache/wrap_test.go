@@ -2,10 +2,12 @@ package filecache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -331,6 +333,43 @@ func TestOverrideStandsAboveTheSource(t *testing.T) {
 		}
 		wantKeys(t, listOf(file), "tcp@b:1") // the override is never stored
 	})
+}
+
+// C1: all methods at once, from anywhere, and Close among them.
+func TestEverythingAtOnce(t *testing.T) {
+	s := newSource("tcp@a:1")
+	s.clone = func(string) (client.ServiceDiscovery, error) { return newSource("tcp@b:1"), nil }
+	w := mustWrap(t, s, t.TempDir())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 20 {
+				ch := w.WatchService()
+				w.SetFilter(func(kv *client.KVPair) bool { return n%2 == 0 })
+				_ = w.GetServices()
+				clone, err := w.Clone(fmt.Sprintf("/rpcx/%d", n%3))
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				cch := clone.WatchService()
+				if n%4 != 0 {
+					clone.RemoveWatcher(cch)
+					clone.Close()
+				}
+				w.RemoveWatcher(ch)
+				close(ch)
+				if i == 0 && n == 10 {
+					w.Close()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	w.Close()
+	if w.GetServices() == nil {
+		t.Error("the last list is gone")
+	}
 }
 
 func TestNothingIsSaidTwice(t *testing.T) {

@@ -1,0 +1,121 @@
+package filecache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/filecache"
+)
+
+// A discovery saves what its registry says, and loads it when the registry is away.
+func Example() {
+	dir, err := os.MkdirTemp("", "filecache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	cache, err := filecache.Open(dir, "zk1:2181,zk2:2181", "/prod/rpcx/Arith", filecache.WithMaxAge(24*time.Hour))
+	if err != nil {
+		panic(err)
+	}
+	defer cache.Close()
+
+	if _, err := cache.Load(); errors.Is(err, fs.ErrNotExist) {
+		fmt.Println("nothing yet")
+	}
+	err = cache.Save(filecache.Snapshot{
+		Zxid: 4294967299, AsOf: time.Now(),
+		Servers: []filecache.Server{{Key: "tcp@10.0.0.1:8972", Value: "weight=5"}, {Key: "tcp@10.0.0.2:8972", Value: "weight=1"}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	err = cache.Save(filecache.Snapshot{Zxid: 4294967298, AsOf: time.Now()}) // from a server that lags behind
+	fmt.Println("refused:", errors.Is(err, filecache.ErrNewer))
+
+	// After a restart:
+	snapshot, err := cache.Load()
+	if err != nil {
+		panic(err)
+	}
+	for _, s := range snapshot.Servers {
+		fmt.Println(s.Key, s.Value)
+	}
+	fmt.Println(filepath.Base(cache.Path()))
+	// Output:
+	// nothing yet
+	// refused: true
+	// tcp@10.0.0.1:8972 weight=5
+	// tcp@10.0.0.2:8972 weight=1
+	// prod,rpcx,_Arith.json
+}
+
+// An operator puts a list beside the file, and everybody who watches has it at once.
+func ExampleCache_Watch() {
+	dir, err := os.MkdirTemp("", "filecache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	cache, err := filecache.Open(dir, "zk1:2181", "/prod/rpcx/Arith")
+	if err != nil {
+		panic(err)
+	}
+	defer cache.Close()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	changes := cache.Watch(ctx)
+
+	if err := os.WriteFile(cache.OverridePath(), []byte(`["tcp@10.0.0.9:8972"]`), 0o600); err != nil {
+		panic(err)
+	}
+	s := <-changes
+	fmt.Println("override:", s.Override, s.Servers[0].Key)
+	if err := os.Remove(cache.OverridePath()); err != nil {
+		panic(err)
+	}
+	s = <-changes
+	fmt.Println("override:", s.Override)
+	// Output:
+	// override: true tcp@10.0.0.9:8972
+	// override: false
+}
+
+// Any discovery of rpcx goes on with its file while its registry is away.
+func ExampleWrap() {
+	dir, err := os.MkdirTemp("", "filecache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	start := func(registry ...*client.KVPair) {
+		// A discovery for etcd, consul, nacos…; this one lists what it is given.
+		d, err := client.NewMultipleServersDiscovery(registry)
+		if err != nil {
+			panic(err)
+		}
+		wrapped, err := filecache.Wrap(d, dir, filecache.WithService("Arith"))
+		if err != nil {
+			panic(err)
+		}
+		defer wrapped.Close()
+		for _, kv := range wrapped.GetServices() {
+			fmt.Println(kv.Key)
+		}
+	}
+	start(&client.KVPair{Key: "tcp@10.0.0.1:8972"})
+	start() // the registry is away
+	// Output:
+	// tcp@10.0.0.1:8972
+	// tcp@10.0.0.1:8972
+}
