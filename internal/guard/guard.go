@@ -85,8 +85,7 @@ type Guard struct {
 	probing int
 
 	list  []*client.KVPair // what the owner publishes; nil when it must be made anew
-	began int              // holds begun and ended since Take
-	ended int
+	holds int64            // grows whenever somebody begins or ceases to be held
 }
 
 // loss is an instance that was let go.
@@ -234,7 +233,7 @@ func (g *Guard) holdLosses(now time.Time) {
 // admit begins to watch over a hold: it counts, and is probed if it can be.
 func (g *Guard) admit(h *hold, now time.Time) {
 	g.list = nil
-	g.began++
+	g.holds++
 	if h.inside {
 		g.inside++
 	}
@@ -255,7 +254,7 @@ func (g *Guard) drop(h *hold) {
 	delete(g.held, h.pair.Key)
 	g.queue.remove(h)
 	g.list = nil
-	g.ended++
+	g.holds++
 	if h.inside {
 		g.inside--
 	}
@@ -277,6 +276,7 @@ func (g *Guard) Probed(key string, answered bool, now time.Time) {
 		if !h.inside {
 			h.inside = true
 			g.inside++
+			g.holds++
 			g.list = nil
 		}
 	default:
@@ -364,16 +364,39 @@ func (g *Guard) merge() []*client.KVPair {
 	return out
 }
 
-// Held returns when each held instance that is in the list disappeared from the registry, by key.
-func (g *Guard) Held() map[string]time.Time {
-	out := make(map[string]time.Time, g.inside)
+// Held returns the keys of the held instances that are in the list, sorted.
+func (g *Guard) Held() []string {
+	if g.inside == 0 || !g.begun {
+		return nil
+	}
+	keys := make([]string, 0, g.inside)
 	for key, h := range g.held {
-		if h.inside && g.begun {
-			out[key] = h.since
+		if h.inside {
+			keys = append(keys, key)
 		}
 	}
-	return out
+	slices.Sort(keys)
+	return keys
 }
+
+// Missing returns everybody whom the registry does not list and who is not given up, in the list or not, with since when: what the file has to
+// remember beside what is listed.
+func (g *Guard) Missing() []Known {
+	if !g.begun {
+		return nil
+	}
+	missing := make([]Known, 0, len(g.held))
+	for _, h := range g.held {
+		missing = append(missing, Known{h.pair, h.since})
+	}
+	return missing
+}
+
+// Listing returns what the registry lists, sorted by key. It must not be changed.
+func (g *Guard) Listing() []*client.KVPair { return g.listed }
+
+// Begun reports that the registry has listed.
+func (g *Guard) Begun() bool { return g.begun }
 
 // Holding reports whether anybody is held or waits for a first answer: while it is so, no list may replace a longer one in the file.
 func (g *Guard) Holding() bool { return len(g.held) > 0 }
@@ -381,12 +404,8 @@ func (g *Guard) Holding() bool { return len(g.held) > 0 }
 // Pending reports that the registry's lineage is not accepted yet.
 func (g *Guard) Pending() bool { return g.pending }
 
-// TakeCounts returns how many holds have begun and ended since it was called last, for the log.
-func (g *Guard) TakeCounts() (began, ended int) {
-	began, ended = g.began, g.ended
-	g.began, g.ended = 0, 0
-	return began, ended
-}
+// Holds grows whenever somebody begins or ceases to be held, or enters the list.
+func (g *Guard) Holds() int64 { return g.holds }
 
 func byKey(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) }
 
