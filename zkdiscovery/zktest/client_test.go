@@ -45,12 +45,6 @@ type logger struct{ t *testing.T }
 
 func (l logger) Printf(format string, args ...any) { l.t.Logf(format, args...) }
 
-// pass lets d go by and everything settle.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 func TestClientHoursOfHeartbeatsKeepSessionsAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer()

@@ -106,10 +106,10 @@ func (c *conn) write() {
 		case end:
 			return
 		case len(due) > 0:
+			c.srv.traffic.out.Add(int64(len(due))) // before the client can have seen them
 			if _, err := c.nc.Write(due); err != nil {
 				return
 			}
-			c.srv.traffic.out.Add(int64(len(due)))
 			if buf = due; cap(buf) > 1<<20 {
 				buf = nil // a large list is no reason to keep as much for ever
 			}

@@ -38,6 +38,9 @@ func (s *Server) Delete(path string) error {
 
 // Put sets the data of a node, creating it, and with empty data its parents, where they are missing.
 func (s *Server) Put(path string, data []byte) error {
+	if !validPath(path) {
+		return fmt.Errorf("zktest: put %s: %w", path, CodeBadArguments)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := 1; i < len(path); i++ {

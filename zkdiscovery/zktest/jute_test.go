@@ -109,7 +109,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		if !bytes.Equal(kept, b) {
 			t.Error("decoding changes what it reads")
 		}
-		if err != nil {
+		if err != nil || slices.ContainsFunc(r.parts, func(p request) bool { return p.kind == opMiscast }) {
 			return
 		}
 		// What could be read can be written and read again, and is the same then.

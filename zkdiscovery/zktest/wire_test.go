@@ -84,10 +84,22 @@ func (w *wire) handshake(r connectRequest) error {
 }
 
 func (w *wire) send(body []byte) error {
-	frame := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
 	_ = w.nc.SetWriteDeadline(time.Now().Add(20 * time.Second))
-	_, err := w.nc.Write(append(frame, body...))
+	_, err := w.nc.Write(framed(body))
 	return err
+}
+
+func framed(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+}
+
+// body is a request with its header.
+func (r *request) body(xid int32) []byte {
+	e := &encoder{}
+	e.int32(xid)
+	e.int32(int32(r.kind))
+	e.request(r)
+	return e.b
 }
 
 func (w *wire) frame() ([]byte, error) {

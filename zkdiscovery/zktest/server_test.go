@@ -1,0 +1,375 @@
+package zktest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// listening returns a server on a free port.
+func listening(t *testing.T, opts ...Option) *Server {
+	t.Helper()
+	s := NewServer(opts...)
+	t.Cleanup(s.Close)
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// mustRefuse wants the address of s to be free.
+func mustRefuse(t *testing.T, addr string) {
+	t.Helper()
+	nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	if err == nil {
+		_ = nc.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("dial %s: %v, want it refused", addr, err)
+	}
+}
+
+func TestStopAndStartKeepTheAddress(t *testing.T) {
+	s := listening(t)
+	addr := s.Addr()
+	for range 3 {
+		w := openWire(t, addr)
+		w.must(t, exists("/"))
+		s.Stop()
+		w.mustEnd(t)
+		mustRefuse(t, addr)
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if s.Addr() != addr {
+			t.Fatalf("address %s, was %s", s.Addr(), addr)
+		}
+	}
+}
+
+func TestStartFailsWhileTheAddressIsTaken(t *testing.T) {
+	s := listening(t)
+	s.Stop()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := s.Dial(t.Context(), "", ""); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("dial after a failed start: %v", err)
+	}
+	_ = taken.Close()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	openWire(t, s.Addr())
+}
+
+func TestRefusalOverTCP(t *testing.T) {
+	s := listening(t)
+	w := openWire(t, s.Addr())
+	s.Refuse(true)
+	s.Refuse(true)
+	mustRefuse(t, s.Addr())
+	w.must(t, exists("/"))
+	s.Refuse(false)
+	s.Refuse(false)
+	openWire(t, s.Addr())
+
+	s.Refuse(true)
+	s.Stop()
+	if err := s.Start(); err != nil { // it still refuses
+		t.Fatal(err)
+	}
+	mustRefuse(t, s.Addr())
+	s.Refuse(false)
+	openWire(t, s.Addr())
+}
+
+func TestRefusalEndsWhenTheAddressIsFreeAgain(t *testing.T) {
+	s := listening(t)
+	s.Refuse(true)
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Refuse(false)
+	_ = taken.Close()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		nc, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
+		if err == nil {
+			_ = nc.Close()
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestListenOnce(t *testing.T) {
+	s := listening(t)
+	if err := s.Listen("127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), s.Addr()) {
+		t.Errorf("a second Listen: %v", err)
+	}
+	other := NewServer()
+	defer other.Close()
+	if err := other.Listen(s.Addr()); !errors.Is(err, syscall.EADDRINUSE) || other.Addr() != "" {
+		t.Errorf("an address that is taken: %v, address %q", err, other.Addr())
+	}
+	if err := other.Listen("127.0.0.1:0"); err != nil {
+		t.Errorf("after a failed one: %v", err)
+	}
+}
+
+func TestListenWhileStoppedServesAfterStart(t *testing.T) {
+	s := NewServer()
+	defer s.Close()
+	s.Stop()
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, s.Addr())
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	openWire(t, s.Addr())
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	s := listening(t)
+	var clients []*wire
+	for range 10 {
+		clients = append(clients, openWire(t, s.Addr()))
+	}
+	s.Silence(true)
+	stuck, err := s.Dial(t.Context(), "", "") // its client neither reads nor writes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stuck.Close()
+	s.Silence(false)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(s.Close)
+	}
+	wg.Wait()
+	for _, w := range clients {
+		w.mustEnd(t)
+	}
+	if n := len(s.conns); n != 0 {
+		t.Errorf("%d connections left", n)
+	}
+	mustRefuse(t, s.Addr())
+	if _, err := s.Dial(t.Context(), "", ""); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("dial: %v", err)
+	}
+	if err := s.Start(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("start: %v", err)
+	}
+	if err := s.Listen("127.0.0.1:0"); err == nil {
+		t.Error("listening after Close")
+	}
+	s.Refuse(false)
+	mustRefuse(t, s.Addr())
+}
+
+func TestDialKeepsToItsContext(t *testing.T) {
+	s := NewServer()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if nc, err := s.Dial(ctx, "", ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v %v", nc, err)
+	}
+}
+
+// A client that does not read must not make the server keep its replies without end, nor hold anybody else up.
+func TestClientThatDoesNotReadHoldsUpOnlyItself(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		if err := s.Put("/large", make([]byte, 1<<20-1000)); err != nil {
+			t.Fatal(err)
+		}
+		w, other := join(t, s), join(t, s)
+		get := request{kind: OpGetData, path: "/large"}
+		sent := 0
+		for w.nc.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			if _, err := w.nc.Write(framed(get.body(int32(sent + 1)))); err != nil {
+				break
+			}
+			sent++
+		}
+		if limit := outboxRoom>>20 + 4; sent < 3 || sent > limit {
+			t.Errorf("%d requests of 1 MB each were taken, want a few and at most %d", sent, limit)
+		}
+		other.must(t, exists("/large"))
+		for range sent {
+			if a, err := w.answer(); err != nil || a.code != CodeOK {
+				t.Fatalf("%+v %v", a, err)
+			}
+		}
+	})
+}
+
+// The same for requests that a silence holds back.
+func TestSilenceHoldsNoMoreThanItsRoom(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		s.Silence(true)
+		r := newNode("/a")
+		r.data = make([]byte, 1<<20-1000)
+		sent := 0
+		for w.nc.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			if _, err := w.nc.Write(framed(r.body(int32(sent + 1)))); err != nil {
+				break
+			}
+			if sent++; sent > 100 {
+				t.Fatal("the server takes them all")
+			}
+		}
+		if sent < outboxRoom>>20 {
+			t.Errorf("%d requests taken", sent)
+		}
+		s.Silence(false)
+		for i := range sent {
+			if a, err := w.answer(); err != nil || (a.code == CodeOK) != (i == 0) {
+				t.Fatalf("%d: %+v %v", i, a, err)
+			}
+		}
+	})
+}
+
+func TestContainersAreSweptEveryMinute(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		w.must(t, &request{kind: OpCreateContainer, path: "/c", acl: openACL(), flags: containerFlag})
+		w.must(t, newNode("/c/x"))
+		r := remove("/c/x", -1)
+		w.must(t, &r)
+		zxid := s.Zxid()
+		w.watch(t, "/c")
+		for range 59 {
+			pass(time.Second)
+			w.must(t, exists("/c"))
+		}
+		pass(time.Second)
+		w.mustNotify(t, eventDeleted, "/c")
+		mustHave(t, s, "/c", false)
+		if s.Zxid() != zxid+1 {
+			t.Errorf("zxid %d, was %d", s.Zxid(), zxid)
+		}
+	})
+}
+
+func TestSessionTakenUpElsewhereLosesItsConnection(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		w.must(t, newEphemeral("/w"))
+		w.watch(t, "/x")
+		again := rejoin(t, s, w)
+		w.mustEnd(t)
+		mustPut(t, s, "/x")
+		again.must(t, exists("/w")) // and not the watch of the connection before
+		thief := pipe(t, s)
+		if err := thief.handshake(connectRequest{timeoutMs: 10000, session: w.session, password: []byte("0123456789abcdef")}); err != nil || thief.session != 0 {
+			t.Errorf("a wrong password: %v, session %x", err, thief.session)
+		}
+		thief.mustEnd(t)
+		again.mustEnd(t) // as a real server does, whoever asks
+		mustSessions(t, s, w)
+		if third := rejoin(t, s, w); third.session != w.session {
+			t.Error("the session is gone")
+		}
+	})
+}
+
+func TestClosedSessionAnswersThenHangsUp(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w, other := join(t, s), join(t, s)
+		w.must(t, newEphemeral("/w"))
+		other.watch(t, "/w")
+		zxid := s.Zxid()
+		if a := w.must(t, &request{kind: OpClose}); a.zxid != zxid+1 {
+			t.Errorf("closed at zxid %d, want %d", a.zxid, zxid+1)
+		}
+		w.mustEnd(t)
+		other.mustNotify(t, eventDeleted, "/w")
+		mustSessions(t, s, other)
+	})
+}
+
+// A client that has closed its end, as go-zookeeper does, must not keep the server's.
+func TestConnectionOfAGoneClientEnds(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		w.watch(t, "/x")
+		_ = w.nc.Close()
+		synctest.Wait()
+		if st := s.Stats(); st.Connections != 0 || st.Watches != 0 || st.Sessions != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Whatever is called at the same time must not deadlock, race or tear the tree apart.
+func TestEverythingAtOnce(t *testing.T) {
+	s := listening(t)
+	over := make(chan struct{})
+	var clients, faults sync.WaitGroup
+	for i := range 4 {
+		clients.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				nc, err := s.Dial(context.Background(), "", "")
+				if i%2 == 0 {
+					nc, err = net.Dial("tcp", s.Addr())
+				}
+				if err != nil {
+					continue
+				}
+				w := &wire{nc: nc, r: bufio.NewReader(nc)}
+				_ = nc.SetDeadline(time.Now().Add(time.Second)) // a silence may end only after all others have
+				if w.handshake(connectRequest{timeoutMs: 10000}) == nil {
+					_, _ = w.call(OpCreate2, newEphemeral(fmt.Sprintf("/%d-%d", i, n)).encode())
+					_, _ = w.call(OpGetChildren2, (&request{kind: OpGetChildren2, path: "/", watch: true}).encode())
+				}
+				_ = nc.Close()
+			}
+		})
+	}
+	for _, fault := range []func(){
+		func() { s.Stop(); _ = s.Start() },
+		func() { s.Refuse(true); s.Refuse(false) },
+		func() { s.Silence(true); s.Silence(false) },
+		func() { s.Delay(time.Microsecond); s.Delay(0) },
+		func() { s.FailNext(OpCreate2, CodeNoAuth, 1); s.CutAfter(OpGetChildren2, 1) },
+		s.ExpireAll, s.DropConnections, s.Wipe, s.Checkpoint, s.Rollback,
+		func() { _ = s.Put("/a/b", nil); _ = s.Delete("/a/b") },
+		func() { s.Stats(); s.Tree(); s.Sessions() },
+	} {
+		faults.Go(func() {
+			for range 100 {
+				fault()
+			}
+		})
+	}
+	faults.Wait()
+	close(over)
+	clients.Wait()
+	checkTree(t, s)
+	openWire(t, s.Addr()).must(t, exists("/"))
+}
