@@ -2,6 +2,8 @@ package zktest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -13,9 +15,9 @@ import (
 // The tests in this file let the unmodified go-zookeeper client talk to a Server inside a bubble.
 
 // dial connects a client over net.Pipe. Its session timeout is 10s.
-func dial(t *testing.T, s *Server) (*zk.Conn, <-chan zk.Event) {
+func dial(t *testing.T, s *Server) *zk.Conn {
 	t.Helper()
-	conn, events, err := zk.Connect([]string{"zk:2181"}, 10*time.Second,
+	conn, _, err := zk.Connect([]string{"zk:2181"}, 10*time.Second,
 		zk.WithHostProvider(&oneHost{}),
 		zk.WithLogger(logger{t}), zk.WithLogInfo(false),
 		zk.WithDialer(func(network, address string, timeout time.Duration) (net.Conn, error) {
@@ -26,7 +28,7 @@ func dial(t *testing.T, s *Server) (*zk.Conn, <-chan zk.Event) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn, events
+	return conn
 }
 
 // oneHost is a HostProvider without name service.
@@ -45,20 +47,68 @@ type logger struct{ t *testing.T }
 
 func (l logger) Printf(format string, args ...any) { l.t.Logf(format, args...) }
 
-func TestClientHoursOfHeartbeatsKeepSessionsAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
-		defer s.Close()
+// connected is dial, and waits for the session.
+func connected(t *testing.T, s *Server) *zk.Conn {
+	t.Helper()
+	c := dial(t, s)
+	pass(time.Second)
+	if c.State() != zk.StateHasSession {
+		t.Fatalf("state %v", c.State())
+	}
+	return c
+}
+
+func mustCreate(t *testing.T, c *zk.Conn, path string, flags int32) {
+	t.Helper()
+	if _, err := c.Create(path, []byte("x"), flags, zk.WorldACL(zk.PermAll)); err != nil {
+		t.Fatal(path, err)
+	}
+}
+
+// watched sets one watch of each kind.
+func watched(t *testing.T, c *zk.Conn, data, exist, child string) (data1, exist1, child1 <-chan zk.Event) {
+	t.Helper()
+	_, _, data1, err1 := c.GetW(data)
+	_, _, exist1, err2 := c.ExistsW(exist)
+	_, _, child1, err3 := c.ChildrenW(child)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	return data1, exist1, child1
+}
+
+func mustFire(t *testing.T, ch <-chan zk.Event, want zk.EventType) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case ev := <-ch:
+		if ev.Type != want {
+			t.Errorf("%v, want %v", ev, want)
+		}
+	default:
+		t.Errorf("no event, want %v", want)
+	}
+}
+
+func mustWait(t *testing.T, chans ...<-chan zk.Event) {
+	t.Helper()
+	synctest.Wait()
+	for _, ch := range chans {
+		select {
+		case ev := <-ch:
+			t.Errorf("%v, want none yet", ev)
+		default:
+		}
+	}
+}
+
+func TestClientsLiveOnHeartbeats(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
 		var conns []*zk.Conn
 		for range 100 {
-			c, _ := dial(t, s)
+			c := dial(t, s)
 			defer c.Close()
 			conns = append(conns, c)
-		}
-		pass(time.Second)
-		ids := s.Sessions()
-		if len(ids) != 100 {
-			t.Fatalf("%d sessions, want 100", len(ids))
 		}
 		pass(time.Hour)
 		for _, c := range conns {
@@ -66,56 +116,272 @@ func TestClientHoursOfHeartbeatsKeepSessionsAlive(t *testing.T) {
 				t.Fatalf("state %v after an hour", c.State())
 			}
 		}
-		st := s.Stats()
-		if st.Sessions != 100 || st.SessionsExpired != 0 || st.Accepted != 100 {
+		if st := s.Stats(); st.Sessions != 100 || st.SessionsExpired != 0 || st.Accepted != 100 || st.Requests[OpPing] < 100*1000 {
 			t.Errorf("after an hour: %+v", st)
 		}
 	})
 }
 
-func TestClientBasics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
-		defer s.Close()
-		c, _ := dial(t, s)
+func TestClientGetsItsWatchesBackAfterACut(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
 		defer c.Close()
-		if _, err := c.Create("/a", []byte("x"), 0, zk.WorldACL(zk.PermAll)); err != nil {
-			t.Fatal(err)
-		}
-		_, _, ech, err := c.ChildrenW("/a")
+		mustPut(t, s, "/same", "/changed", "/gone", "/parent/child")
+		same1, same2, same3 := watched(t, c, "/same", "/none", "/same")
+		data, exist, child := watched(t, c, "/changed", "/new", "/parent")
+		_, _, gone, err := c.GetW("/gone")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p, err := c.Create("/a/n-", nil, zk.FlagEphemeral|zk.FlagSequence, zk.WorldACL(zk.PermAll)); err != nil || p != "/a/n-0000000000" {
-			t.Fatal(p, err)
+		s.Refuse(true)
+		s.DropConnections()
+		mustPut(t, s, "/changed", "/new", "/parent/another")
+		if err := s.Delete("/gone"); err != nil {
+			t.Fatal(err)
 		}
-		if ev := <-ech; ev.Type != zk.EventNodeChildrenChanged {
-			t.Fatal(ev)
+		pass(2 * time.Second)
+		mustWait(t, data, exist, child, gone)
+		s.Refuse(false)
+		pass(3 * time.Second)
+		mustFire(t, data, zk.EventNodeDataChanged)
+		mustFire(t, exist, zk.EventNodeCreated)
+		mustFire(t, child, zk.EventNodeChildrenChanged)
+		mustFire(t, gone, zk.EventNodeDeleted)
+		mustWait(t, same1, same2, same3)
+		mustPut(t, s, "/same", "/none", "/same/child")
+		mustFire(t, same1, zk.EventNodeDataChanged)
+		mustFire(t, same2, zk.EventNodeCreated)
+		mustFire(t, same3, zk.EventNodeChildrenChanged)
+		if st := s.Stats(); st.SessionsOpened != 1 {
+			t.Errorf("%+v", st)
 		}
+	})
+}
+
+func TestClientLearnsOfItsExpiryWhenItComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		mustCreate(t, c, "/mine", zk.FlagEphemeral)
+		_, _, watch, err := c.GetW("/mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := c.SessionID()
 		s.Stop()
-		pass(5 * time.Second)
+		pass(time.Minute)
+		s.ExpireAll()
+		mustWait(t, watch)
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
 		pass(5 * time.Second)
-		if ch, _, err := c.Children("/a"); err != nil || len(ch) != 1 {
-			t.Fatal(ch, err)
-		}
-		_, _, ech, _ = c.ChildrenW("/a")
-		s.ExpireAll()
-		pass(5 * time.Second)
-		if ev := <-ech; ev.Err != zk.ErrSessionExpired {
-			t.Fatal(ev)
-		}
-		if ch, _, err := c.Children("/a"); err != nil || len(ch) != 0 {
-			t.Fatal(ch, err)
-		}
-		res, err := c.Multi(&zk.CreateRequest{Path: "/b", Acl: zk.WorldACL(zk.PermAll)}, &zk.DeleteRequest{Path: "/nope", Version: -1})
-		if err != zk.ErrNoNode {
-			t.Fatal(res, err)
-		}
-		if ok, _, _ := c.Exists("/b"); ok {
-			t.Fatal("b exists")
+		mustFire(t, watch, zk.EventNotWatching)
+		mustHave(t, s, "/mine", false)
+		if c.State() != zk.StateHasSession || c.SessionID() == was {
+			t.Errorf("state %v, session %x, was %x", c.State(), c.SessionID(), was)
 		}
 	})
+}
+
+func TestClientOutlivesAShortSilence(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		mustCreate(t, c, "/mine", zk.FlagEphemeral)
+		was := c.SessionID()
+		s.Silence(true)
+		pass(4 * time.Second)
+		s.Silence(false)
+		pass(30 * time.Second)
+		if c.State() != zk.StateHasSession || c.SessionID() != was {
+			t.Errorf("state %v, session %x, was %x", c.State(), c.SessionID(), was)
+		}
+		mustHave(t, s, "/mine", true)
+	})
+}
+
+func TestClientLosesItsSessionInALongSilence(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		mustCreate(t, c, "/mine", zk.FlagEphemeral)
+		was := c.SessionID()
+		s.Silence(true)
+		pass(time.Minute)
+		mustHave(t, s, "/mine", false)
+		if c.State() == zk.StateHasSession {
+			t.Error("the client has not noticed")
+		}
+		s.Silence(false)
+		pass(3 * time.Minute) // it waits long for an answer to its handshake
+		if c.State() != zk.StateHasSession || c.SessionID() == was {
+			t.Errorf("state %v, session %x, was %x", c.State(), c.SessionID(), was)
+		}
+	})
+}
+
+// Hazard: a client never gives up the zxid that it has seen, so that a wiped ensemble stays closed to it.
+func TestClientIsRefusedByAWipedServerUntilItHasCaughtUp(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		mustPut(t, s, "/a/b/c")
+		if _, _, err := c.Get("/a"); err != nil {
+			t.Fatal(err)
+		}
+		seen := s.Zxid()
+		s.Wipe()
+		pass(time.Minute)
+		if c.State() == zk.StateHasSession || s.Stats().Sessions != 0 {
+			t.Fatalf("state %v", c.State())
+		}
+		for s.Zxid() < seen {
+			mustPut(t, s, "/other")
+		}
+		pass(5 * time.Second)
+		if c.State() != zk.StateHasSession {
+			t.Errorf("state %v", c.State())
+		}
+		if ok, _, err := c.Exists("/a"); ok || err != nil {
+			t.Errorf("%v %v", ok, err)
+		}
+	})
+}
+
+func TestClientComesBackAfterARollbackOfWhatItHasNotSeen(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		mustCreate(t, c, "/mine", zk.FlagEphemeral)
+		was := c.SessionID()
+		s.Checkpoint()
+		mustPut(t, s, "/later")
+		s.Rollback()
+		pass(5 * time.Second)
+		if c.State() != zk.StateHasSession || c.SessionID() != was {
+			t.Errorf("state %v, session %x, was %x", c.State(), c.SessionID(), was)
+		}
+		mustHave(t, s, "/later", false)
+		mustHave(t, s, "/mine", true)
+	})
+}
+
+func TestClientIsWhoItWasAfterACut(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c, stranger := connected(t, s), connected(t, s)
+		defer stranger.Close()
+		defer c.Close()
+		if err := c.AddAuth("digest", []byte("ann:secret")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Create("/private", []byte("x"), 0, zk.AuthACL(zk.PermAll)); err != nil {
+			t.Fatal(err)
+		}
+		s.DropConnections()
+		pass(5 * time.Second)
+		if _, _, err := c.Get("/private"); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := stranger.Get("/private"); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("a stranger: %v", err)
+		}
+		if err := stranger.AddAuth("nonsense", nil); !errors.Is(err, zk.ErrAuthFailed) {
+			t.Errorf("an unknown scheme: %v", err)
+		}
+	})
+}
+
+func TestClientCannotKnowWhetherACutRequestWasDone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		s.CutAfter(OpCreate, 1)
+		if _, err := c.Create("/a", nil, 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrConnectionClosed) {
+			t.Errorf("%v", err)
+		}
+		pass(5 * time.Second)
+		if ok, _, err := c.Exists("/a"); !ok || err != nil {
+			t.Errorf("%v %v", ok, err)
+		}
+	})
+}
+
+func TestClientTakesANodeOverAtomically(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		old, next := connected(t, s), connected(t, s)
+		defer next.Close()
+		defer old.Close()
+		mustCreate(t, old, "/node", zk.FlagEphemeral)
+		ops := []any{
+			&zk.DeleteRequest{Path: "/node", Version: 0},
+			&zk.CreateRequest{Path: "/node", Data: []byte("next"), Acl: zk.WorldACL(zk.PermAll), Flags: zk.FlagEphemeral},
+		}
+		if _, err := next.Multi(ops...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.Multi(append(ops, &zk.CheckVersionRequest{Path: "/node", Version: 5})...); !errors.Is(err, zk.ErrBadVersion) {
+			t.Errorf("%v", err)
+		}
+		data, stat, err := old.Get("/node")
+		if err != nil || string(data) != "next" || stat.EphemeralOwner != next.SessionID() {
+			t.Errorf("%q %+v %v", data, stat, err)
+		}
+		if n, err := s.Get("/node"); err != nil || zk.Stat(n.Stat) != *stat {
+			t.Errorf("%+v %v, the client sees %+v", n, err, stat)
+		}
+	})
+}
+
+func TestClosedClientLeavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		mustCreate(t, c, "/mine", zk.FlagEphemeral)
+		mustCreate(t, c, "/stays", zk.FlagPersistent)
+		c.Close()
+		pass(0)
+		mustHave(t, s, "/mine", false)
+		mustHave(t, s, "/stays", true)
+		if st := s.Stats(); st.Sessions != 0 || st.Connections != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestClientListsThousandsOfChildren(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		c := connected(t, s)
+		defer c.Close()
+		for i := range 5000 {
+			mustPut(t, s, fmt.Sprintf("/service/tcp@10.0.0.%d:%d", i%250, 10000+i))
+		}
+		children, stat, err := c.Children("/service")
+		if err != nil || len(children) != 5000 || stat.NumChildren != 5000 || stat.Cversion != 5000 {
+			t.Errorf("%d children, %+v, %v", len(children), stat, err)
+		}
+	})
+}
+
+// Over TCP as well: the same client, and nothing of the bubble.
+func TestClientOverTCP(t *testing.T) {
+	s := listening(t)
+	c, _, err := zk.Connect([]string{s.Addr()}, 10*time.Second, zk.WithLogger(logger{t}), zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustCreate(t, c, "/a", zk.FlagPersistent)
+	_, _, watch, err := c.ChildrenW("/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, s, "/a/b")
+	select {
+	case ev := <-watch:
+		if ev.Type != zk.EventNodeChildrenChanged {
+			t.Error(ev)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("no event")
+	}
 }
