@@ -1,0 +1,132 @@
+package serverplugin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
+	"github.com/rcrowley/go-metrics"
+	"github.com/smallnest/rpcx/server"
+)
+
+const drainWait = 2 * time.Second
+
+// config is everything that is decided before anything starts.
+type config struct {
+	base      string // "" or an absolute path without a final slash
+	address   string // network@address
+	instance  string // the node's name for it
+	acl       []ACL
+	session   session.Config
+	server    *server.Server // nil: not to be waited for
+	metrics   metrics.Registry
+	update    time.Duration // 0: no metrics
+	drainWait time.Duration
+	log       *slog.Logger
+}
+
+// newConfig joins every mistake in a plugin's fields and options; nothing has started when it fails.
+func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
+	o := &p.more
+	mistakes := o.mistakes
+	c := config{
+		address: p.ServiceAddress, instance: znode.InstanceName(p.ServiceAddress), acl: o.acl, server: o.server,
+		metrics: p.Metrics, drainWait: drainWait, log: o.log,
+		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, TLS: o.tls, Dial: o.dial},
+	}
+	if p.Metrics != nil {
+		c.update = max(p.UpdateInterval, 0)
+	}
+	if o.drainWait != nil {
+		c.drainWait = *o.drainWait
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.session.Logger = c.log
+	c.takePeerOptions(p)
+	if c.acl == nil {
+		c.acl = defaultACL(c.session.Auth)
+	}
+	var err error
+	if c.base, err = znode.BasePath(p.BasePath); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	if c.session.Servers, c.session.Chroot, err = session.ParseServers(p.ZooKeeperServers); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	if why := addressMistake(p.ServiceAddress); why != "" {
+		mistakes = append(mistakes, fmt.Errorf("service address %q: %s", p.ServiceAddress, why))
+	}
+	if err := errors.Join(mistakes...); err != nil {
+		return config{}, fmt.Errorf("serverplugin: %w", err)
+	}
+	return c, nil
+}
+
+// takePeerOptions takes from rpcx-zookeeper's options what the plugin's own have not said.
+func (c *config) takePeerOptions(p *ZooKeeperRegisterPlugin) {
+	o := p.Options
+	if o == nil {
+		return
+	}
+	if c.session.SessionTimeout == 0 && o.ConnectionTimeout > 0 {
+		c.session.SessionTimeout = max(o.ConnectionTimeout, 100*time.Millisecond)
+	}
+	if c.session.TLS == nil && o.TLS != nil {
+		c.session.TLS = o.TLS.Clone()
+	}
+	if o.Username != "" {
+		c.session.Auth = append(c.session.Auth[:len(c.session.Auth):len(c.session.Auth)],
+			session.Auth{Scheme: "digest", Credentials: []byte(o.Username + ":" + o.Password)})
+	}
+}
+
+func defaultACL(auth []session.Auth) []ACL {
+	for _, a := range auth {
+		if a.Scheme == "digest" {
+			return []ACL{{Perms: session.PermAll, Scheme: "auth", ID: ""}} // whoever creates it, under all credentials
+		}
+	}
+	return []ACL{{Perms: session.PermAll, Scheme: "world", ID: "anyone"}}
+}
+
+// addressMistake says what is wrong with a service address, as the end of a sentence; "" when nothing is.
+func addressMistake(address string) string {
+	if address == "" {
+		return "is empty: network@address is needed, tcp@10.0.0.1:8972 for instance"
+	}
+	name := znode.InstanceName(address)
+	if _, ok := znode.InstanceKey(name); !ok {
+		return "is not network@address, without spaces, as in tcp@10.0.0.1:8972"
+	}
+	if why := session.PathMistake("/" + name); why != "" {
+		return why
+	}
+	network, addr, _ := strings.Cut(address, "@")
+	switch network {
+	case "tcp", "tcp4", "tcp6", "http", "ws", "wss", "kcp", "quic", "iouring", "rdma":
+	default:
+		if strings.Contains(network, "/") {
+			return "has a slash in its network"
+		}
+		return "" // a path, a name in memory, or what only the user's own dialler knows
+	}
+	if strings.Count(addr, ":") > 1 && addr[0] != '[' {
+		return "has a bare IPv6 address: brackets are needed, tcp@[::1]:8972"
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "has no port: network@host:port is needed"
+	}
+	if n, err := strconv.Atoi(port); err == nil && (n < 1 || n > 65535) {
+		return fmt.Sprintf("has port %s: 1 to 65535 is needed", port)
+	}
+	return ""
+}

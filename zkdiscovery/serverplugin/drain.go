@@ -1,0 +1,132 @@
+package serverplugin
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/smallnest/rpcx/server"
+)
+
+// Drain makes clients stop choosing this server while it still answers: the metadata of every service says state=inactive, Drain waits
+// (WithDrainWait, 2 s), unregisters the services, and waits once more, for clients that do not watch metadata, rpcx-zookeeper's among them.
+// Then the server may shut down. Metadata that is not a URL query cannot say it; if no other is there, the first half is left out. A service that
+// is registered meanwhile is drained too. Services may be registered again afterwards.
+//
+// It takes twice the wait and about two seconds more at most. Clients that it does not reach are those with Option.Sticky, which go on calling
+// the server that they have, and those that ZooKeeper does not reach.
+//
+// If ctx ends first, Drain unregisters without waiting and returns ctx's error. ErrUnconfirmed says that ZooKeeper has not done what was asked
+// of it, yet. With nothing registered there is nothing to wait for. A second Drain at the same time waits for the first.
+func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
+	p.mu.Lock()
+	r := p.registrar
+	p.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	select {
+	case r.drains <- struct{}{}:
+		defer func() { <-r.drains }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.ctx.Done():
+		return nil
+	}
+	var errs []error
+	r.drain(true)
+	defer r.drain(false)
+	names, reachable := r.wanted()
+	if len(names) == 0 {
+		return nil
+	}
+	if reachable {
+		errs = append(errs, r.awaitInactive(ctx), r.pause(ctx))
+		names, _ = r.wanted()
+	}
+	limit, cancel := context.WithTimeout(context.Background(), unregistered)
+	defer cancel()
+	gone := make(map[string]<-chan struct{})
+	for _, name := range names {
+		path, ch := p.unwant(r, name)
+		gone[path] = ch
+	}
+	for path, ch := range gone {
+		errs = append(errs, r.await(limit, path, ch))
+	}
+	return errors.Join(append(errs, r.pause(ctx))...)
+}
+
+// Shutdown takes a server out of service without a failed call: Drain, then s.Shutdown, then Stop, each whatever the one before it said. Use it
+// where s.Shutdown would be called: rpcx runs none of the functions given to RegisterOnShutdown, and closes its listener as soon as the services
+// are unregistered. The error joins theirs.
+func (p *ZooKeeperRegisterPlugin) Shutdown(ctx context.Context, s *server.Server) error {
+	return errors.Join(p.Drain(ctx), s.Shutdown(ctx), p.Stop())
+}
+
+func (r *registrar) drain(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = on
+	r.edit()
+}
+
+// wanted returns the names of what is registered, and whether any of it can say state=inactive.
+func (r *registrar) wanted() (names []string, reachable bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, sv := range r.services {
+		if sv.wanted {
+			names = append(names, sv.name)
+			reachable = reachable || validQuery(sv.metadata)
+		}
+	}
+	return names, reachable
+}
+
+// awaitInactive waits until every node that is ours says state=inactive, for about a second at most.
+func (r *registrar) awaitInactive(ctx context.Context) error {
+	limit := time.NewTimer(unregistered)
+	defer limit.Stop()
+	for {
+		r.mu.Lock()
+		changed := r.changed
+		var active *service
+		for _, sv := range r.services {
+			if sv.wanted && sv.report.phase == Registered && validQuery(sv.metadata) && !inactive(sv.report.said) {
+				active = sv
+			}
+		}
+		r.mu.Unlock()
+		if active == nil || ctx.Err() != nil || r.ctx.Err() != nil {
+			return nil // what ended ctx is told by the wait that follows
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		case <-r.ctx.Done():
+		case <-limit.C:
+			return &OpError{Op: "drain", Path: active.path + "/" + r.cfg.instance, Err: unconfirmed(r.session.State())}
+		}
+	}
+}
+
+func inactive(said string) bool {
+	v, err := url.ParseQuery(said)
+	return err == nil && v.Get("state") == "inactive"
+}
+
+// pause gives clients time to notice.
+func (r *registrar) pause(ctx context.Context) error {
+	t := time.NewTimer(r.cfg.drainWait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-r.ctx.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,28 @@
+package serverplugin
+
+import "errors"
+
+var (
+	// ErrStopped is returned by what needs a plugin that runs, after Stop.
+	ErrStopped = errors.New("serverplugin: stopped")
+	// ErrUnconfirmed is returned, wrapped, by Unregister, Drain and Shutdown when ZooKeeper has not confirmed in time that a node is gone (or
+	// says what it is to say). It is removed when ZooKeeper is back, or dies with the session.
+	ErrUnconfirmed = errors.New("not confirmed by ZooKeeper yet")
+	// ErrYielded is wrapped by WaitRegistered's error when the address was lost to a newer process.
+	ErrYielded = errors.New("the address was lost to a newer process")
+)
+
+// OpError is what went wrong with one operation on one znode. Its Err is the reason, for errors.Is and errors.As.
+type OpError struct {
+	Op   string // "register", "unregister", "drain"
+	Path string
+	Err  error
+}
+
+// Error is one line: operation, path, reason.
+func (e *OpError) Error() string {
+	return "serverplugin: " + e.Op + " " + e.Path + ": " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *OpError) Unwrap() error { return e.Err }

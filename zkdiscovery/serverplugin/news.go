@@ -1,0 +1,108 @@
+package serverplugin
+
+import (
+	"log/slog"
+	"time"
+)
+
+// news is what the loop noticed since it last told: with hundreds of services, one line says it for all.
+type news struct {
+	registered, tookOver, restored, yielded, unregistered, refused, missed tidings
+}
+
+// tidings is how often something was noticed, and of what first.
+type tidings struct {
+	count int
+	path  string
+	owner int64
+	err   error
+}
+
+func (t *tidings) add(path string) *tidings {
+	if t.count++; t.count == 1 {
+		t.path = path
+	}
+	return t
+}
+
+// note compares what a node was with what it has become.
+func (r *registrar) note(e *entry, was node, ev event) {
+	n := &e.node
+	if n.phase != was.phase && was.wanted && n.wanted {
+		switch {
+		case n.phase == Registered:
+			r.news.registered.add(e.path)
+		case n.phase == Yielded:
+			r.news.yielded.add(e.path).owner = n.owner
+		case was.phase == Registered && ev.kind == found:
+			r.news.restored.add(e.path)
+		}
+	}
+	if ev.kind == found && was.phase == Registered && n.standing == ours && n.doing.kind == set && was.heard && was.said == was.data {
+		r.news.restored.add(e.path) // it said what it was to say, and does no more
+	}
+	if n.rearm {
+		r.news.missed.add(e.path)
+	}
+}
+
+// noteAnswer keeps what ZooKeeper refused, until it does what is asked of it.
+func (r *registrar) noteAnswer(e *entry, a answer) {
+	switch a.kind {
+	case refused:
+		if e.err == nil {
+			r.news.refused.add(e.path).err = a.err
+		}
+		e.err = &OpError{Op: "register", Path: e.path, Err: a.err}
+	case wrote:
+		if e.err = nil; a.action.kind == takeOver {
+			r.news.tookOver.add(e.path)
+		}
+		if a.action.kind == remove {
+			r.news.unregistered.add(e.path)
+		}
+	case found:
+		if a.found.Exists && a.found.Stat.EphemeralOwner == r.seen.ID {
+			e.err = nil
+		}
+	default:
+	}
+}
+
+// tellNews logs what was noticed, when nothing is under way that would add to it.
+func (r *registrar) tellNews() {
+	if r.running > 0 || len(r.queue) > 0 || r.news == (news{}) {
+		return
+	}
+	n := r.news
+	r.news = news{}
+	say := func(t tidings, level slog.Level, msg string, attrs ...any) {
+		if t.count > 0 {
+			r.cfg.log.Log(r.ctx, level, msg, append([]any{"services", t.count, "first", t.path}, attrs...)...)
+		}
+	}
+	say(n.missed, slog.LevelWarn, "found changes that no watch had told of, setting the watches again")
+	say(n.refused, slog.LevelWarn, "ZooKeeper refuses what a registration needs, trying on", "err", n.refused.err)
+	say(n.restored, slog.LevelWarn, "nodes were deleted or overwritten by somebody else, restoring them")
+	say(n.tookOver, slog.LevelInfo, "address taken over from another session")
+	say(n.registered, slog.LevelInfo, "registered")
+	say(n.unregistered, slog.LevelInfo, "unregistered")
+	say(n.yielded, slog.LevelWarn, "address lost to a newer process, waiting until that one's node is gone", "owner", sessionID(n.yielded.owner))
+}
+
+// expiresAt is when the session may be over although nobody can tell; zero while ZooKeeper is connected, or when that has been said.
+func (r *registrar) expiresAt() time.Time {
+	st := r.session.State()
+	if st.Connected || st.Session == 0 || r.expired || len(r.entries) == 0 {
+		return time.Time{}
+	}
+	return st.Heard.Add(st.Timeout)
+}
+
+func (r *registrar) tellExpiry() {
+	r.expired = true
+	r.mu.Lock()
+	r.tell() // Registered has become false
+	r.mu.Unlock()
+	r.cfg.log.Warn("ZooKeeper has not been heard of for a session timeout: the registrations may be gone", "services", len(r.entries))
+}

@@ -1,0 +1,151 @@
+package serverplugin
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/rcrowley/go-metrics"
+	"github.com/rpcxio/libkv/store"
+	"github.com/smallnest/rpcx/server"
+)
+
+// ZooKeeperOpt sets one thing of a plugin, for NewZooKeeperRegisterPlugin.
+type ZooKeeperOpt func(o *ZooKeeperRegisterPlugin)
+
+// ACL is one entry of a node's access control list: permissions, scheme and id. It is go-zookeeper's, whose functions make lists of it.
+type ACL = session.ACL
+
+// options are those that have no exported field.
+type options struct {
+	server         *server.Server
+	acl            []ACL
+	auth           []session.Auth
+	tls            *tls.Config
+	dial           func(ctx context.Context, network, addr string) (net.Conn, error)
+	log            *slog.Logger
+	sessionTimeout time.Duration
+	drainWait      *time.Duration
+	mistakes       []error
+}
+
+func (o *options) mistake(format string, args ...any) {
+	o.mistakes = append(o.mistakes, fmt.Errorf(format, args...))
+}
+
+// WithZKServersAddress sets ZooKeeperServers.
+func WithZKServersAddress(zkServers []string) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.ZooKeeperServers = zkServers }
+}
+
+// WithZKServiceAddress sets ServiceAddress.
+func WithZKServiceAddress(serviceAddress string) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.ServiceAddress = serviceAddress }
+}
+
+// WithZKBasePath sets BasePath.
+func WithZKBasePath(basePath string) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.BasePath = basePath }
+}
+
+// WithZKMetrics sets Metrics.
+func WithZKMetrics(me metrics.Registry) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.Metrics = me }
+}
+
+// WithZkUpdateInterval sets UpdateInterval.
+func WithZkUpdateInterval(updateInterval time.Duration) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.UpdateInterval = updateInterval }
+}
+
+// WithZkOptions sets Options.
+func WithZkOptions(opts *store.Config) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.Options = opts }
+}
+
+// WithServer has the plugin wait until s listens before it registers anything: rpcx registers services before that, and clients would be sent
+// to a port that refuses them. For http, ws and wss, where rpcx does not tell (server.Started is never closed), the plugin tries to connect to
+// ServiceAddress instead, and registers after 3 s even if that fails. Without this option services are registered at once, as rpcx-zookeeper
+// does.
+func WithServer(s *server.Server) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.server = s; s == nil {
+			o.more.mistake("WithServer(nil): a server is needed")
+		}
+	}
+}
+
+// WithZkACL sets the access control list of every node that the plugin creates, parents included. The default lets anybody do anything; with
+// credentials of scheme "digest" (WithAuth, or Options' Username), it lets their owner alone: clients need the same ones then.
+func WithZkACL(acl []ACL) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.acl = slices.Clone(acl); len(acl) == 0 {
+			o.more.mistake("WithZkACL: an empty list would keep everybody out")
+		}
+	}
+}
+
+// WithAuth adds credentials, "digest" and "user:password" for instance, which every connection sends before anything else. It may be given
+// more than once. They never reach a log.
+func WithAuth(scheme string, credentials []byte) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		o.more.auth = append(o.more.auth, session.Auth{Scheme: scheme, Credentials: slices.Clone(credentials)})
+		if scheme == "" {
+			o.more.mistake("WithAuth(%q, …): a scheme is needed", scheme)
+		}
+	}
+}
+
+// WithTLS encrypts the connection. Without a ServerName in tc, the name in the server entry that is being connected is verified.
+func WithTLS(tc *tls.Config) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if tc == nil {
+			o.more.mistake("WithTLS(nil): a configuration is needed")
+			return
+		}
+		o.more.tls = tc.Clone()
+	}
+}
+
+// WithDialer makes the connections. It gets each server entry as it was given; resolving names is its business then. It should honour ctx: a
+// call that does not is left behind.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.dial = dial; dial == nil {
+			o.more.mistake("WithDialer(nil): a function is needed")
+		}
+	}
+}
+
+// WithLogger gets what happens: edges at Info and Warn, repetitions at Debug. The default discards. Credentials and metadata never reach it.
+func WithLogger(l *slog.Logger) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.log = l; l == nil {
+			o.more.mistake("WithLogger(nil): a logger is needed")
+		}
+	}
+}
+
+// WithSessionTimeout asks for a ZooKeeper session timeout of d; the default is 10 s, or Options' ConnectionTimeout. It is how long the nodes of
+// a process that was killed stay; the server may negotiate another (2 to 20 of its ticks unless configured otherwise). 100 ms to 24 h.
+func WithSessionTimeout(d time.Duration) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.sessionTimeout = d; d < 100*time.Millisecond || d > 24*time.Hour {
+			o.more.mistake("WithSessionTimeout(%v): 100ms to 24h is needed", d)
+		}
+	}
+}
+
+// WithDrainWait is how long Drain waits each time for clients to notice; the default is 2 s. 0 does not wait.
+func WithDrainWait(d time.Duration) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.drainWait = &d; d < 0 {
+			o.more.mistake("WithDrainWait(%v): must not be negative", d)
+		}
+	}
+}

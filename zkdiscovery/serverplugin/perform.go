@@ -1,0 +1,107 @@
+package serverplugin
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+// spread is a new node's share of every jitter.
+func spread() float64 { return rand.Float64() }
+
+// perform does a job and says what came of it.
+func (r *registrar) perform(a *answer) (eventKind, error) {
+	path := a.entry.path
+	do := a.action
+	switch do.kind {
+	case look:
+		if do.rearm {
+			r.session.Rearm(path)
+		}
+		f, err := r.session.Look(r.ctx, path)
+		a.found = f
+		return outcome(found, err), err
+	case create:
+		err := r.create(a.session, path, a.entry.service.name, do.data)
+		return outcome(wrote, err), err
+	case takeOver:
+		ops := []session.Op{session.Delete{Path: path, Version: do.version}}
+		if versionAfterTakeOver(do.version) == 0 {
+			ops = append(ops, r.node(path, do.data))
+		} else {
+			// Nobody sees the empty one: ZooKeeper answers no read in the middle of a transaction.
+			ops = append(ops, r.node(path, ""), session.Set{Path: path, Data: []byte(do.data)})
+		}
+		_, err := r.session.Write(r.ctx, a.session, ops...)
+		return outcome(wrote, err), err
+	case set:
+		_, err := r.session.Write(r.ctx, a.session, session.Set{Path: path, Data: []byte(do.data), Version: do.version})
+		return outcome(wrote, err), err
+	default:
+		_, err := r.session.Write(r.ctx, a.session, session.Delete{Path: path, Version: do.version})
+		return outcome(wrote, err), err
+	}
+}
+
+// outcome puts an error into the classes that step knows.
+func outcome(success eventKind, err error) eventKind {
+	switch {
+	case err == nil:
+		return success
+	case errors.Is(err, session.ErrLost):
+		return lost
+	case errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed):
+		return unsent
+	case errors.Is(err, session.ErrNodeExists), errors.Is(err, session.ErrBadVersion), errors.Is(err, session.ErrNoNode):
+		return conflicted
+	}
+	return refused
+}
+
+func (r *registrar) node(path, data string) session.Create {
+	return session.Create{Path: path, Data: []byte(data), ACL: r.cfg.acl, Ephemeral: true}
+}
+
+// create makes a node where nothing stands, in one transaction with as many of its parents as are missing. These are persistent, and say
+// what rpcx-zookeeper has them say; those that exist are left alone.
+func (r *registrar) create(in int64, path, service, data string) error {
+	parents := r.parents(path, service)
+	missing := 0 // as far as is known: the last so many of parents
+	for range 2*len(parents) + 2 {
+		ops := make([]session.Op, 0, missing+1)
+		for _, p := range parents[len(parents)-missing:] {
+			ops = append(ops, p)
+		}
+		failed, err := r.session.Write(r.ctx, in, append(ops, r.node(path, data))...)
+		switch {
+		case errors.Is(err, session.ErrNoNode) && missing < len(parents):
+			missing++
+		case errors.Is(err, session.ErrNodeExists) && failed < missing:
+			missing-- // somebody has made it in the meantime
+		default:
+			return err
+		}
+	}
+	return session.ErrBadVersion // parents come and go: look again
+}
+
+// parents are all nodes above path, the topmost first.
+func (r *registrar) parents(path, service string) []session.Create {
+	var all []session.Create
+	for i, c := range path {
+		if c != '/' || i == 0 {
+			continue
+		}
+		p := session.Create{Path: path[:i], ACL: r.cfg.acl}
+		switch p.Path {
+		case r.cfg.base:
+			p.Data = []byte("rpcx_path")
+		case r.cfg.base + "/" + strings.Trim(service, "/"):
+			p.Data = []byte(service)
+		}
+		all = append(all, p)
+	}
+	return all
+}

@@ -1,0 +1,185 @@
+package serverplugin
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
+	"github.com/rcrowley/go-metrics"
+	"github.com/rpcxio/libkv/store"
+	"github.com/smallnest/rpcx/server"
+)
+
+var (
+	_ server.RegisterPlugin         = (*ZooKeeperRegisterPlugin)(nil)
+	_ server.RegisterFunctionPlugin = (*ZooKeeperRegisterPlugin)(nil)
+	_ server.PostConnAcceptPlugin   = (*ZooKeeperRegisterPlugin)(nil)
+	_ server.PreCallPlugin          = (*ZooKeeperRegisterPlugin)(nil)
+)
+
+// maxMetadata is how long metadata may be, in bytes: ZooKeeper drops the connection of whoever sends it more than 1 MiB, path and all.
+const maxMetadata = 1_000_000
+
+// ZooKeeperRegisterPlugin registers the services of one rpcx server. It is made by NewZooKeeperRegisterPlugin, or as a literal with the fields
+// set; these are read when it begins, at the first Start or Register, and must not be changed afterwards. All methods may be called at once
+// from anywhere.
+type ZooKeeperRegisterPlugin struct {
+	// ServiceAddress is where clients reach the server, as network@address: tcp@10.0.0.1:8972, quic@[2001:db8::1]:8972, unix@/run/a.sock.
+	ServiceAddress string
+	// ZooKeeperServers are host:port, IPv6 in brackets; the last may carry a chroot, host:2181/prod.
+	ZooKeeperServers []string
+	// BasePath is what all services stand below, com/example/rpcx for instance. It may begin and end with a slash.
+	BasePath string
+	// Metrics, with an UpdateInterval, is whose meters "calls" and "connections" are published. The plugin marks them.
+	Metrics metrics.Registry
+	// Services are the names that are registered. The plugin writes it, and does not read it; look at it where no Register or Unregister is
+	// under way, or ask Status.
+	Services []string
+	// UpdateInterval is how often the metrics are published; 0: never. It has nothing to do with how long a node lives, which is as long as
+	// the session.
+	UpdateInterval time.Duration
+	// Options of rpcx-zookeeper: TLS and ConnectionTimeout, which is the session timeout there, count, and Username and Password as digest
+	// credentials.
+	Options *store.Config
+
+	more options
+
+	mu        sync.Mutex // guards what follows; may be held while a registrar's is taken, never the other way round
+	stopped   bool
+	registrar *registrar // nil before the first Start or Register
+}
+
+// NewZooKeeperRegisterPlugin returns a plugin with the given options. Mistakes in them are told by Start and Register.
+func NewZooKeeperRegisterPlugin(opts ...ZooKeeperOpt) *ZooKeeperRegisterPlugin {
+	p := &ZooKeeperRegisterPlugin{}
+	for _, o := range opts {
+		if o != nil {
+			o(p)
+		}
+	}
+	return p
+}
+
+// Start begins to connect to ZooKeeper, and returns at once. It fails for bad fields and options only, joining every mistake, and after Stop
+// with ErrStopped; that ZooKeeper is away is told to the logger and by Status. A second Start does nothing.
+func (p *ZooKeeperRegisterPlugin) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.begin()
+	return err
+}
+
+// begin returns the registrar, making it if there is none. The caller holds mu.
+func (p *ZooKeeperRegisterPlugin) begin() (*registrar, error) {
+	if p.stopped {
+		return nil, ErrStopped
+	}
+	if p.registrar == nil {
+		cfg, err := newConfig(p)
+		if err != nil {
+			return nil, err
+		}
+		p.registrar = newRegistrar(cfg)
+	}
+	return p.registrar, nil
+}
+
+// Stop ends the plugin. Every node that it registered is gone with its session, at once; if ZooKeeper cannot be told, when the session times
+// out. Stop returns when everything that the plugin started is gone, which takes two seconds at most; a successor's nodes stay. It may be
+// called more than once, from anywhere, and every call waits. It never fails; a plugin that was stopped stays so.
+func (p *ZooKeeperRegisterPlugin) Stop() error {
+	p.mu.Lock()
+	p.stopped = true
+	r := p.registrar
+	p.Services = nil
+	p.mu.Unlock()
+	if r != nil {
+		r.stop()
+	}
+	return nil
+}
+
+// Register registers a service, and returns at once: the node appears when ZooKeeper is there and, with WithServer, the server listens.
+// WaitRegistered waits for that. It claims the address from whoever has it. name may have slashes. To register a name again replaces its
+// metadata, and claims the address once more.
+//
+// rpcx calls it from Server.RegisterName and the like. Before Start it starts the plugin. It fails for an impossible name, metadata over
+// 1,000,000 bytes, what Start fails for, and after Stop.
+func (p *ZooKeeperRegisterPlugin) Register(name string, _ any, metadata string) error {
+	return p.register(name, metadata, false)
+}
+
+// RegisterFunction is Register for one function of a service. They share the service's node: the metadata that was given last counts, but for
+// an empty one, which leaves what another function has said.
+func (p *ZooKeeperRegisterPlugin) RegisterFunction(serviceName, _ string, _ any, metadata string) error {
+	return p.register(serviceName, metadata, metadata == "")
+}
+
+func (p *ZooKeeperRegisterPlugin) register(name, metadata string, keep bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, err := p.begin()
+	if err != nil {
+		return err
+	}
+	path, err := znode.ServicePath(r.cfg.base, name)
+	if err != nil {
+		return fmt.Errorf("serverplugin: %w", err)
+	}
+	if len(metadata) > maxMetadata {
+		return fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
+	}
+	if r.register(strings.Trim(name, "/"), path, metadata, keep) {
+		p.Services = append(slices.Clip(p.Services), name)
+	}
+	return nil
+}
+
+// Unregister removes a service's node, if it is this process's own, and returns when it is gone, after about a second at most: the error is
+// ErrUnconfirmed then, and the node is removed later. It does not wait while ZooKeeper is known to be away. A name that is not registered is no
+// error, nor is a plugin that was stopped. rpcx calls it from Server.Shutdown, with the server's locks held; it calls nothing of the server's.
+func (p *ZooKeeperRegisterPlugin) Unregister(name string) error {
+	p.mu.Lock()
+	r := p.registrar
+	p.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	if _, err := znode.ServicePath(r.cfg.base, name); err != nil {
+		return fmt.Errorf("serverplugin: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), unregistered)
+	defer cancel()
+	path, gone := p.unwant(r, name)
+	return r.await(ctx, path, gone)
+}
+
+// unwant takes a service back and returns the path of its node, and what is closed when that is gone, nil when it is.
+func (p *ZooKeeperRegisterPlugin) unwant(r *registrar, name string) (path string, gone <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	same := func(other string) bool { return strings.Trim(other, "/") == strings.Trim(name, "/") }
+	p.Services = slices.DeleteFunc(slices.Clone(p.Services), same)
+	return r.unregister(strings.Trim(name, "/"))
+}
+
+// HandleConnAccept counts connections, for rpcx.
+func (p *ZooKeeperRegisterPlugin) HandleConnAccept(conn net.Conn) (net.Conn, bool) {
+	if p.Metrics != nil {
+		metrics.GetOrRegisterMeter("connections", p.Metrics).Mark(1)
+	}
+	return conn, true
+}
+
+// PreCall counts calls, for rpcx.
+func (p *ZooKeeperRegisterPlugin) PreCall(_ context.Context, _, _ string, args any) (any, error) {
+	if p.Metrics != nil {
+		metrics.GetOrRegisterMeter("calls", p.Metrics).Mark(1)
+	}
+	return args, nil
+}

@@ -1,0 +1,294 @@
+package serverplugin
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+const (
+	pipelined    = 64          // actions under way at once
+	unregistered = time.Second // how long Unregister waits
+)
+
+// registrar makes ZooKeeper agree with what is wanted. Its loop (run) owns the nodes; actions run beside it and report to it. What the plugin's
+// methods want, and what they are told, is under mu.
+type registrar struct {
+	cfg     config
+	session *session.Session
+	ctx     context.Context // ends with stop
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // the loop, actions and whoever waits for the server
+	done    chan struct{}  // closed when all of it is gone
+
+	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends
+	answers chan answer   // actions send, the loop receives
+	drains  chan struct{} // whoever drains has put a token in
+	mute    atomic.Bool   // ZooKeeper has let an Unregister wait in vain, and has not answered since
+
+	mu       sync.Mutex // guards what follows; nothing blocks or calls out under it
+	services map[string]*service
+	edited   bool          // what is wanted has changed since the loop looked
+	draining bool          // everything says state=inactive
+	changed  chan struct{} // closed, and replaced, whenever a service's report changes
+	counters Counters
+
+	// The loop's own.
+	entries map[string]*entry
+	mine    map[int64]struct{} // every session that there was
+	queue   []job
+	running int
+	seen    session.State // as the nodes know it
+	ready   bool          // the server listens
+	metrics []param
+	tickAt  time.Time // of the metrics; zero: never
+	wakeAt  time.Time // zero: never
+	expired bool      // an expiry that nobody can confirm was reported
+	news    news
+}
+
+// service is what is wanted of one service, and what is known of it. It is under registrar.mu.
+type service struct {
+	name     string
+	path     string // of the service
+	metadata string
+	wanted   bool
+	claims   int           // grows with every Register
+	gone     chan struct{} // closed when it is not wanted and its node is gone, or is wanted again
+	report   report
+}
+
+// report is what the loop last said of a service.
+type report struct {
+	phase   Phase
+	session int64 // State.Session that it is true of
+	said    string
+	touched bool  // something may have been written
+	owner   int64 // whom it was lost to
+	since   time.Time
+	err     *OpError // what ZooKeeper last refused; nil when it did not
+}
+
+func newRegistrar(cfg config) *registrar {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &registrar{
+		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
+		done: make(chan struct{}), pokes: make(chan struct{}, 1), answers: make(chan answer), drains: make(chan struct{}, 1),
+		services: make(map[string]*service), changed: make(chan struct{}),
+		entries: make(map[string]*entry), mine: make(map[int64]struct{}),
+	}
+	listening := make(chan struct{}) // closed by awaitServer
+	r.wg.Go(func() { r.run(listening) })
+	r.wg.Go(func() { r.awaitServer(listening) })
+	return r
+}
+
+// stop ends everything and returns when it is gone. Every call waits.
+func (r *registrar) stop() {
+	r.mu.Lock()
+	first := r.ctx.Err() == nil
+	r.cancel()
+	r.mu.Unlock()
+	if !first {
+		<-r.done
+		return
+	}
+	r.session.Close() // which ends the nodes
+	r.wg.Wait()
+	r.mu.Lock()
+	for _, sv := range r.services {
+		sv.release()
+	}
+	clear(r.services)
+	r.tell()
+	r.mu.Unlock()
+	close(r.done)
+}
+
+func (r *registrar) poke() {
+	select {
+	case r.pokes <- struct{}{}:
+	default: // one is there already
+	}
+}
+
+// tell wakes whoever waits for a report. The caller holds mu.
+func (r *registrar) tell() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// release wakes whoever waits for the end of a registration. The caller holds registrar.mu.
+func (sv *service) release() {
+	if sv.gone != nil {
+		close(sv.gone)
+		sv.gone = nil
+	}
+}
+
+// register wants a service, and reports whether it was not wanted before.
+func (r *registrar) register(name, path, metadata string, keep bool) (fresh bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sv := r.services[path]
+	if sv == nil {
+		sv = &service{path: path}
+		r.services[path] = sv
+	}
+	fresh = !sv.wanted
+	if fresh {
+		sv.name, sv.wanted = name, true
+		sv.report = report{since: time.Now()}
+		sv.release()
+	}
+	if fresh || !keep {
+		sv.metadata = metadata
+	}
+	if !validQuery(metadata) {
+		r.cfg.log.Warn("metadata is not a URL query: rpcx ignores state and group in it, and metrics are not added", "service", name)
+	}
+	sv.claims++
+	r.edit()
+	return fresh
+}
+
+// unregister wants a service no more, and returns the path of its node, and what is closed when that is gone, nil when it is.
+func (r *registrar) unregister(name string) (path string, gone <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	path = r.cfg.base + "/" + name
+	sv := r.services[path]
+	path += "/" + r.cfg.instance
+	if sv == nil {
+		return path, nil
+	}
+	if sv.wanted {
+		sv.wanted, sv.gone = false, make(chan struct{})
+		sv.report = report{phase: Unregistering, since: time.Now(), touched: sv.report.touched}
+		r.edit()
+	}
+	if !sv.report.touched && !r.session.State().Connected {
+		return path, nil // nothing was ever written, and the loop will see to it that nothing is
+	}
+	return path, sv.gone
+}
+
+// edit has the loop look at what is wanted. The caller holds mu.
+func (r *registrar) edit() {
+	r.edited = true
+	r.tell()
+	r.poke()
+}
+
+// await waits for gone as long as ctx, but not at all while ZooKeeper is away or has not answered to an earlier wait.
+func (r *registrar) await(ctx context.Context, path string, gone <-chan struct{}) error {
+	if gone == nil {
+		return nil
+	}
+	if r.session.State().Connected && !r.mute.Load() {
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			r.mute.Store(true)
+		}
+	}
+	select {
+	case <-gone:
+		return nil
+	default:
+		return &OpError{Op: "unregister", Path: path, Err: unconfirmed(r.session.State())}
+	}
+}
+
+// run is the loop.
+func (r *registrar) run(listening <-chan struct{}) {
+	defer r.closeEntries()
+	if r.cfg.update > 0 {
+		r.tickAt = time.Now().Add(r.cfg.update)
+	}
+	watched := r.session.SubscribeWith(r.pokes, r.cfg.base) // for the session's state; hints of the base path mean nothing here
+	defer watched.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.pokes:
+			watched.Take()
+			r.look(time.Now())
+		case <-listening:
+			listening, r.ready = nil, true
+			r.look(time.Now())
+		case a := <-r.answers:
+			r.answered(a, time.Now())
+		case <-timer.C:
+			r.wakeUp(time.Now())
+		}
+		r.begin()
+		r.tellNews()
+		timer.Reset(time.Until(r.nextWake()))
+	}
+}
+
+// nextWake is when the loop has something to do if nothing happens before.
+func (r *registrar) nextWake() time.Time {
+	at := r.tickAt
+	for _, t := range [...]time.Time{r.wakeAt, r.expiresAt()} {
+		if at.IsZero() || !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	if at.IsZero() {
+		return time.Now().Add(checkEvery)
+	}
+	return at
+}
+
+// wakeUp does what its time has come for.
+func (r *registrar) wakeUp(now time.Time) {
+	if !r.tickAt.IsZero() && !now.Before(r.tickAt) {
+		r.tickAt = now.Add(r.cfg.update)
+		r.metrics = readMetrics(r.cfg.metrics)
+		r.mu.Lock()
+		r.edited = true
+		r.mu.Unlock()
+		r.lookAtServices(now)
+	}
+	if !r.wakeAt.IsZero() && !now.Before(r.wakeAt) {
+		r.wakeAt = time.Time{}
+		for _, e := range r.entries {
+			r.feed(e, event{kind: woke}, now)
+		}
+	}
+	if at := r.expiresAt(); !at.IsZero() && !now.Before(at) {
+		r.tellExpiry()
+	}
+}
+
+// begin starts actions, as many as may be under way.
+func (r *registrar) begin() {
+	for r.running < pipelined && len(r.queue) > 0 {
+		j := r.queue[0]
+		r.queue = r.queue[1:]
+		r.running++
+		r.wg.Go(func() {
+			a := answer{job: j}
+			a.kind, a.err = r.perform(&a)
+			select {
+			case r.answers <- a:
+			case <-r.ctx.Done():
+			}
+		})
+	}
+}
+
+func (r *registrar) closeEntries() {
+	for e := range maps.Values(r.entries) {
+		e.sub.Close()
+	}
+}
