@@ -32,7 +32,11 @@ func TestAnswersAreThoseOfARealServer(t *testing.T) {
 	if testing.Short() {
 		runs = 5
 	}
+	started := time.Now()
 	for i := range runs {
+		if time.Since(started) > 40*time.Second {
+			break // a machine this slow would see the real server look for empty containers, which it does once a minute
+		}
 		c := newComparison(t, seed+uint64(i), real.Servers()[0], s.Addr())
 		for range 400 {
 			c.step()

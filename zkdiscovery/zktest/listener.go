@@ -17,7 +17,8 @@ type listener struct {
 	ln   net.Listener // nil until it is bound
 }
 
-// Listen lets clients connect over TCP, to "127.0.0.1:0" for a free port, which Addr then names. One address per Server: a second call
+// Listen lets clients connect over TCP, to "127.0.0.1:0" for a free port, which Addr then names. Such a port is claimed until Close, so
+// that it is still free when the server has been away; with another address nobody guarantees that. One address per Server: a second call
 // fails, as does one after Close.
 func (s *Server) Listen(addr string) error {
 	s.life.Lock()
@@ -25,24 +26,38 @@ func (s *Server) Listen(addr string) error {
 	if s.addr != "" {
 		return fmt.Errorf("zktest: listen on %s: already listening on %s", addr, s.addr)
 	}
-	select {
-	case <-s.quit:
+	s.mu.Lock()
+	closed, reachable := s.closed, s.reachable()
+	s.mu.Unlock()
+	if closed {
 		return fmt.Errorf("zktest: listen on %s: %w", addr, net.ErrClosed)
-	default:
+	}
+	if addr == loopback(0) {
+		claim, err := claimPort()
+		if err != nil {
+			return err
+		}
+		s.claim, addr = claim, loopback(claim.number)
 	}
 	ln, err := listen(addr)
 	if err != nil {
+		s.releasePort()
 		return err
 	}
 	s.addr = ln.Addr().String()
-	s.accept(ln)
-	s.mu.Lock()
-	away := !s.reachable()
-	s.mu.Unlock()
-	if away {
-		s.hangUp()
+	if reachable {
+		s.accept(ln)
+		return nil
 	}
-	return nil
+	return ln.Close()
+}
+
+// releasePort gives up what Listen has claimed. The caller holds s.life.
+func (s *Server) releasePort() {
+	if s.claim != nil {
+		s.claim.release()
+		s.claim = nil
+	}
 }
 
 // Addr is the address that Listen has found, "" before; it stays the same through Stop and Start.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,7 @@ type Server struct {
 
 	life     sync.Mutex // held while the server starts or stops, so that one is over before the other begins; taken before mu
 	addr     string     // what Listen has found, "" before
+	claim    *port      // that nobody else takes addr, nil if Listen was told which
 	listener *listener  // nil while there is none
 
 	mu          sync.Mutex
@@ -72,6 +74,7 @@ func (s *Server) Close() {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.stop()
+	s.releasePort()
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
@@ -95,10 +98,16 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if !s.serve(server) {
 		_ = client.Close()
 		_ = server.Close()
-		return nil, fmt.Errorf("dial %s %s: %w", network, addr, syscall.ECONNREFUSED)
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: pipeAddr(addr), Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
 	return client, nil
 }
+
+// pipeAddr is the address that a client meant to dial.
+type pipeAddr string
+
+func (pipeAddr) Network() string  { return "pipe" }
+func (a pipeAddr) String() string { return string(a) }
 
 // reachable reports whether a client may connect. The caller holds s.mu.
 func (s *Server) reachable() bool { return !s.stopped && !s.refusing && !s.closed }

@@ -103,27 +103,6 @@ type caller struct {
 	ids     []identity
 }
 
-// result is the outcome of a request, before it is written down for a client.
-type result struct {
-	kind     Op // in a multi: what has been done, or opError
-	code     Code
-	path     string
-	data     []byte
-	stat     Stat
-	acl      []ACL
-	children []string // the tree's own: good until the next change
-	parts    []result
-}
-
-// sizeHint spares the encoder from growing a large reply step by step.
-func (r *result) sizeHint() int {
-	n := 80 + len(r.path) + len(r.data)
-	for _, c := range r.children {
-		n += 4 + len(c)
-	}
-	return n + 100*(len(r.parts)+len(r.acl))
-}
-
 // event is a change that watches may wait for. A watcher who may not read what it is about is not told, though its watch is used up (since
 // 3.8.4 and 3.9.2; CVE-2024-23944).
 type event struct {
