@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -25,12 +26,17 @@ var (
 	// ErrReplyTooLarge means that a reply was longer than Config.MaxReply.
 	ErrReplyTooLarge = errors.New("reply over the size limit")
 
+	// These end a session: only a new one helps.
 	errExpired  = errors.New("session expired")
-	errSilent   = errors.New("no answer to pings within the session timeout")
-	errRequest  = errors.New("no answer to a request within the session timeout")
+	errOutdated = errors.New("ZooKeeper is behind what the session has seen: it was restored or replaced")
 	errRewatch  = errors.New("watches could not be set again")
-	errTurned   = errors.New("connection closed by ZooKeeper during the handshake (not serving, or behind what this client has seen)")
-	errOutdated = errors.New("refused for longer than a session lasts")
+
+	// These end a connection.
+	errSilent  = errors.New("no answer to pings within the session timeout")
+	errRequest = errors.New("no answer to a request within the session timeout")
+	errForeign = errors.New("not ZooKeeper's protocol")
+	errTurned  = errors.New("hung up on during the handshake: not serving, or behind what this client has seen")
+	errDropped = errors.New("closed")
 )
 
 // timedOut reports that an attempt failed because nobody answered in time, not because somebody said no.
@@ -44,15 +50,20 @@ func requestError(err, cause error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, zk.ErrConnectionClosed), errors.Is(err, zk.ErrNoServer), errors.Is(err, zk.ErrClosing),
-		errors.Is(err, zk.ErrSessionExpired), errors.Is(err, zk.ErrSessionMoved), errors.Is(err, errRequest):
+	case isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing), sessionGone(err):
 		// The link is gone, or this session's requests are not answered on it any more: ask again on the next.
 		return because(ErrLost, cause)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return err // the caller's own limit
 	default:
 		return err // an answer of ZooKeeper's: the caller knows what it means for the request
 	}
+}
+
+// sessionGone reports that ZooKeeper does not answer this session's requests on this link any more.
+func sessionGone(err error) bool { return isAny(err, zk.ErrSessionExpired, zk.ErrSessionMoved) }
+
+// isAny reports whether err is one of targets.
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // because joins a class of error with the reason for it.

@@ -7,44 +7,6 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// nodeEvent turns a watch event into hints.
-func (s *Session) nodeEvent(l *line, ev zk.Event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.line != l {
-		return
-	}
-	path := ev.Path
-	switch ev.Type {
-	case zk.EventNodeDataChanged:
-		l.watches.gone(watchKey{path, dataWatch})
-	case zk.EventNodeChildrenChanged:
-		l.watches.gone(watchKey{path, childWatch})
-	case zk.EventNodeCreated:
-		l.watches.gone(watchKey{path, existWatch})
-	case zk.EventNodeDeleted:
-		l.watches.gone(watchKey{path, dataWatch}, watchKey{path, childWatch}, watchKey{path, existWatch})
-	default:
-		return
-	}
-	for _, sub := range s.subs[path] {
-		sub.hint(func(h *Hints) { h.List = true })
-	}
-	parent, name := splitPath(path)
-	for _, sub := range s.subs[parent] {
-		sub.hint(func(h *Hints) {
-			if h.Children == nil {
-				h.Children = make(map[string]Change)
-			}
-			if ev.Type == zk.EventNodeDeleted {
-				h.Children[name] = Gone
-			} else {
-				h.Children[name] = Changed
-			}
-		})
-	}
-}
-
 // Change is what a hint says of a child.
 type Change uint8
 
@@ -116,6 +78,44 @@ func (sub *Subscription) poke() {
 	select {
 	case sub.c <- struct{}{}:
 	default: // one is there already
+	}
+}
+
+// nodeEvent turns a watch event into hints.
+func (s *Session) nodeEvent(l *line, ev zk.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.line != l {
+		return
+	}
+	path := ev.Path
+	switch ev.Type {
+	case zk.EventNodeDataChanged:
+		l.watches.gone(watchKey{path, dataWatch})
+	case zk.EventNodeChildrenChanged:
+		l.watches.gone(watchKey{path, childWatch})
+	case zk.EventNodeCreated:
+		l.watches.gone(watchKey{path, existWatch})
+	case zk.EventNodeDeleted:
+		l.watches.gone(watchKey{path, dataWatch}, watchKey{path, childWatch}, watchKey{path, existWatch})
+	default:
+		return
+	}
+	for _, sub := range s.subs[path] {
+		sub.hint(func(h *Hints) { h.List = true })
+	}
+	parent, name := splitPath(path)
+	for _, sub := range s.subs[parent] {
+		sub.hint(func(h *Hints) {
+			if h.Children == nil {
+				h.Children = make(map[string]Change)
+			}
+			if ev.Type == zk.EventNodeDeleted {
+				h.Children[name] = Gone
+			} else if h.Children[name] != Gone { // which asks for more
+				h.Children[name] = Changed
+			}
+		})
 	}
 }
 

@@ -2,10 +2,9 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"strconv"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -13,131 +12,87 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
+// handshakeGrace is how much longer than allowed a handshake may take on a transport without deadlines.
+const handshakeGrace = time.Second
+
 // line is one zk.Conn, which is one ZooKeeper session: it is given up when that session is over. It is the zk.Conn's HostProvider and
 // dialler, and gets its events.
 type line struct {
 	s       *Session
 	conn    *zk.Conn
 	closed  <-chan zk.Event // go-zookeeper closes it when its last goroutine but the callers' ends; nobody needs what is sent on it
-	ready   chan struct{}   // closed when conn is set: until then nothing is dialled
+	ready   chan struct{}   // closed by start when conn is set: until then nothing is dialled
 	watches *watches
-	over    chan struct{}   // closed when the line is to be given up
-	ctx     context.Context // ends with over
-	cancel  context.CancelFunc
+	ctx     context.Context // ends when the line is given up
+	giveUp  context.CancelFunc
 
-	once       sync.Once
-	reason     error // why it is given up; read after over is closed
-	hadSession bool  // under Session.mu
+	hadSession bool // it was ready for requests once; under Session.mu
 
-	mu       sync.Mutex
-	link     *link     // the newest
-	activity time.Time // when go-zookeeper or a link did something last
+	mu   sync.Mutex
+	link *link // the newest
 }
 
-func openLine(s *Session) *line {
-	l := &line{s: s, ready: make(chan struct{}), over: make(chan struct{}), watches: newWatches(), activity: time.Now()}
-	l.ctx, l.cancel = context.WithCancel(s.ctx)
-	s.mu.Lock()
-	s.line = l
-	s.mu.Unlock()
-	// The server list is never empty and Init never fails, so Connect does not either. Its address argument is a label only: the dialler
-	// decides.
-	conn, events, err := zk.Connect(s.cfg.Servers, s.cfg.SessionTimeout,
-		zk.WithHostProvider(l), zk.WithDialer(l.dial), zk.WithEventCallback(l.event), zk.WithLogger(l), zk.WithLogInfo(false))
-	if err != nil {
-		l.giveUp(err)
-		events = closedEvents()
-	}
-	l.conn, l.closed = conn, events
-	close(l.ready)
+func newLine(s *Session) *line {
+	l := &line{s: s, ready: make(chan struct{}), watches: newWatches()}
+	l.ctx, l.giveUp = context.WithCancel(s.ctx)
 	return l
 }
 
-func closedEvents() <-chan zk.Event {
-	ch := make(chan zk.Event)
-	close(ch)
-	return ch
-}
-
-// giveUp makes the line end. It does not block and may be called from go-zookeeper's goroutines.
-func (l *line) giveUp(reason error) {
-	l.once.Do(func() {
-		l.reason = reason
-		close(l.over)
-		l.cancel()
-	})
-}
-
-func (l *line) givenUp() bool {
-	select {
-	case <-l.over:
-		return true
-	default:
-		return l.ctx.Err() != nil
+// start makes go-zookeeper connect.
+func (l *line) start() {
+	var err error
+	l.conn, l.closed, err = zk.Connect(l.s.cfg.Servers, l.s.cfg.SessionTimeout,
+		zk.WithHostProvider(l), zk.WithDialer(l.dial), zk.WithEventCallback(l.event), zk.WithLogger(l), zk.WithLogInfo(false))
+	if err != nil {
+		panic(err) // only for an empty list of servers, or an error of Init's
 	}
+	close(l.ready)
 }
 
-// wait returns when the line is to be given up, and why. Meanwhile it is the watchdog.
-func (l *line) wait() error {
-	every := time.NewTicker(l.s.cfg.SessionTimeout / 4)
+func (l *line) givenUp() bool { return l.ctx.Err() != nil }
+
+// wait returns when the line is given up, at the end of the Session at the latest. Meanwhile it is the watchdog.
+func (l *line) wait() {
+	every := time.NewTicker(max(l.s.cfg.SessionTimeout/4, 10*time.Millisecond))
 	defer every.Stop()
 	for {
 		select {
-		case <-l.over:
-			return l.reason
-		case <-l.s.ctx.Done():
-			return ErrClosed
+		case <-l.ctx.Done():
+			return
 		case <-every.C:
 			l.check()
+			l.s.settle()
 		}
 	}
 }
 
-// check looks for what go-zookeeper would never notice.
+// check ends a link that has fallen silent. Deadlines do that, and sooner, unless the transport has none: a tunnel through SSH, say.
 func (l *line) check() {
-	now := time.Now()
-	l.mu.Lock()
-	k, activity := l.link, l.activity
-	l.mu.Unlock()
-	if k != nil && !isDone(k) {
-		// Deadlines see to both, unless the transport has none (a tunnel through SSH, say).
-		if k.established() {
-			if now.Sub(time.Unix(0, k.heard.Load())) > time.Duration(k.timeout.Load()) {
-				k.end(errSilent)
-			}
-			l.s.calm(k)
-		} else if now.After(k.handshakeBy.Add(time.Second)) {
-			k.end(context.DeadlineExceeded)
+	k := l.newest()
+	switch {
+	case k == nil || isDone(k):
+	case !k.established():
+		if time.Since(k.handshakeBy) > handshakeGrace {
+			k.end(os.ErrDeadlineExceeded)
 		}
-		return
-	}
-	if stuck := now.Sub(activity); stuck > 2*(MaxBackoff+l.s.cfg.AttemptTimeout)+l.s.cfg.SessionTimeout {
-		l.giveUp(errors.New("no attempt to connect for " + stuck.Round(time.Second).String()))
+	case time.Since(k.usefulAt()) > k.sessionTimeout():
+		k.end(errSilent)
 	}
 }
 
-func isDone(k *link) bool {
-	select {
-	case <-k.done:
-		return true
-	default:
-		return false
-	}
+func (l *line) newest() *link {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.link
 }
 
 // close ends the session on the server if it can be told, then everything of go-zookeeper's, and returns when that is gone.
 func (l *line) close() {
-	l.giveUp(ErrClosed)
-	l.mu.Lock()
-	k := l.link
-	l.mu.Unlock()
-	if l.conn == nil {
-		return
-	}
-	if k != nil && !k.established() && !isDone(k) {
+	l.giveUp()
+	k := l.newest()
+	if k != nil && !k.established() {
 		// The server may be about to make a session: the wish to end it waits behind the handshake.
 		k.goodbye(time.Second / 2)
-		k.end(ErrClosed)
 	}
 	told := make(chan struct{}) // closed when zk.Conn.Close has returned: after 1 s without an answer, 2 s with a full queue
 	go func() {
@@ -162,26 +117,26 @@ func (l *line) close() {
 // route says and makes one attempt. go-zookeeper's own address and timeout do not matter.
 func (l *line) dial(_, _ string, _ time.Duration) (net.Conn, error) {
 	<-l.ready
+	if k := l.newest(); k != nil {
+		k.end(errDropped) // go-zookeeper is done with it, but may be about to close it only now
+	}
 	s := l.s
-	l.touch()
 	s.mu.Lock()
-	l.giveUpOutdated()
 	t, wait := s.route.next()
 	s.mu.Unlock()
 	if err := sleep(l.ctx, wait); err != nil {
 		return nil, err
 	}
 	k, err := l.attempt(t)
-	l.touch()
-	if err != nil && l.ctx.Err() == nil {
-		s.mu.Lock()
+	if err == nil {
+		return k, nil
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if !l.givenUp() {
 		s.attemptFailed(t.addr, err)
-		s.mu.Unlock()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return k, nil
+	return nil, err
 }
 
 // attempt connects to one target, or resolves it and connects to the first of its addresses.
@@ -190,20 +145,21 @@ func (l *line) attempt(t target) (*link, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, s.cfg.AttemptTimeout)
 	defer cancel()
 	if !t.final {
-		ts, err := resolve(ctx, t)
+		ts, err := t.resolve(ctx)
 		if err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
-		s.route.resolved(ts[1:])
+		s.route.again(ts[1:]...) // all are tried before the round is over
 		s.mu.Unlock()
 		t = ts[0]
 	}
-	c, err := connect(ctx, &s.cfg, t)
+	c, err := t.connect(ctx, &s.cfg)
 	if err != nil {
 		return nil, err
 	}
-	k := newLink(c, t.addr, &s.cfg, l.watches, func(k *link) { s.up(l, k) }, func(k *link) { l.touch(); s.linkEnded(l, k) })
+	by, _ := ctx.Deadline()
+	k := newLink(l, c, t, by)
 	l.mu.Lock()
 	l.link = k
 	l.mu.Unlock()
@@ -212,22 +168,6 @@ func (l *line) attempt(t target) (*link, error) {
 		return nil, ErrClosed
 	}
 	return k, nil
-}
-
-// giveUpOutdated gives the line up when servers have been turning it away for longer than its session can live. ZooKeeper closes the
-// connection of a client that has seen a newer state than it has itself, without a word; after a restore from a backup that would go on for
-// ever, since go-zookeeper never forgets what it has seen (ZOOKEEPER-4508). The caller holds Session.mu.
-func (l *line) giveUpOutdated() {
-	st := &l.s.state
-	if l.hadSession && !st.Connected && errors.Is(st.Err, errTurned) && time.Since(st.Since) > st.Timeout {
-		l.giveUp(errOutdated)
-	}
-}
-
-func (l *line) touch() {
-	l.mu.Lock()
-	l.activity = time.Now()
-	l.mu.Unlock()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -244,26 +184,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// event is called by go-zookeeper, one event at a time, on goroutines that must not be held up.
+// event is called by go-zookeeper, one event at a time, on goroutines that must not be held up. Of the events about the session only one
+// counts: what becomes of a link, the link knows before go-zookeeper does. Those about watches that go-zookeeper keeps do not come: it keeps
+// none.
 func (l *line) event(ev zk.Event) {
-	if l.givenUp() {
-		return
-	}
-	l.touch()
-	switch ev.Type {
-	case zk.EventSession:
-		switch ev.State {
-		case zk.StateHasSession:
-			l.mu.Lock()
-			k := l.link
-			l.mu.Unlock()
-			k.oneReady()
-		case zk.StateExpired:
-			l.giveUp(errExpired)
-		}
-	case zk.EventNotWatching: // of watches that go-zookeeper keeps: there are none
-	default:
+	switch {
+	case l.givenUp():
+	case ev.Type != zk.EventSession:
 		l.s.nodeEvent(l, ev)
+	case ev.State == zk.StateHasSession:
+		l.newest().oneReady()
 	}
 }
 
@@ -275,9 +205,7 @@ func (l *line) Init([]string) error { return nil }
 func (l *line) Len() int { return 1 }
 
 // Next returns a label, and whether go-zookeeper is to stop and look (see Init).
-func (l *line) Next() (server string, retryStart bool) {
-	return strings.Join(l.s.cfg.Servers, ","), l.givenUp()
-}
+func (l *line) Next() (server string, retryStart bool) { return "the next", l.givenUp() }
 
 // Connected is of no interest: the link has noticed.
 func (l *line) Connected() {}
@@ -291,5 +219,3 @@ func (l *line) Printf(format string, args ...any) {
 	}
 	l.s.log.Debug("go-zookeeper", "says", fmt.Sprintf(format, args...))
 }
-
-func hexID(id int64) string { return "0x" + strconv.FormatUint(uint64(id), 16) }

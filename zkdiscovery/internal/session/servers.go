@@ -55,10 +55,13 @@ func addressMistake(addr string) string {
 	if err != nil {
 		return "has no port: host:port is needed"
 	}
-	if host == "" || strings.ContainsAny(host, " \t\r\n") {
+	if host == "" || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("@?#\\", r) }) {
 		return "has no valid host: host:port is needed"
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+	if addr[0] == '[' && !isAddress(host) {
+		return "has something else than an IPv6 address in brackets"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Sprintf("has port %q: 1 to 65535 is needed", port)
 	}
 	return ""
@@ -85,7 +88,7 @@ func PathMistake(path string) string {
 			return "has a relative part (" + part + ")"
 		}
 		for _, r := range part {
-			if r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff {
+			if r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 { // it looks at halves of longer ones
 				return fmt.Sprintf("has a character that ZooKeeper does not allow (%U)", r)
 			}
 		}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"strings"
 	"sync"
 )
@@ -34,24 +33,26 @@ type watchEntry struct {
 
 func newWatches() *watches { return &watches{m: make(map[watchKey]watchEntry)} }
 
-// want asks for a watch to be left by a request for k that is about to be made, unless one is outstanding: if that one fires before the
-// request is answered, its hint arrives before the answer does. Call the result when the request has ended.
-func (w *watches) want(k watchKey) (done func()) {
+// want asks for a watch to be left by a request for k that is about to be made, and reports that; unwant must follow when the request has
+// ended. It does nothing if one is outstanding: if that one fires before the request is answered, its hint arrives before the answer does.
+func (w *watches) want(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.m[k]
 	if e.placed {
-		return func() {}
+		return false
 	}
 	e.askers++
 	w.m[k] = e
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		e := w.m[k]
-		e.askers--
-		w.keep(k, e)
-	}
+	return true
+}
+
+func (w *watches) unwant(k watchKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.m[k]
+	e.askers--
+	w.keep(k, e)
 }
 
 func (w *watches) keep(k watchKey, e watchEntry) {
@@ -115,45 +116,30 @@ func (w *watches) outstanding() (n int) {
 // setWatchesLimit is how long a SetWatches request may be: as ZooKeeper's own client has it, well below the server's limit of 1 MiB.
 const setWatchesLimit = 128 << 10
 
-// appendSetWatches appends as many SetWatches requests (header; zxid 8; then the paths of data, exist and child watches, each a count and
-// strings) as the outstanding watches need; none when there are none.
-func (w *watches) appendSetWatches(f []byte, zxid int64) []byte {
+// setWatches returns the frames that set the outstanding watches again; none when there are none.
+func (w *watches) setWatches(zxid int64) (frames [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var paths [3][]string
 	size := 0
+	flush := func() {
+		if size > 0 {
+			frames = append(frames, setWatchesFrame(zxid, &paths))
+			paths, size = [3][]string{}, 0
+		}
+	}
 	for k, e := range w.m {
 		if !e.placed {
 			continue
 		}
+		if size+4+len(k.path) > setWatchesLimit {
+			flush()
+		}
 		paths[k.kind] = append(paths[k.kind], k.path)
-		if size += 4 + len(k.path); size > setWatchesLimit {
-			f = appendSetWatches(f, zxid, paths)
-			paths, size = [3][]string{}, 0
-		}
+		size += 4 + len(k.path)
 	}
-	if size > 0 {
-		f = appendSetWatches(f, zxid, paths)
-	}
-	return f
-}
-
-func appendSetWatches(f []byte, zxid int64, paths [3][]string) []byte {
-	be := binary.BigEndian
-	at := len(f)
-	xid := int32(xidSetWatches)
-	f = be.AppendUint32(f, 0) // the length, below
-	f = be.AppendUint32(f, uint32(xid))
-	f = be.AppendUint32(f, opSetWatches)
-	f = be.AppendUint64(f, uint64(zxid))
-	for _, kind := range []watchKind{dataWatch, existWatch, childWatch} {
-		f = be.AppendUint32(f, uint32(len(paths[kind])))
-		for _, p := range paths[kind] {
-			f = append(be.AppendUint32(f, uint32(len(p))), p...)
-		}
-	}
-	be.PutUint32(f[at:], uint32(len(f)-at-4))
-	return f
+	flush()
+	return frames
 }
 
 func splitPath(path string) (parent, name string) {

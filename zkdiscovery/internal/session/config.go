@@ -1,0 +1,49 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Config is what a Session is made of. All fields but Servers have a usable zero value.
+type Config struct {
+	Servers        []string      // host:port, as ParseServers returns them
+	Chroot         string        // put before every path and taken off again; "" or an absolute path
+	SessionTimeout time.Duration // requested; the server may negotiate another. Default 10 s
+	Auth           []Auth
+	TLS            *tls.Config // nil: plain TCP. Without a ServerName, each server's own host name is verified
+	// Dial makes the connections instead of a net.Dialer and gets the servers as they were given; names are its business then. One that
+	// ignores its context is abandoned, not waited for, and a connection that it makes later is closed.
+	Dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	MaxReply int          // bytes; a longer reply ends the connection with ErrReplyTooLarge. Default 64 MiB
+	Logger   *slog.Logger // default: discard
+
+	// AttemptTimeout bounds one attempt: name, connection, TLS and ZooKeeper's handshake. The default is half of the session timeout,
+	// divided by the number of servers, but 1 s at least and 5 s at most.
+	AttemptTimeout time.Duration
+}
+
+// Auth is one pair of ZooKeeper credentials, such as "digest" and "user:password".
+type Auth struct {
+	Scheme      string
+	Credentials []byte
+}
+
+func (c Config) withDefaults() Config {
+	if c.SessionTimeout <= 0 {
+		c.SessionTimeout = 10 * time.Second
+	}
+	if c.MaxReply <= 0 {
+		c.MaxReply = 64 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.AttemptTimeout <= 0 {
+		c.AttemptTimeout = min(max(c.SessionTimeout/time.Duration(2*len(c.Servers)), time.Second), 5*time.Second)
+	}
+	return c
+}

@@ -1,0 +1,375 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+func TestConnectionIsReportedWithWhatWasNegotiated(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		cfg.SessionTimeout = time.Minute
+		s := Open(cfg)
+		defer s.Close()
+		st, changed := s.Changed()
+		if st.Connected || st.Session != 0 || st.Since.IsZero() || !st.Heard.IsZero() {
+			t.Errorf("at first: %+v", st)
+		}
+		<-changed
+		st = s.State()
+		if !st.Connected || st.Session != 1 || st.Link != 1 || st.Timeout != 40*time.Second || st.Server != "zk:2181" || st.ID != zk.Sessions()[0] {
+			t.Errorf("then: %+v", st)
+		}
+		settle(24 * time.Hour) // longer than the timeout, at rest
+		if st := s.State(); !st.Connected || st.Link != 1 || time.Since(st.Heard) > 40*time.Second/3 {
+			t.Errorf("a day later: %+v", st)
+		}
+	})
+}
+
+// Promise: it connects for ever, and attempts are spaced. An operator sees a handful of lines, and the machine nothing.
+func TestDayLongOutageIsAHandfulOfLinesAndSpacedAttempts(t *testing.T) {
+	refusing := func(context.Context, string, string) (net.Conn, error) { return nil, errNo }
+	for _, tc := range []struct {
+		what    string
+		away    dialler
+		accepts bool
+		refused bool
+		longest time.Duration // of a round through both servers
+	}{
+		{"refused", refusing, false, true, MaxBackoff},
+		{"silent", piped(silent), true, false, MaxBackoff + 5*time.Second},
+		{"accepted and dropped", piped(func(net.Conn) {}), true, true, MaxBackoff},
+		{"hung up on", piped(turning), true, true, MaxBackoff},
+		{"something else that answers", piped(func(c net.Conn) { turning(c); fmt.Fprint(c, "SSH-2.0-OpenSSH_9.6\r\n") }), true, true, MaxBackoff},
+		{"the dialler has no answer", func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }, false, false, MaxBackoff + 5*time.Second},
+		{"the dialler is broken", func(context.Context, string, string) (net.Conn, error) { return nil, nil }, false, true, MaxBackoff},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+				log := &journal{}
+				cfg.Logger = slog.New(log)
+				cfg.Servers = []string{"a:1", "b:2"}
+				var back atomic.Bool
+				var attempts atomic.Int64
+				cfg.Dial = counting(&attempts, func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if back.Load() {
+						return zk.Dial(ctx, network, addr)
+					}
+					return tc.away(ctx, network, addr)
+				})
+				s := Open(cfg)
+				defer s.Close()
+				settle(time.Minute)
+				before := attempts.Load()
+				outage := 24 * time.Hour
+				if tc.accepts {
+					outage = 3 * time.Hour // costs a millisecond each
+				}
+				settle(outage)
+				n := attempts.Load() - before
+				if least, most := int64(2*outage/tc.longest), int64(2*outage/(MaxBackoff/2)); n < least || n > most {
+					t.Errorf("%d attempts in %v on two servers, want %d to %d", n, outage, least, most)
+				}
+				if st := s.State(); st.Connected || st.Rounds < int(n/2) || st.Refused != tc.refused || st.Err == nil {
+					t.Errorf("state %+v", st)
+				}
+				if lines := log.seen(); len(lines) != 1 {
+					t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+				}
+				back.Store(true)
+				settle(MaxBackoff + 3*time.Second)
+				if st := s.State(); !st.Connected || st.Rounds != 0 || st.Refused || st.Link != 1 {
+					t.Errorf("when it is back: %+v", st)
+				}
+				if lines := log.seen(); len(lines) != 2 {
+					t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+				}
+			})
+		})
+	}
+}
+
+// A server that takes clients and loses them soon is the harder case: each connection is a success at first.
+func TestConnectionThatNeverLastsIsSpacedAndAHandfulOfLines(t *testing.T) {
+	for _, tc := range []struct{ lasts, outage time.Duration }{
+		{0, time.Hour},
+		{4 * time.Second, time.Hour},
+		{time.Minute, 12 * time.Hour},
+		{9 * time.Minute, 24 * time.Hour},
+	} {
+		t.Run(tc.lasts.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+				log := &journal{}
+				cfg.Logger = slog.New(log)
+				var attempts atomic.Int64
+				cfg.Dial = counting(&attempts, zk.Dial)
+				s := Open(cfg)
+				defer s.Close()
+				for begin := time.Now(); time.Since(begin) < tc.outage; {
+					st, changed := s.Changed()
+					if !st.Connected {
+						<-changed
+						continue
+					}
+					time.Sleep(tc.lasts)
+					zk.DropConnections()
+					synctest.Wait()
+				}
+				if most := int64(tc.outage / max(tc.lasts, MaxBackoff/2)); attempts.Load() > most+10 {
+					t.Errorf("%d attempts, want %d at most", attempts.Load(), most)
+				}
+				if lines := log.seen(); len(lines) > edgeLimit+1 {
+					t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+				}
+				settle(settledAfter + time.Minute)
+				lines := log.seen("has settled", "connected=true")
+				if len(lines) != 1 {
+					t.Errorf("settling was told %d times", len(lines))
+				}
+				zk.DropConnections()
+				settle(time.Minute)
+				if got := log.seen("connection to ZooKeeper lost"); len(got) < 2 {
+					t.Error("the next loss is no news any more")
+				}
+			})
+		})
+	}
+}
+
+// A reply over the limit ends the connection each time that somebody asks for it; those who ask wait longer and longer, up to a minute.
+func TestReplyOverTheLimitEndsTheConnectionAndSaysWhy(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		log := &journal{}
+		cfg.Logger = slog.New(log)
+		cfg.MaxReply = 10_000
+		var attempts atomic.Int64
+		cfg.Dial = counting(&attempts, zk.Dial)
+		for i := range 1000 {
+			must(t, zk.Create(fmt.Sprintf("/app/child-%06d", i), nil))
+		}
+		s := connected(t, cfg)
+		const asks = 6 * 60
+		for range asks {
+			if _, err := s.List(t.Context(), "/app"); !errors.Is(err, ErrReplyTooLarge) || !errors.Is(err, ErrLost) {
+				t.Fatal(err)
+			}
+			settle(time.Minute)
+			if !s.State().Connected {
+				t.Fatal("not connected a minute later")
+			}
+		}
+		if n := attempts.Load(); n != 1+asks {
+			t.Errorf("%d connections for %d replies", n, asks)
+		}
+		if lines := log.seen(); len(lines) > edgeLimit+1 {
+			t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+		}
+		if len(log.seen("reply over the size limit")) == 0 {
+			t.Error("the reason is in no line")
+		}
+	})
+}
+
+func TestServerThatAnswersEverySessionAsExpiredIsNotAskedAgainAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		log := &journal{}
+		cfg.Logger = slog.New(log)
+		var attempts atomic.Int64
+		cfg.Dial = counting(&attempts, zk.Dial)
+		zk.FailNext(zktest.OpConnect, 0, 1<<30)
+		s := Open(cfg)
+		defer s.Close()
+		settle(time.Hour)
+		if n := attempts.Load(); n > int64(time.Hour/(MaxBackoff/2))+10 {
+			t.Errorf("%d attempts in an hour", n)
+		}
+		if lines := log.seen(); len(lines) != 1 {
+			t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+		}
+		zk.FailNext(zktest.OpConnect, 0, 0)
+		settle(MaxBackoff)
+		if st := s.State(); !st.Connected || st.Session != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// The handshake is what a wrong port is found out by, before go-zookeeper makes anything of it: a session of 0 ms would crash it.
+func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
+	welcome := func(timeout int32, id int64, password []byte) []byte {
+		f := be.AppendUint32(make([]byte, 4, 64), 0)
+		f = be.AppendUint64(be.AppendUint32(f, uint32(timeout)), uint64(id))
+		return sealed(append(appendString(f, password), 0))
+	}
+	for _, tc := range []struct {
+		what   string
+		answer []byte
+		want   error
+	}{
+		{"HTTP", []byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"), errForeign},
+		{"a TLS alert", []byte{0x15, 3, 3, 0, 2, 2, 80}, errForeign},
+		{"a frame of no length", make([]byte, 64), errForeign},
+		{"a frame of negative length", []byte{0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, errForeign},
+		{"a huge frame", []byte{0x7f, 0xff, 0xff, 0xff, 1, 2, 3, 4}, errForeign},
+		{"a session of 0 ms", welcome(0, 1, make([]byte, 16)), errForeign},
+		{"a session of less", welcome(-1, 1, make([]byte, 16)), errForeign},
+		{"a password that is longer than the frame", welcome(4000, 1, make([]byte, 16))[:24], errTurned},
+		{"half a frame", welcome(4000, 1, make([]byte, 16))[:30], errTurned},
+		{"nothing", nil, errTurned},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := Open(Config{Servers: []string{"zk:2181"}, Dial: piped(func(c net.Conn) {
+					turning(c) // has read the ConnectRequest
+					_, _ = c.Write(tc.answer)
+				})})
+				defer s.Close()
+				settle(0)
+				if st := s.State(); !errors.Is(st.Err, tc.want) || st.Rounds == 0 {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+	longer := welcome(4000, 1, make([]byte, 16))
+	be.PutUint32(longer[4+16:], 17+1)
+	k := newLink(newLine(&Session{ctx: t.Context()}), nil, target{}, time.Now())
+	k.r.Reset(strings.NewReader(string(longer)))
+	if err := k.nextFrame(); !errors.Is(err, errForeign) {
+		t.Errorf("a password that is longer than the frame: %v", err)
+	}
+}
+
+func TestSilentServerIsGivenUpWithinTheAttemptTimeout(t *testing.T) {
+	for _, tc := range []struct {
+		what string
+		dial dialler
+		late time.Duration
+	}{
+		{"with deadlines", piped(silent), 0},
+		{"with a body that never ends", piped(func(c net.Conn) { _, _ = c.Write([]byte{0, 0, 0, 37, 1}); silent(c) }), 0},
+		{"that does not even read", piped(func(net.Conn) { select {} }), 0},
+		{"without deadlines", wrapping(piped(silent), func(c net.Conn) net.Conn { return tunnel{c} }), handshakeGrace + time.Second},
+		{"without deadlines, that does not even read", wrapping(func(context.Context, string, string) (net.Conn, error) {
+			c, _ := net.Pipe()
+			return c, nil
+		}, func(c net.Conn) net.Conn { return tunnel{c} }), handshakeGrace + time.Second},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if tc.what == "that does not even read" {
+					tc.dial = func(context.Context, string, string) (net.Conn, error) { c, _ := net.Pipe(); return c, nil }
+				}
+				s := Open(Config{Servers: []string{"zk:2181"}, Dial: tc.dial, SessionTimeout: 4 * time.Second, AttemptTimeout: 3 * time.Second})
+				defer s.Close()
+				begin := time.Now()
+				for s.State().Rounds == 0 {
+					_, changed := s.Changed()
+					<-changed
+				}
+				if took := time.Since(begin); took < 3*time.Second || took > 3*time.Second+tc.late || !timedOut(s.State().Err) || s.State().Refused {
+					t.Errorf("after %v: %+v", took, s.State())
+				}
+			})
+		})
+	}
+}
+
+// tunnel is a transport as golang.org/x/crypto/ssh makes them: deadlines are errors.
+type tunnel struct{ net.Conn }
+
+func (tunnel) SetDeadline(time.Time) error      { return errors.New("deadline not supported") }
+func (tunnel) SetReadDeadline(time.Time) error  { return errors.New("deadline not supported") }
+func (tunnel) SetWriteDeadline(time.Time) error { return errors.New("deadline not supported") }
+
+func TestTransportWithoutDeadlinesWorksAndIsNotTrustedWhenItFallsSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn { return tunnel{c} })
+		s := connected(t, cfg)
+		settle(time.Hour)
+		if _, err := s.List(t.Context(), "/app"); err != nil || s.State().Link != 1 {
+			t.Fatalf("%v, %+v", err, s.State())
+		}
+		zk.Silence(true)
+		begin := time.Now()
+		settle(15 * time.Second)
+		st := s.State()
+		if st.Connected || st.Since.Sub(begin) > 10*time.Second+10*time.Second/4 {
+			t.Errorf("%v after it fell silent: %+v", time.Since(begin), st)
+		}
+		zk.Silence(false)
+		settle(10 * time.Second)
+		if st := s.State(); !st.Connected {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestDiallerGetsTheServersByNameInEveryRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(map[string]int)
+		s := Open(Config{Servers: []string{"moves.example:1", "[::1]:2"}, Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
+			asked[network+" "+addr]++
+			return nil, errNo
+		}})
+		settle(10 * time.Second)
+		s.Close()
+		synctest.Wait()
+		if a, b := asked["tcp moves.example:1"], asked["tcp [::1]:2"]; a < 4 || a-b > 1 || b-a > 1 || len(asked) != 2 {
+			t.Errorf("%v", asked)
+		}
+	})
+}
+
+func TestNamesAreResolvedAndTheirAddressesDialled(t *testing.T) {
+	zk := zktest.NewServer()
+	defer zk.Close()
+	must(t, zk.Listen("127.0.0.1:0"))
+	_, port, _ := net.SplitHostPort(zk.Addr())
+	s := Open(Config{Servers: []string{"no.such.name.invalid:1", net.JoinHostPort("localhost", port)}})
+	defer s.Close()
+	eventually(t, "connected", func() bool { return s.State().Connected })
+	if st := s.State(); st.Server != zk.Addr() {
+		t.Errorf("connected to %s, want %s", st.Server, zk.Addr())
+	}
+}
+
+// A handler is the user's code: it may ask for the state, for instance.
+func TestLogHandlerMayAskForTheState(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		var s atomic.Pointer[Session]
+		var calls atomic.Int64
+		cfg.Logger = slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+			if s := s.Load(); s != nil {
+				s.State()
+				calls.Add(1)
+			}
+			return len(p), nil
+		}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s.Store(connected(t, cfg))
+		zk.Stop()
+		settle(time.Minute)
+		must(t, zk.Start())
+		settle(MaxBackoff)
+		if !s.Load().State().Connected || calls.Load() < 5 {
+			t.Errorf("%d calls, %+v", calls.Load(), s.Load().State())
+		}
+	})
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+var _ io.Writer = writerFunc(nil)

@@ -1,0 +1,103 @@
+package session
+
+import "time"
+
+// Write sends one frame of go-zookeeper's, with what it lacks. A link that cannot be written to is ended. From then on that the line is given
+// up, go-zookeeper learns of it by reading only: told by a write as well, it would answer a request three times (Conn.sendData, flushRequests,
+// and queueRequest for Close), and the third time hang for ever, since there is room for two.
+func (k *link) Write(b []byte) (int, error) {
+	err := k.send(b)
+	if err == nil {
+		return len(b), nil
+	}
+	if !k.established() {
+		err = handshakeError(err)
+	}
+	k.end(err)
+	if k.line.givenUp() {
+		return len(b), nil
+	}
+	return 0, err
+}
+
+func (k *link) send(b []byte) error {
+	k.writeMu.Lock()
+	defer k.writeMu.Unlock()
+	frame := b
+	switch {
+	case !k.greeted:
+		k.greeted = true
+		frame = k.greet(b)
+	case len(b) >= 8 && int32(be.Uint32(b[4:])) == xidPing:
+		k.askMu.Lock()
+		k.pings = append(k.pings, time.Since(k.born))
+		k.askMu.Unlock()
+	default:
+		frame = k.withWatch(b)
+	}
+	_, err := k.Conn.Write(frame)
+	return err
+}
+
+// greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, …), as ZooKeeper's own client does: the server
+// looks at them first thing in the session, so that no request runs without them. See target.asNew for what is hidden.
+func (k *link) greet(b []byte) []byte {
+	const lastZxidSeen = 8
+	k.heard.Store(int64(time.Since(k.born)))
+	frame := append(k.scratch[:0], b...)
+	k.seen = int64(be.Uint64(frame[lastZxidSeen:]))
+	if k.target.asNew {
+		be.PutUint64(frame[lastZxidSeen:], 0)
+		return frame
+	}
+	for _, a := range k.line.s.cfg.Auth {
+		frame = append(frame, authFrame(a)...)
+	}
+	return frame
+}
+
+// withWatch sets the watch flag, the last byte, of a read that is to leave a watch. The library keeps its watches itself and uses
+// go-zookeeper's reads without: go-zookeeper sets its own watches again behind the first requests of a new connection, at a zxid that their
+// answers may have moved (a data race, and lost changes), and a failure of that is only logged.
+func (k *link) withWatch(b []byte) []byte {
+	key, ok := readOf(b)
+	if !ok || !k.line.watches.wanted(key) {
+		return b
+	}
+	k.askMu.Lock()
+	k.asked[int32(be.Uint32(b[4:]))] = key
+	k.askMu.Unlock()
+	k.scratch = append(k.scratch[:0], b...)
+	k.scratch[len(b)-1] = 1
+	return k.scratch
+}
+
+// rewatch sets the watches again that the session had when its last link ended, at the zxid that it had seen then. The reading goroutine
+// does that before go-zookeeper learns of the session, so that ahead of the first answer comes what has changed meanwhile.
+func (k *link) rewatch() error {
+	k.writeMu.Lock()
+	defer k.writeMu.Unlock()
+	for _, frame := range k.line.watches.setWatches(k.seen) {
+		if _, err := k.Conn.Write(frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goodbye asks the server to end the session that this link has or is about to get: the request may stand behind a handshake that is not
+// answered yet. It waits for the server to hang up, at most for as long as patience, and ends the link.
+func (k *link) goodbye(patience time.Duration) {
+	defer time.AfterFunc(patience, func() { k.end(ErrClosed) }).Stop() // wakes a write that is stuck, too
+	k.writeMu.Lock()
+	greeted := k.greeted
+	var err error
+	if greeted {
+		_, err = k.Conn.Write(sealed(newFrame(xidGoodbye, opClose)))
+	}
+	k.writeMu.Unlock()
+	if greeted && err == nil {
+		<-k.done
+	}
+	k.end(ErrClosed)
+}
