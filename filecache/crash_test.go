@@ -2,6 +2,8 @@ package filecache
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,9 +60,16 @@ func afterPowerCut(t *testing.T, m *memFS, fsys func(*memFS) fileSystem, allowed
 	if !ok || logs.String() != "" {
 		t.Fatalf("Load returns %+v, %v from %s, log %q", s, err, m.paths(), logs)
 	}
-	next := at(100, "tcp@z:1")
-	mustSave(t, c, next)
-	wantSame(t, mustLoad(t, c), next)
+	for n := range int64(2) {
+		next := at(100+n, fmt.Sprintf("tcp@z:%d", n))
+		mustSave(t, c, next)
+		wantSame(t, mustLoad(t, c), next)
+	}
+	for path := range m.names {
+		if strings.HasSuffix(path, "link") {
+			t.Fatalf("%s is left for ever", path)
+		}
+	}
 }
 
 func onMemory(tb testing.TB, fsys fileSystem, logs *lines) *Cache {

@@ -216,3 +216,17 @@ func TestEventsOfOtherServicesAreNoReasonToLook(t *testing.T) {
 		}
 	}
 }
+
+func TestChangesOfModeAreNoReasonToLook(t *testing.T) {
+	d := &directory{path: "/cache"}
+	sub := &subscription{dir: d, concerns: func(string) bool { return true }, events: make(chan struct{}, 1)}
+	d.add(sub)
+	d.handle(fsnotify.Event{Name: "/cache/x", Op: fsnotify.Chmod})
+	if len(sub.events) != 0 {
+		t.Error("told of a chmod")
+	}
+	d.handle(fsnotify.Event{Name: "/cache/x", Op: fsnotify.Create | fsnotify.Chmod})
+	if len(sub.events) != 1 {
+		t.Error("not told of a new file")
+	}
+}

@@ -201,3 +201,29 @@ func onFaults(tb testing.TB, dir string, fsys fileSystem, logs *lines) *Cache {
 func equalSnapshots(a, b Snapshot) bool {
 	return a.stamp() == b.stamp() && sameList(a.Servers, b.Servers)
 }
+
+// Some disks say only when they sync that they are full. The predecessor is not given up for a file that does not come to be.
+func TestFailedSyncKeepsThePredecessor(t *testing.T) {
+	dir := t.TempDir()
+	good := mustOpen(t, dir)
+	mustSave(t, good, at(1, "tcp@a:1"))
+	mustSave(t, good, at(2, "tcp@b:1"))
+	c := onFaults(t, dir, withoutSync{disk{}}, &lines{})
+	wantError(t, c.Save(at(3, "tcp@c:1")), errInjected)
+	wantSame(t, mustLoad(t, good), at(2, "tcp@b:1"))
+	spoil(t, good.Path())
+	wantSame(t, mustLoad(t, good), at(1, "tcp@a:1"))
+}
+
+// withoutSync is a disk on which no file can be synced.
+type withoutSync struct{ fileSystem }
+
+func (w withoutSync) pending(path string) (pendingFile, error) {
+	p, err := w.fileSystem.pending(path)
+	return unsyncable{p}, err
+}
+
+type unsyncable struct{ pendingFile }
+
+func (unsyncable) Sync() error                   { return errInjected }
+func (unsyncable) CloseAtomicallyReplace() error { return errInjected }

@@ -32,7 +32,7 @@ func (c *Cache) load() (Snapshot, error) {
 	var errs []error
 	for _, f := range c.generations() {
 		for _, path := range []string{f.main, f.prev} {
-			s, err := c.read(path)
+			s, err := c.readOrSetAside(f, path)
 			if err == nil {
 				err = c.checkAge(s)
 			}
@@ -42,13 +42,9 @@ func (c *Cache) load() (Snapshot, error) {
 				}
 				return s, nil
 			}
-			if absent(err) {
-				continue
+			if !absent(err) {
+				errs = append(errs, fmt.Errorf("%s: %w", path, err))
 			}
-			if errors.Is(err, ErrCorrupt) {
-				c.setAsideAtLoad(f, path, err)
-			}
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	if len(errs) == 0 {
@@ -102,24 +98,30 @@ func (c *Cache) checkAge(s Snapshot) error {
 // keptCorrupt is how many damaged files of one name are kept.
 const keptCorrupt = 3
 
-// setAsideAtLoad moves the damaged file at path out of the way if no writer is at work, which might just have replaced it.
-func (c *Cache) setAsideAtLoad(f files, path string, reason error) {
-	unlock, ok, err := c.fsys.tryLock(f.lock)
-	if errors.Is(err, errors.ErrUnsupported) {
-		unlock, ok, err = func() error { return nil }, true, nil
+// readOrSetAside is read, which moves a damaged file out of the way if no writer is at work; it waits for none.
+func (c *Cache) readOrSetAside(f files, path string) (Snapshot, error) {
+	s, err := c.read(path)
+	if !errors.Is(err, ErrCorrupt) {
+		return s, err
+	}
+	unlock, ok, lockErr := c.fsys.tryLock(f.lock)
+	if errors.Is(lockErr, errors.ErrUnsupported) {
+		unlock, ok = func() error { return nil }, true
 	}
 	if !ok {
-		c.config.logger.Warn("damaged file left in place", "path", path, "reason", reason, "error", err)
-		return
+		c.config.logger.Warn("damaged file left in place", "path", path, "reason", err, "error", lockErr)
+		return s, err
 	}
 	defer func() {
 		if err := unlock(); err != nil {
 			c.config.logger.Warn("lock not given back", "path", f.lock, "error", err)
 		}
 	}()
-	if _, err := c.read(path); errors.Is(err, ErrCorrupt) { // still: it was read without the lock
-		c.setAside(path, reason)
+	s, err = c.read(path) // again: a writer may have replaced it before we had the lock
+	if errors.Is(err, ErrCorrupt) {
+		c.setAside(path, err)
 	}
+	return s, err
 }
 
 // setAside renames the damaged file at path and removes the oldest of those set aside before. The caller has the lock.

@@ -128,6 +128,30 @@ func TestLoadDoesNotWaitForAWriter(t *testing.T) {
 	}
 }
 
+func TestFileThatWasReplacedMeanwhileIsUsed(t *testing.T) {
+	dir := t.TempDir()
+	theirs := mustOpen(t, dir)
+	mustSave(t, theirs, at(1, "tcp@a:1"))
+	mustSave(t, theirs, at(2, "tcp@b:1"))
+	spoil(t, theirs.Path())
+	c := onFaults(t, dir, beforeLock{disk{}, func() { mustSave(t, theirs, at(3, "tcp@c:1")) }}, &lines{})
+	wantSame(t, mustLoad(t, c), at(3, "tcp@c:1"))
+	if _, err := os.Stat(c.Path()); err != nil {
+		t.Errorf("the good file was moved: %v", err)
+	}
+}
+
+// beforeLock is a disk on which something happens before a lock is taken.
+type beforeLock struct {
+	fileSystem
+	do func()
+}
+
+func (b beforeLock) tryLock(path string) (func() error, bool, error) {
+	b.do()
+	return b.fileSystem.tryLock(path)
+}
+
 func TestUnreadableFileIsReportedAndNotMoved(t *testing.T) {
 	dir := t.TempDir()
 	good := mustOpen(t, dir)
