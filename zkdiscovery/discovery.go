@@ -73,14 +73,11 @@ func newDiscovery(r *root, path string, k kind) *Discovery {
 //
 // The caller owns the Discovery and closes it. Closing it ends its clones.
 func New(basePath, servicePath string, servers []string, opts ...Option) (*Discovery, error) {
-	cfg, err := newConfig(basePath, servers, opts)
+	cfg, err := newConfig(basePath, servers, opts, servicePath)
 	if err != nil {
 		return nil, err
 	}
-	path, err := cfg.servicePath(servicePath)
-	if err != nil {
-		return nil, fmt.Errorf("zkdiscovery: %w", err)
-	}
+	path, _ := cfg.servicePath(servicePath) // newConfig has found no mistake in it
 	d := newDiscovery(newRoot(cfg), path, owner)
 	if err := d.start(); err != nil && !cfg.lazy {
 		d.Close()

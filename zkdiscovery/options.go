@@ -188,8 +188,8 @@ func (c *config) mistake(format string, args ...any) {
 	c.mistakes = append(c.mistakes, fmt.Errorf(format, args...))
 }
 
-// newConfig joins every mistake in what the caller gave; nothing has started when it fails.
-func newConfig(basePath string, servers []string, opts []Option) (*config, error) {
+// newConfig joins every mistake in what the caller gave, the service paths included; nothing has started when it fails.
+func newConfig(basePath string, servers []string, opts []Option, services ...string) (*config, error) {
 	c := defaultConfig()
 	for _, o := range opts {
 		if o != nil {
@@ -200,15 +200,21 @@ func newConfig(basePath string, servers []string, opts []Option) (*config, error
 	if c.base, err = cleanBase(basePath); err != nil {
 		c.mistakes = append(c.mistakes, err)
 	}
+	for _, service := range services {
+		if _, err := c.servicePath(service); err != nil {
+			c.mistakes = append(c.mistakes, err)
+		}
+	}
 	if c.addrs, c.chroot, err = session.ParseServers(servers); err != nil {
 		c.mistakes = append(c.mistakes, err)
 	}
-	switch {
-	case c.noCache && c.cacheDirSet:
+	if c.noCache && c.cacheDirSet {
 		c.mistake("WithoutCache contradicts WithCacheDir(%q)", c.cacheDir)
-	case c.noCache && c.maxCacheAge > 0:
+	}
+	if c.noCache && c.maxCacheAge > 0 {
 		c.mistake("WithoutCache contradicts WithMaxCacheAge(%v)", c.maxCacheAge)
-	case !c.noCache && c.cacheDir == "":
+	}
+	if !c.noCache && c.cacheDir == "" {
 		c.cacheDir = defaultCacheDir()
 	}
 	if c.noGuard && c.guardSet {
