@@ -110,8 +110,8 @@ func (c *conn) write() {
 			if _, err := c.nc.Write(due); err != nil {
 				return
 			}
-			if buf = due; cap(buf) > 1<<20 {
-				buf = nil // a large list is no reason to keep as much for ever
+			if cap(due) <= 2*outboxPiece { // a large list is no reason to keep as much for ever
+				buf = due
 			}
 		case wait > 0:
 			timer.Reset(wait)

@@ -54,8 +54,11 @@ func (o *outbox) put(b []byte, delay time.Duration) {
 	poke(o.wake)
 }
 
-// next takes what is due, as one piece of at most a few frames' size. Without any it says how long until there is (0: until wake), and
-// whether the connection has come to its end.
+// outboxPiece is about as much as is written at once: small frames are joined, in a buffer of the writer's, and large ones go as they are.
+const outboxPiece = 64 << 10
+
+// next takes what is due and is to be written now, in buf if that serves. Without anything it says how long until there is (0: until wake),
+// and whether the connection has come to its end.
 func (o *outbox) next(buf []byte) (due []byte, wait time.Duration, end bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,14 +70,18 @@ func (o *outbox) next(buf []byte) (due []byte, wait time.Duration, end bool) {
 		return due, 0, false
 	}
 	n := 0
-	for ; n < len(o.queue) && len(due) < 64<<10; n++ {
+	for ; n < len(o.queue) && len(due) < outboxPiece; n++ {
 		f := &o.queue[n]
 		if !f.due.IsZero() {
 			if wait = time.Until(f.due); wait > 0 {
 				break
 			}
 		}
-		due = append(due, f.b...)
+		if len(due) == 0 && len(f.b) >= outboxPiece {
+			due = f.b
+		} else {
+			due = append(due, f.b...)
+		}
 		o.bytes -= len(f.b)
 		f.b = nil
 	}

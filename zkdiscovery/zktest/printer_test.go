@@ -26,10 +26,9 @@ func (p *printer) zxid(z int64) string {
 func (p *printer) answer(kind Op, a answer) string {
 	var b strings.Builder
 	d := &decoder{b: a.body}
-	switch {
-	case a.xid == xidEvent:
+	if a.xid == xidEvent {
 		fmt.Fprintf(&b, "event zxid %d: type %d state %d %s", a.zxid, d.int32(), d.int32(), d.string())
-	default:
+	} else {
 		fmt.Fprintf(&b, "xid %d zxid %s code %d:", a.xid, p.zxid(a.zxid), a.code)
 		if a.code == CodeOK {
 			p.record(&b, d, kind)

@@ -15,9 +15,9 @@ import (
 )
 
 // listening returns a server on a free port.
-func listening(t *testing.T, opts ...Option) *Server {
+func listening(t *testing.T) *Server {
 	t.Helper()
-	s := NewServer(opts...)
+	s := NewServer()
 	t.Cleanup(s.Close)
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ type tree struct {
 	containers map[string]struct{}
 }
 
-// node is one znode. What it holds is replaced, never changed in place: replies and copies share data, acl and names.
+// node is one znode. Its data and ACL are replaced, never changed in place, since replies and copies share them.
 type node struct {
 	data     []byte
 	acl      []ACL
@@ -111,7 +111,7 @@ type event struct {
 	acl  []ACL
 }
 
-// read answers what changes nothing. Setting the watch it asks for is the caller's part: wants says which.
+// read answers what changes nothing. To set the watch that r may ask for is not the tree's part.
 func (t *tree) read(r *request, by caller) result {
 	if r.kind == OpExists && strings.IndexByte(r.path, 0) >= 0 {
 		return result{code: CodeBadArguments} // the one path that reading minds
@@ -143,14 +143,41 @@ func (t *tree) read(r *request, by caller) result {
 	return result{children: n.children.order, stat: n.stat()}
 }
 
-// split cuts a path at its last slash; the parent of a child of the root is "".
-func split(path string) (parent, name string) {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '/' {
-			return path[:i], path[i+1:]
+// insert hangs n into the tree, below a parent that exists.
+func (t *tree) insert(path string, n *node) {
+	parent, name := split(path)
+	t.nodes[parent].children.add(name)
+	t.nodes[path] = n
+	if n.owner == containerOwner {
+		t.containers[path] = struct{}{}
+	}
+	if n.ephemeral() {
+		if t.ephemerals[n.owner] == nil {
+			t.ephemerals[n.owner] = make(map[string]struct{})
+		}
+		t.ephemerals[n.owner][path] = struct{}{}
+	}
+}
+
+// remove takes the node at path, which has no children, out of the tree.
+func (t *tree) remove(path string) {
+	parent, name := split(path)
+	n := t.nodes[path]
+	t.nodes[parent].children.remove(name)
+	delete(t.nodes, path)
+	delete(t.containers, path)
+	if n.ephemeral() {
+		delete(t.ephemerals[n.owner], path)
+		if len(t.ephemerals[n.owner]) == 0 {
+			delete(t.ephemerals, n.owner)
 		}
 	}
-	return "", path
+}
+
+// split cuts a path at its last slash, of which there is one; the parent of a child of the root is "".
+func split(path string) (parent, name string) {
+	slash := strings.LastIndexByte(path, '/')
+	return path[:slash], path[slash+1:]
 }
 
 // orRoot gives the root the name that clients know it by.

@@ -116,24 +116,60 @@ func TestStatAfter(t *testing.T) {
 		path  string
 		want  Stat
 	}{
-		{"its creation", []request{create("/a", persistent)}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, DataLength: 1}},
-		{"a change of its data", []request{create("/a", persistent), set("/a", 0)}, "/a",
-			Stat{Czxid: 1, Mzxid: 2, Pzxid: 1, Ctime: 1000, Mtime: 2000, Version: 1, DataLength: 3}},
-		{"a change of its ACL", []request{create("/a", persistent), {kind: OpSetACL, path: "/a", acl: openACL(), version: 0}}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, Aversion: 1, DataLength: 1}},
-		{"the creation of a child", []request{create("/a", persistent), create("/a/b", persistent)}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 1, NumChildren: 1, DataLength: 1}},
-		{"the deletion of a child", []request{create("/a", persistent), create("/a/b", persistent), remove("/a/b", -1)}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 3, Ctime: 1000, Mtime: 1000, Cversion: 2, DataLength: 1}},
-		{"a change of a child's data", []request{create("/a", persistent), create("/a/b", persistent), set("/a/b", -1)}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 1, NumChildren: 1, DataLength: 1}},
-		{"its creation for a session", []request{create("/a", ephemeral)}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, EphemeralOwner: testSession, DataLength: 1}},
-		{"its creation as a container", []request{{kind: OpCreateContainer, path: "/a", acl: openACL(), flags: containerFlag}}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000}},
-		{"two creations of children in a multi", []request{create("/a", persistent), multi(create("/a/b", persistent), create("/a/c", persistent))}, "/a",
-			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 2, NumChildren: 2, DataLength: 1}},
+		{
+			"its creation",
+			[]request{create("/a", persistent)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, DataLength: 1},
+		},
+		{
+			"a change of its data",
+			[]request{create("/a", persistent), set("/a", 0)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 2, Pzxid: 1, Ctime: 1000, Mtime: 2000, Version: 1, DataLength: 3},
+		},
+		{
+			"a change of its ACL",
+			[]request{create("/a", persistent), {kind: OpSetACL, path: "/a", acl: openACL(), version: 0}},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, Aversion: 1, DataLength: 1},
+		},
+		{
+			"the creation of a child",
+			[]request{create("/a", persistent), create("/a/b", persistent)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 1, NumChildren: 1, DataLength: 1},
+		},
+		{
+			"the deletion of a child",
+			[]request{create("/a", persistent), create("/a/b", persistent), remove("/a/b", -1)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 3, Ctime: 1000, Mtime: 1000, Cversion: 2, DataLength: 1},
+		},
+		{
+			"a change of a child's data",
+			[]request{create("/a", persistent), create("/a/b", persistent), set("/a/b", -1)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 1, NumChildren: 1, DataLength: 1},
+		},
+		{
+			"its creation for a session",
+			[]request{create("/a", ephemeral)},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000, EphemeralOwner: testSession, DataLength: 1},
+		},
+		{
+			"its creation as a container",
+			[]request{{kind: OpCreateContainer, path: "/a", acl: openACL(), flags: containerFlag}},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 1, Ctime: 1000, Mtime: 1000},
+		},
+		{
+			"two creations of children in a multi",
+			[]request{create("/a", persistent), multi(create("/a/b", persistent), create("/a/c", persistent))},
+			"/a",
+			Stat{Czxid: 1, Mzxid: 1, Pzxid: 2, Ctime: 1000, Mtime: 1000, Cversion: 2, NumChildren: 2, DataLength: 1},
+		},
 		{"nothing at all", nil, "/", Stat{Cversion: -1, NumChildren: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -181,7 +182,7 @@ func (x *txn) delete(r *request) result {
 
 // unlink deletes a node without children.
 func (x *txn) unlink(path string) {
-	parentPath, _ := parentOf(path)
+	parentPath, _ := split(path)
 	parent, n := x.tree.nodes[parentPath], x.tree.nodes[path]
 	x.save(parent)
 	x.tree.remove(path)
@@ -259,37 +260,6 @@ func (x *txn) save(n *node) {
 	})
 }
 
-// insert hangs n into the tree, below a parent that exists.
-func (t *tree) insert(path string, n *node) {
-	parent, name := split(path)
-	t.nodes[parent].children.add(name)
-	t.nodes[path] = n
-	if n.owner == containerOwner {
-		t.containers[path] = struct{}{}
-	}
-	if n.ephemeral() {
-		if t.ephemerals[n.owner] == nil {
-			t.ephemerals[n.owner] = make(map[string]struct{})
-		}
-		t.ephemerals[n.owner][path] = struct{}{}
-	}
-}
-
-// remove takes the node at path, which has no children, out of the tree.
-func (t *tree) remove(path string) {
-	parent, name := split(path)
-	n := t.nodes[path]
-	t.nodes[parent].children.remove(name)
-	delete(t.nodes, path)
-	delete(t.containers, path)
-	if n.ephemeral() {
-		delete(t.ephemerals[n.owner], path)
-		if len(t.ephemerals[n.owner]) == 0 {
-			delete(t.ephemerals, n.owner)
-		}
-	}
-}
-
 // openSession takes up a zxid, as every new session does.
 func (t *tree) openSession() { t.zxid++ }
 
@@ -297,12 +267,7 @@ func (t *tree) openSession() { t.zxid++ }
 func (t *tree) closeSession(session int64) []event {
 	t.zxid++
 	x := &txn{tree: t}
-	paths := make([]string, 0, len(t.ephemerals[session]))
-	for path := range t.ephemerals[session] {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	for _, path := range paths {
+	for _, path := range slices.Sorted(maps.Keys(t.ephemerals[session])) {
 		x.unlink(path)
 	}
 	return x.events
@@ -311,7 +276,7 @@ func (t *tree) closeSession(session int64) []event {
 // sweepContainers deletes, each under a zxid of its own, the containers that have lost their last child.
 func (t *tree) sweepContainers() []event {
 	var events []event
-	for path := range t.containers {
+	for _, path := range slices.Sorted(maps.Keys(t.containers)) {
 		if n := t.nodes[path]; n.created > 0 && n.children.len() == 0 {
 			t.zxid++
 			x := &txn{tree: t}
