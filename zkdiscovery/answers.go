@@ -18,8 +18,7 @@ func (m *mirror) answered(j job) bool {
 		m.lost(j)
 		return false
 	}
-	m.busy = false
-	m.err, m.retryEvery, m.retryAt = nil, 0, time.Time{}
+	m.busy, m.passing = false, false
 	return true
 }
 
@@ -30,7 +29,8 @@ func (m *mirror) missing(j job) {
 	}
 	m.begins(j, "", 0)
 	m.exists, m.pzxid, m.cversion, m.skipped = false, 0, 0, 0
-	m.drop(func(string) bool { return true })
+	clear(m.dirty)
+	m.dropUnlisted(0)
 	m.complete()
 }
 
@@ -39,22 +39,39 @@ func (m *mirror) listed(j job, l session.Listing) {
 	if !m.answered(j) {
 		return
 	}
+	unread, odd := len(m.fresh), m.skipped
 	m.begins(j, lineageOf(l.Stat), l.Stat.Pzxid)
-	m.exists, m.pzxid, m.cversion, m.skipped = true, l.Stat.Pzxid, l.Stat.Cversion, 0
-	seen := make(map[string]struct{}, len(l.Names))
+	m.skipped = 0
+	known := 0
 	for _, name := range l.Names {
-		if _, ok := instanceKey(name); !ok {
-			m.skipped++
-			continue
-		}
-		seen[name] = struct{}{}
-		if m.children[name] == nil {
+		if c := m.children[name]; c != nil {
+			c.listed = m.lists
+			known++
+		} else if _, ok := instanceKey(name); ok {
 			m.fresh[name] = struct{}{}
 			m.dirty[name] = struct{}{}
+		} else {
+			m.skipped++
+			m.odd = name
 		}
 	}
-	m.drop(func(name string) bool { _, listed := seen[name]; return !listed })
+	gone := m.dropUnlisted(known)
+	if !m.watchData && m.exists {
+		// Only the count of changes tells of an instance that was replaced by its successor since the last list.
+		seen := len(m.fresh) + gone + max(m.skipped-odd, odd-m.skipped)
+		if unread > 0 || int(l.Stat.Cversion-m.cversion) != seen {
+			m.allDirty()
+		}
+	}
+	m.exists, m.pzxid, m.cversion = true, l.Stat.Pzxid, l.Stat.Cversion
 	maps.DeleteFunc(m.dirty, func(name string, _ struct{}) bool { return !m.known(name) })
+	if m.synced {
+		for name, c := range m.children {
+			if _, toRead := m.dirty[name]; !toRead {
+				m.zxid = max(m.zxid, c.mzxid)
+			}
+		}
+	}
 	if m.owed = len(m.dirty) > 0; !m.owed {
 		m.complete()
 	}
@@ -63,15 +80,19 @@ func (m *mirror) listed(j job, l session.Listing) {
 // begins notes what a list, or its absence, says about lineage and time.
 func (m *mirror) begins(j job, lineage string, pzxid int64) {
 	clear(m.fresh)
-	m.listedOn, m.synced = j.link, j.sync
+	m.lists++
+	m.listedOn, m.listedAt, m.synced = j.link, j.asked, j.sync
 	switch {
 	case lineage != m.lineage || m.era == 0:
-		m.lineage, m.zxid, m.floor = lineage, pzxid, 0
-		m.era++
+		m.generation = generation{lineage, m.era + 1, pzxid}
+		m.floor = 0
+		for _, c := range m.children {
+			c.czxid, c.mzxid = 0, 0 // of the other lineage
+		}
 		m.allDirty()
 	case j.sync:
 		m.floor = max(m.floor, m.zxid)
-		m.zxid = pzxid // and of what the pass reads; complete compares with the floor
+		m.zxid = pzxid // and the instances' own, which listed and take add; complete compares with the floor
 	default:
 		m.zxid = max(m.zxid, pzxid)
 	}
@@ -101,42 +122,41 @@ func (m *mirror) checked(j job, exists bool, st session.Stat, nodes []session.No
 	if !m.needList && (exists != m.exists || exists && (lineageOf(st) != m.lineage || st.Pzxid != m.pzxid || st.Cversion != m.cversion)) {
 		missed++
 	}
-	nodes = slices.DeleteFunc(nodes, func(n session.Node) bool {
-		_, hinted := m.dirty[n.Name]
-		return hinted || n.Err != nil && !m.children[n.Name].isReadable()
-	})
-	opened := 0
-	for i := range nodes {
-		if nodes[i].Err == nil && !m.children[nodes[i].Name].isReadable() {
-			opened++ // of a change of permission no watch tells
-		}
-	}
+	nodes = slices.DeleteFunc(nodes, func(n session.Node) bool { _, hinted := m.dirty[n.Name]; return hinted })
 	if n := m.take(nodes); m.watchData {
-		missed += max(n-opened, 0)
+		missed += n
 	}
 	if missed > 0 {
 		m.news.mended += missed
 		m.needList, m.rearm = true, true
+	} else if m.atRest() {
+		m.listedAt = j.asked
 	}
 	m.complete()
 }
 
-// take puts nodes that were read into the children and returns how many were news.
-func (m *mirror) take(nodes []session.Node) (changes int) {
-	var add []*client.KVPair
-	del := make(map[string]struct{})
-	metrics := true
+// take puts nodes that were read into the children, and returns how many could be read before and are not as they were.
+func (m *mirror) take(nodes []session.Node) (differ int) {
+	var changes []change
+	metrics, vanished := true, false
 	for i := range nodes {
 		n := &nodes[i]
 		if !m.known(n.Name) {
 			continue // no longer listed
 		}
+		was := m.children[n.Name]
 		if errors.Is(n.Err, session.ErrNoNode) {
+			// The list says whether it is gone, or there again: then it is another, which nobody watches.
+			m.needList, vanished = true, true
 			delete(m.fresh, n.Name)
-			m.needList = true // which says whether it is gone, or there again
+			if was != nil {
+				m.dirty[n.Name] = struct{}{}
+			}
+			if was.isReadable() {
+				differ++
+			}
 			continue
 		}
-		was := m.children[n.Name]
 		if was != nil && n.Err == nil && n.Stat.Czxid == was.czxid && n.Stat.Mzxid < was.mzxid && !m.synced {
 			continue // older than what is known
 		}
@@ -147,22 +167,21 @@ func (m *mirror) take(nodes []session.Node) (changes int) {
 		if was != nil && c.pair == was.pair {
 			continue
 		}
-		if was != nil {
-			metrics = metrics && onlyMetrics(was.pair.Value, c.pair.Value)
-			del[was.pair.Key] = struct{}{}
-		} else {
-			metrics = false
+		if was.isReadable() {
+			differ++
 		}
+		metrics = metrics && was != nil && onlyMetrics(was.pair.Value, c.pair.Value)
 		if !validMetadata(c.pair.Value) {
 			m.news.badMetadata = append(m.news.badMetadata, n.Name)
 		}
-		add = append(add, c.pair)
-		changes++
+		changes = append(changes, change{c.pair.Key, c.pair})
 	}
-	if changes > 0 {
-		m.edit(del, add, metrics)
+	if vanished {
+		// Its transaction, newer than all, is in no zxid of this pass, and what is shown of it until the list tells is old.
+		m.synced, m.listedAt = false, time.Time{}
 	}
-	return changes
+	m.edit(changes, metrics)
+	return differ
 }
 
 // newChild is the child that was read; it keeps the pair when that says the same.
@@ -173,11 +192,11 @@ func (m *mirror) newChild(was *child, n *session.Node) *child {
 			m.news.denied = append(m.news.denied, n.Name)
 		}
 		if was == nil {
-			return &child{pair: &client.KVPair{Key: key}, denied: true}
+			return &child{pair: &client.KVPair{Key: key}, listed: m.lists, denied: true}
 		}
-		return &child{pair: was.pair, mzxid: was.mzxid, czxid: was.czxid, denied: true}
+		return &child{pair: was.pair, mzxid: was.mzxid, czxid: was.czxid, listed: m.lists, denied: true}
 	}
-	c := &child{mzxid: n.Stat.Mzxid, czxid: n.Stat.Czxid}
+	c := &child{mzxid: n.Stat.Mzxid, czxid: n.Stat.Czxid, listed: m.lists}
 	if was != nil && was.pair.Value == string(n.Data) {
 		c.pair = was.pair
 	} else {
@@ -186,40 +205,50 @@ func (m *mirror) newChild(was *child, n *session.Node) *child {
 	return c
 }
 
-// drop forgets the children that gone says are.
-func (m *mirror) drop(gone func(name string) bool) {
-	del := make(map[string]struct{})
+// dropUnlisted forgets the children that the last list, in which so many are known, does not have, and returns how many those are.
+func (m *mirror) dropUnlisted(known int) int {
+	gone := len(m.children) - known
+	if gone == 0 {
+		return 0
+	}
+	changes := make([]change, 0, gone)
 	for name, c := range m.children {
-		if gone(name) {
-			del[c.pair.Key] = struct{}{}
+		if c.listed != m.lists {
+			changes = append(changes, change{key: c.pair.Key})
 			delete(m.children, name)
-			delete(m.dirty, name)
 		}
 	}
-	if len(del) > 0 {
-		m.edit(del, nil, false)
-	}
+	m.edit(changes, false)
+	return gone
 }
 
-// edit makes a new sorted list of the old one, in one pass.
-func (m *mirror) edit(del map[string]struct{}, add []*client.KVPair, metrics bool) {
-	slices.SortFunc(add, func(a, b *client.KVPair) int { return cmp.Compare(a.Key, b.Key) })
-	out := make([]*client.KVPair, 0, len(m.pairs)-len(del)+len(add))
-	for _, p := range m.pairs {
-		if len(del) > 0 {
-			if _, gone := del[p.Key]; gone {
-				continue
-			}
-		}
-		for len(add) > 0 && add[0].Key < p.Key {
-			out = append(out, add[0])
-			add = add[1:]
-		}
-		out = append(out, p)
+// change is what becomes of one key: a new pair, or nil when it is gone.
+type change struct {
+	key  string
+	pair *client.KVPair
+}
+
+// edit makes a new sorted list of the old one.
+func (m *mirror) edit(changes []change, metrics bool) {
+	if len(changes) == 0 {
+		return
 	}
-	m.pairs = append(out, add...)
-	m.news.onlyMetrics = metrics && (m.news.onlyMetrics || !m.news.edited)
-	m.news.edited = true
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.key, b.key) })
+	out := make([]*client.KVPair, 0, len(m.pairs)+len(changes))
+	rest := m.pairs
+	for _, c := range changes {
+		at, found := slices.BinarySearchFunc(rest, c.key, func(p *client.KVPair, key string) int { return cmp.Compare(p.Key, key) })
+		out = append(out, rest[:at]...)
+		if rest = rest[at:]; found {
+			rest = rest[1:]
+		}
+		if c.pair != nil {
+			out = append(out, c.pair)
+		}
+	}
+	m.pairs = append(out, rest...)
+	m.metrics = metrics && (m.metrics || !m.edited)
+	m.edited = true
 	if !metrics {
 		m.edits++
 	}
@@ -227,28 +256,37 @@ func (m *mirror) edit(del map[string]struct{}, add []*client.KVPair, metrics boo
 
 // complete says that everything that was listed has been read: the list is whole.
 func (m *mirror) complete() {
-	if m.connected && m.listedOn == m.link && m.err == nil {
+	m.err, m.retryEvery, m.retryAt = nil, 0, time.Time{}
+	if m.connected && m.listedOn == m.link {
 		m.phase = phaseLive
 	}
-	if m.synced {
+	switch {
+	case m.synced:
 		if m.zxid < m.floor {
 			// The same path, the server has caught up, and yet it is as it was earlier: restored from a backup. What follows is another
 			// history.
 			m.era++
 		}
 		m.sync, m.synced, m.floor = false, false, 0
+	case m.lineage == m.whole.lineage && m.era == m.whole.era:
+		m.zxid = max(m.zxid, m.whole.zxid) // a pass that has proved nothing begins no era, and so does not go back
 	}
-	m.news.changed = m.news.edited
+	if m.edited {
+		m.news.onlyMetrics = m.metrics && (m.news.onlyMetrics || !m.news.changed)
+		m.news.changed = true
+	}
+	m.edited, m.metrics = false, false
+	asOf := m.whole.asOf
+	if m.listedAt.After(asOf) {
+		asOf = m.listedAt
+	}
+	m.whole = whole{generation: m.generation, pairs: m.pairs, edits: m.edits, asOf: asOf}
 }
 
-// takeNews returns what has come of the answers since it was called last; what is not whole yet stays.
+// takeNews returns what has come of the answers since it was called last.
 func (m *mirror) takeNews() news {
 	n := m.news
 	m.news = news{}
-	if !n.changed {
-		m.news.edited, m.news.onlyMetrics = n.edited, n.onlyMetrics
-		n.edited, n.onlyMetrics = false, false
-	}
 	return n
 }
 

@@ -15,7 +15,7 @@ var errNoCache = errors.New("no cache file: WithoutCache")
 
 // choose decides what the list is made of: an override above all, then what ZooKeeper said, unless it cannot be asked and a sibling process
 // has heard newer of the same lineage, then the file, once it may serve.
-func choose(override bool, p phase, m, file *generation, fallback bool) Source {
+func choose(override bool, p phase, m generation, file *generation, fallback bool) Source {
 	switch {
 	case override:
 		return Override
@@ -37,26 +37,28 @@ type generation struct {
 	era, zxid int64
 }
 
-func (g *generation) before(o *generation) bool {
+func (g generation) before(o *generation) bool {
 	return cmp.Or(cmp.Compare(g.era, o.era), cmp.Compare(g.zxid, o.zxid)) < 0
 }
+
+func generationOf(s *filecache.Snapshot) generation { return generation{s.Lineage, s.Era, s.Zxid} }
 
 // compose makes the list of this moment.
 func (sv *service) compose() *list {
 	m := sv.mirror
-	mg := &generation{m.lineage, m.era, m.zxid}
-	var fg *generation
+	var file *generation
 	if sv.file != nil {
-		fg = &generation{sv.file.Lineage, sv.file.Era, sv.file.Zxid}
+		g := generationOf(sv.file)
+		file = &g
 	}
-	l := &list{source: choose(sv.override != nil, m.phase, mg, fg, sv.fallback), link: m.link}
+	l := &list{source: choose(sv.override != nil, m.phase, m.whole.generation, file, sv.fallback), link: m.link}
 	switch l.source {
 	case Override:
 		l.pairs, l.asOf = filePairs(sv.override), sv.override.SavedAt
 	case Live, Stale:
-		l.pairs, l.asOf, l.lineage, l.era, l.zxid = m.pairs, sv.asOf, m.lineage, m.era, m.zxid
+		l.pairs, l.asOf, l.generation = m.whole.pairs, m.whole.asOf, m.whole.generation
 	case File:
-		l.pairs, l.asOf, l.lineage, l.era, l.zxid = filePairs(sv.file), sv.file.AsOf, sv.file.Lineage, sv.file.Era, sv.file.Zxid
+		l.pairs, l.asOf, l.generation = filePairs(sv.file), sv.file.AsOf, *file
 	case None:
 	}
 	return l
@@ -162,26 +164,23 @@ func (sv *service) takeFile(n fileNews) {
 	sv.loaded, sv.override = true, n.override
 	if n.file != nil {
 		sv.file, sv.fileErr = n.file, nil
-		sv.mirror.remember(n.file.Lineage, n.file.Era, n.file.Zxid)
+		sv.mirror.heardOf(generationOf(n.file), n.conflict)
 	} else if n.err != nil {
 		sv.fileErr = n.err
-	}
-	if n.conflict {
-		sv.mirror.overtake(n.file.Lineage, n.file.Era)
 	}
 	sv.dirty = true
 }
 
 // save hands a list that ZooKeeper has confirmed to the keeper, when it differs from the last in more than calls and connections.
 func (sv *service) save() {
-	m := sv.mirror
-	if sv.keeper == nil || m.phase != phaseLive || m.news.edited {
+	if sv.keeper == nil || sv.mirror.phase != phaseLive {
 		return
 	}
-	mark := savedMark{any: true, era: m.era, edits: m.edits}
+	w := &sv.mirror.whole
+	mark := savedMark{era: w.era, edits: w.edits}
 	if sv.saved == mark && !sv.restamp {
 		return
 	}
 	sv.saved, sv.restamp = mark, false
-	sv.keeper.offer(saveRequest{pairs: m.pairs, lineage: m.lineage, era: m.era, zxid: m.zxid, asOf: sv.asOf})
+	sv.keeper.offer(*w)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/filecache"
-	"github.com/smallnest/rpcx/client"
 )
 
 const (
@@ -21,17 +20,9 @@ type keeper struct {
 	sv *service
 
 	mu    sync.Mutex
-	want  *saveRequest  // the newest that is not written yet
+	want  *whole        // the newest that is not written yet
 	wants chan struct{} // one token while there is one
 	cache *filecache.Cache
-}
-
-// saveRequest is a list that ZooKeeper has confirmed.
-type saveRequest struct {
-	pairs     []*client.KVPair
-	lineage   string
-	era, zxid int64
-	asOf      time.Time
 }
 
 // fileNews is what the keeper tells the service's loop.
@@ -45,10 +36,10 @@ type fileNews struct {
 
 func newKeeper(sv *service) *keeper { return &keeper{sv: sv, wants: make(chan struct{}, 1)} }
 
-// offer leaves a list to be written. It never blocks; the newest wins.
-func (k *keeper) offer(r saveRequest) {
+// offer leaves a list that ZooKeeper has confirmed to be written. It never blocks; the newest wins.
+func (k *keeper) offer(w whole) {
 	k.mu.Lock()
-	k.want = &r
+	k.want = &w
 	k.mu.Unlock()
 	select {
 	case k.wants <- struct{}{}:
@@ -56,12 +47,12 @@ func (k *keeper) offer(r saveRequest) {
 	}
 }
 
-func (k *keeper) take() *saveRequest {
+func (k *keeper) take() *whole {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := k.want
+	w := k.want
 	k.want = nil
-	return r
+	return w
 }
 
 func (k *keeper) path() string {
@@ -127,8 +118,8 @@ func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
 	for {
 		select {
 		case <-sv.ctx.Done():
-			if r := k.take(); r != nil {
-				_ = k.save(cache, r) // reported there; there is no later
+			if w := k.take(); w != nil {
+				_ = k.save(cache, w) // reported there; there is no later
 			}
 			return
 		case s, ok := <-changes:
@@ -147,13 +138,13 @@ func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
 		case <-wants:
 			wants = nil
 			gap.Reset(saveGap)
-			r := k.take()
-			err := k.save(cache, r)
+			w := k.take()
+			err := k.save(cache, w)
 			switch {
 			case errors.Is(err, filecache.ErrNewer):
 				k.tellConflict(cache, override)
 			case err != nil:
-				k.again(r)
+				k.again(w)
 				gap.Reset(saveRetry)
 			}
 		case <-gap.C:
@@ -173,23 +164,23 @@ func (k *keeper) tellConflict(cache *filecache.Cache, override *filecache.Snapsh
 }
 
 // again wants a list to be written that could not be, unless there is a newer one.
-func (k *keeper) again(r *saveRequest) {
+func (k *keeper) again(w *whole) {
 	k.mu.Lock()
 	newer := k.want != nil
 	k.mu.Unlock()
 	if !newer {
-		k.offer(*r)
+		k.offer(*w)
 	}
 }
 
 // save writes one list, and reports edges: the first failure, and the success after it.
-func (k *keeper) save(cache *filecache.Cache, r *saveRequest) error {
+func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	sv := k.sv
 	s := filecache.Snapshot{
-		Ensemble: sv.root.cfg.ensemble, Service: sv.path, Lineage: r.lineage, Era: r.era, Zxid: r.zxid, AsOf: r.asOf,
-		Servers: make([]filecache.Server, len(r.pairs)),
+		Ensemble: sv.root.cfg.ensemble, Service: sv.path, Lineage: w.lineage, Era: w.era, Zxid: w.zxid, AsOf: w.asOf,
+		Servers: make([]filecache.Server, len(w.pairs)),
 	}
-	for i, p := range r.pairs {
+	for i, p := range w.pairs {
 		s.Servers[i] = filecache.Server{Key: p.Key, Value: p.Value}
 	}
 	began := time.Now()
@@ -217,7 +208,7 @@ func (k *keeper) save(cache *filecache.Cache, r *saveRequest) error {
 	}
 	if o := sv.root.cfg.observer.Saved; o != nil {
 		sv.root.cfg.observe(func(*Observer) {
-			o(Saved{Service: sv.path, Instances: len(r.pairs), Took: time.Since(began), Err: err})
+			o(Saved{Service: sv.path, Instances: len(w.pairs), Took: time.Since(began), Err: err})
 		})
 	}
 	return err

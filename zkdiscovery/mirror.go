@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -23,7 +24,8 @@ const (
 	firstCheck = 20 * time.Second // the net under the watches: a look at rest, at intervals doubling from this
 	lastCheck  = 15 * time.Minute // to this
 	firstRetry = time.Second      // after an answer that is no list, doubling from this
-	lastRetry  = time.Minute      // to this
+	lastRetry  = 5 * time.Second  // to this
+	lastCostly = time.Minute      // or to this, where an answer over the size limit has cost the connection
 	checkSize  = 8                // instances whose data a look at rest reads again
 )
 
@@ -37,17 +39,21 @@ type mirror struct {
 	watchData bool
 
 	// What ZooKeeper said.
-	phase    phase
+	phase phase
+	whole whole // what may be shown; what follows may be half-way to the next
+	generation
 	exists   bool // the service path, in the last list
-	lineage  string
-	era      int64
-	zxid     int64 // the newest transaction seen in this lineage
 	pzxid    int64
 	cversion int32
 	children map[string]*child
+	lists    int64            // so many lists were answered
 	pairs    []*client.KVPair // of the children, sorted by key; replaced, never changed
-	edits    int64            // grows when pairs changes in more than calls and connections
-	skipped  int              // children in the last list whose name is no instance
+	edited   bool             // since it was whole …
+	metrics  bool             // … in nothing but calls and connections
+	edits    int64            // grows when pairs changes in more than those
+	skipped  int              // children in the last list whose name is no instance …
+	odd      string           // … and one of them
+	listedAt time.Time        // when the last list was asked for
 	err      error            // the last answer, if it was no list
 
 	// What is to be asked.
@@ -55,9 +61,10 @@ type mirror struct {
 	connected     bool
 	listedOn      int64 // the link that the last list was answered on
 	busy          bool  // a job is under way
+	passing       bool  // one that is no look at rest
 	sync          bool  // the first list of a session follows a sync
 	synced        bool  // the last list did: zxids of the pass that it began may tell of a restored backup
-	floor         int64 // zxid before that pass
+	floor         int64 // what zxid must reach in a pass that does
 	needList      bool
 	owed          bool // what the last list added or put in doubt must be read before the next
 	rearm         bool // watches were found missing: set all of them again
@@ -71,11 +78,18 @@ type mirror struct {
 	news news
 }
 
+// whole is the list as of the last pass that has read everything, and no half of a later one.
+type whole struct {
+	generation
+	pairs []*client.KVPair
+	edits int64
+	asOf  time.Time // when ZooKeeper confirmed it last
+}
+
 // news is what the owner takes with takeNews.
 type news struct {
-	edited      bool // pairs is new …
-	changed     bool // … and complete: it may be published
-	onlyMetrics bool // it differs in nothing but calls and connections
+	changed     bool // whole.pairs is new …
+	onlyMetrics bool // … in nothing but calls and connections
 	mended      int  // changes that no watch had told
 	badMetadata []string
 	denied      []string
@@ -86,7 +100,8 @@ type child struct {
 	pair   *client.KVPair
 	mzxid  int64
 	czxid  int64
-	denied bool // may not be read: the metadata is what was known last
+	listed int64 // mirror.lists when it was listed last
+	denied bool  // may not be read: the metadata is what was known last
 }
 
 func (c *child) isReadable() bool { return c != nil && !c.denied }
@@ -113,31 +128,41 @@ type job struct {
 	names         []string
 	sync          bool
 	rearm         bool
+	asked         time.Time
 	session, link int64 // in which it is asked: what an earlier session answered has left no watch
 }
 
-// remember tells a mirror that has not listed yet what an earlier process knew, so that eras go on where that one stopped.
-func (m *mirror) remember(lineage string, era, zxid int64) {
-	if m.phase == phaseCold && m.era == 0 {
-		m.lineage, m.era, m.zxid = lineage, era, zxid
-	}
-}
-
-// overtake puts a live list behind or above a file that claims to be newer: a sibling process with the same history may have counted more
-// eras, and what ZooKeeper says now is later than any other history.
-func (m *mirror) overtake(lineage string, era int64) {
+// heardOf tells the mirror what the file has, which an earlier process has left or a sibling has written. inTheWay says that it refused to be
+// replaced by what is whole here.
+//
+// A mirror that has not listed yet goes on from there. Later, a file of the same history that is ahead means that the server may lag, or that
+// all this was undone by a backup: a list that follows a sync tells. A file of another history that claims to be as late counts eras ahead
+// of us, and ours is later, because ZooKeeper says it now.
+func (m *mirror) heardOf(f generation, inTheWay bool) {
 	switch {
-	case m.phase != phaseLive || era < m.era:
-	case lineage == m.lineage:
-		m.era = era
+	case m.era == 0:
+		m.generation = f
+	case f.lineage == m.lineage && f.era == m.era:
+		if f.zxid > max(m.zxid, m.floor) && (inTheWay || m.phase != phaseLive) {
+			m.floor = f.zxid
+			m.sync, m.synced, m.needList = true, false, true
+		}
+	case !inTheWay || m.phase != phaseLive || f.era < m.era || m.whole.lineage != m.lineage || m.whole.era != m.era:
+		// Not now: a write that is refused later will say so again.
+	case f.lineage == m.lineage:
+		m.era, m.whole.era = f.era, f.era
 	default:
-		m.era = era + 1
+		m.era, m.whole.era = f.era+1, f.era+1
 	}
 }
 
-// connection tells the mirror the state of the connection.
+// connection tells the mirror the state of the connection. Hints that came before are with the mirror already, so that a ping which was
+// answered confirms the list if there is nothing to ask.
 func (m *mirror) connection(st session.State, now time.Time) {
 	m.connected = st.Connected
+	if m.phase == phaseLive && st.Link == m.link && st.Heard.After(m.whole.asOf) && m.atRest() {
+		m.whole.asOf = st.Heard
+	}
 	if m.phase == phaseLive && (!st.Connected || st.Link != m.link) {
 		m.phase = phaseStale
 	}
@@ -146,7 +171,9 @@ func (m *mirror) connection(st session.State, now time.Time) {
 	}
 	m.link = st.Link
 	m.needList, m.owed = true, false
-	m.retryEvery, m.retryAt = 0, time.Time{}
+	if !errors.Is(m.err, session.ErrReplyTooLarge) { // that, the next server would say too
+		m.retryEvery, m.retryAt = 0, time.Time{}
+	}
 	m.checkEvery = 0
 	m.planCheck(now)
 	if st.Session != m.session {
@@ -154,6 +181,9 @@ func (m *mirror) connection(st session.State, now time.Time) {
 		m.allDirty()
 	}
 }
+
+// atRest reports that nothing is to be asked and, but for a look at rest, nothing is being asked.
+func (m *mirror) atRest() bool { return !m.passing && !m.needList && !m.owed && len(m.dirty) == 0 }
 
 func (m *mirror) allDirty() {
 	for name := range m.children {
@@ -200,22 +230,22 @@ func (m *mirror) todo(now time.Time) (job, time.Time) {
 	case m.owed || !m.needList && len(m.dirty) > 0:
 		names := slices.Collect(maps.Keys(m.dirty))
 		clear(m.dirty)
-		return m.begin(job{kind: jobRead, names: names}), time.Time{}
+		return m.begin(job{kind: jobRead, names: names}, now), time.Time{}
 	case m.needList:
 		m.needList = false
-		return m.begin(job{kind: jobList, sync: m.sync, rearm: m.rearm}), time.Time{}
+		return m.begin(job{kind: jobList, sync: m.sync, rearm: m.rearm}, now), time.Time{}
 	case m.phase == phaseLive && !now.Before(m.checkAt):
 		m.planCheck(now)
-		return m.begin(job{kind: jobCheck, names: m.sample()}), time.Time{}
+		return m.begin(job{kind: jobCheck, names: m.sample()}, now), time.Time{}
 	case m.phase == phaseLive:
 		return job{}, m.checkAt
 	}
 	return job{}, time.Time{}
 }
 
-func (m *mirror) begin(j job) job {
-	m.busy = true
-	j.session, j.link = m.session, m.link
+func (m *mirror) begin(j job, now time.Time) job {
+	m.busy, m.passing = true, j.kind != jobCheck
+	j.session, j.link, j.asked = m.session, m.link, now
 	return j
 }
 
@@ -240,7 +270,7 @@ func (m *mirror) known(name string) bool {
 
 // lost tells the mirror that a job ended without an answer, because the connection did: what it asked is still to be asked.
 func (m *mirror) lost(j job) {
-	m.busy, m.owed, m.needList = false, false, true
+	m.busy, m.passing, m.owed, m.needList = false, false, false, true
 	for _, name := range j.names {
 		if m.known(name) {
 			m.dirty[name] = struct{}{}
@@ -256,6 +286,10 @@ func (m *mirror) refused(j job, err error, now time.Time) {
 	if m.phase == phaseLive {
 		m.phase = phaseStale
 	}
-	m.retryEvery = min(max(2*m.retryEvery, firstRetry), lastRetry)
+	limit := lastRetry
+	if errors.Is(err, session.ErrReplyTooLarge) {
+		limit = lastCostly
+	}
+	m.retryEvery = min(max(2*m.retryEvery, firstRetry), limit)
 	m.retryAt = now.Add(jittered(m.retryEvery))
 }

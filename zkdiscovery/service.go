@@ -42,9 +42,8 @@ type service struct {
 
 	// The loop's own.
 	mirror    *mirror
-	asOf      time.Time // when ZooKeeper last confirmed the mirror
-	keeper    *keeper   // nil without a cache
-	loaded    bool      // the keeper has looked at the file; always true without one
+	keeper    *keeper // nil without a cache
+	loaded    bool    // the keeper has looked at the file; always true without one
 	file      *filecache.Snapshot
 	fileErr   error
 	override  *filecache.Snapshot
@@ -56,11 +55,8 @@ type service struct {
 	restamp   bool // the file is to be written again, with the time of the last confirmation
 }
 
-// savedMark is what was handed to the keeper last.
-type savedMark struct {
-	any        bool
-	era, edits int64
-}
+// savedMark tells what was handed to the keeper last; zero: nothing was.
+type savedMark struct{ era, edits int64 }
 
 func newService(r *root, path string) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
@@ -129,17 +125,14 @@ func (sv *service) run() {
 // look tells the mirror the state of the connection and what was hinted.
 func (sv *service) look(sub *session.Subscription) {
 	st := sv.root.session.State()
-	hints := sub.Take()
+	hints := sub.Take() // after State: what came before the newest answer is among them
 	now := time.Now()
 	m := sv.mirror
-	if m.phase == phaseLive && st.Link == m.link && st.Heard.After(sv.asOf) {
-		sv.asOf = st.Heard
-	}
 	was := m.phase
-	m.connection(st, now)
 	m.hinted(hints, now)
+	m.connection(st, now)
 	if m.phase != was {
-		sv.dirty = true
+		sv.dirty, sv.metrics = true, false
 	}
 	if !sv.fallback && !st.Connected && st.Rounds > 0 && st.Refused {
 		sv.fallback, sv.dirty = true, true // nobody is there to be waited for
@@ -222,7 +215,6 @@ func (sv *service) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 // ask does a job and hands its answer to the loop.
 func (sv *service) ask(j job) {
 	s, m := sv.root.session, sv.mirror
-	asked := time.Now()
 	var err error
 	var apply func()
 	switch j.kind {
@@ -261,7 +253,7 @@ func (sv *service) ask(j job) {
 			}
 		}
 	}
-	answer := func(now time.Time) { sv.answered(j, asked, err, apply, now) }
+	answer := func(now time.Time) { sv.answered(j, err, apply, now) }
 	select {
 	case sv.answers <- answer:
 	case <-sv.ctx.Done():
@@ -269,20 +261,16 @@ func (sv *service) ask(j job) {
 }
 
 // answered gives an answer to the mirror.
-func (sv *service) answered(j job, asked time.Time, err error, apply func(), now time.Time) {
+func (sv *service) answered(j job, err error, apply func(), now time.Time) {
 	m := sv.mirror
 	was, wasErr := m.phase, m.err
 	switch {
 	case err == nil:
 		apply()
-		if m.phase == phaseLive && j.kind != jobRead && asked.After(sv.asOf) {
-			sv.asOf = asked
-		}
+	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
+		m.refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
 		m.lost(j)
-		if errors.Is(err, session.ErrReplyTooLarge) {
-			m.refused(j, err, now) // the next connection would meet the same
-		}
 	default:
 		m.refused(j, err, now)
 	}
@@ -296,8 +284,7 @@ func (sv *service) answered(j job, asked time.Time, err error, apply func(), now
 		sv.log.Warn("ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
 	}
 	if m.phase != was {
-		sv.dirty = true
-		sv.metrics = false
+		sv.dirty, sv.metrics = true, false
 	}
 }
 

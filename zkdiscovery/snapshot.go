@@ -42,13 +42,11 @@ type Snapshot struct {
 
 // list is an unfiltered snapshot as one service hands it to its discoveries. Nothing in it changes once it is handed over.
 type list struct {
-	pairs   []*client.KVPair // sorted by key
-	held    []string
-	source  Source
-	lineage string
-	era     int64
-	zxid    int64
-	asOf    time.Time
-	link    int64 // State.Link of the connection that confirmed it
-	seq     int64 // grows with every list of every service of a connection
+	generation
+	pairs  []*client.KVPair // sorted by key
+	held   []string
+	source Source
+	asOf   time.Time
+	link   int64 // State.Link of the connection that confirmed it
+	seq    int64 // grows with every list of every service of a connection
 }
