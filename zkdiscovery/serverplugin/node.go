@@ -14,11 +14,12 @@ type node struct {
 	wanted bool
 	data   string // what it is to say
 	claim  claim
-	rival  int64 // claimUnsure: who had the node when the claim was made
+	rival  int64 // claimUnsure: czxid of the node that it was made against, 0 for none
 
 	// What stands there, as far as is known.
 	standing standing
 	owner    int64
+	czxid    int64 // of the transaction that created it
 	version  int32
 	said     string // its data
 	heard    bool   // said is known
@@ -108,6 +109,7 @@ type event struct {
 	// What was found.
 	standing standing
 	owner    int64
+	czxid    int64
 	version  int32
 	readable bool
 }
@@ -129,19 +131,14 @@ type action struct {
 	kind    actionKind
 	data    string
 	version int32
-	rival   int64 // takeOver: the session that has the node, 0 for none
+	rival   int64 // takeOver: czxid of what is replaced, 0 for nothing
 	rearm   bool  // forget the watch that should be there
 	check   bool  // only to see whether a watch was missed
 }
 
-// versionAfterTakeOver is that of a node which replaces one of version v: a new node's is 0, and one more where that would be the same.
-// Whatever an earlier owner may still have under way for its own node's version does nothing to a successor's then.
-func versionAfterTakeOver(v int32) int32 {
-	if v == 0 {
-		return 1
-	}
-	return 0
-}
+// versionAfterTakeOver is that of a node which replaces one of version v. A node that was just created has version 0, so it is written to until
+// the two differ: whatever the old owner still has under way for its own node's version does nothing to the new one then, nor to the next two.
+func versionAfterTakeOver(v int32) int32 { return (v + 1) & 3 }
 
 // step is the whole decision: it takes what has happened, and says what is known then and what is to be done about it. It does no I/O, reads
 // no clock and starts nothing. The action is taken as begun: no other follows until one of the answers has come.
@@ -211,7 +208,7 @@ func (n *node) answered(e event, now time.Time) {
 		}
 		n.found(e, now)
 		n.followed = n.standing != absent && !disturbed
-		n.rearm = did.check && !disturbed && (n.standing != was.standing || n.owner != was.owner || n.version != was.version)
+		n.rearm = did.check && !disturbed && (n.standing != was.standing || n.czxid != was.czxid || n.version != was.version)
 		n.followed = n.followed && !n.rearm
 	case wrote:
 		if did.kind == create || did.kind == takeOver {
@@ -234,7 +231,7 @@ func (n *node) answered(e event, now time.Time) {
 }
 
 func (n *node) found(e event, now time.Time) {
-	n.standing, n.owner = e.standing, e.owner
+	n.standing, n.owner, n.czxid = e.standing, e.owner, e.czxid
 	if e.readable {
 		n.said, n.heard = e.data, true
 	} else if e.version != n.version {
@@ -246,9 +243,9 @@ func (n *node) found(e event, now time.Time) {
 		n.checkAt = now.Add(n.jittered(peekEvery))
 	}
 	if n.claim == claimUnsure {
-		// Whoever had the node before the claim is whom the claim is against. Somebody else came after it.
-		if n.claim = claimOpen; n.standing == foreign && n.owner != n.rival {
-			n.claim = claimNone
+		// Where the same still stands, the claim was not executed. Otherwise it was, or whoever is there came after it.
+		if n.claim = claimNone; n.czxid == n.rival {
+			n.claim = claimOpen
 		}
 	}
 	switch n.standing {
@@ -329,10 +326,10 @@ func (n *node) next(now time.Time) action {
 		return action{kind: takeOver, data: n.data, version: n.version}
 	case foreign:
 		if n.claim == claimOpen {
-			return action{kind: takeOver, data: n.data, version: n.version, rival: n.owner}
+			return action{kind: takeOver, data: n.data, version: n.version, rival: n.czxid}
 		}
 	default:
-		if !n.heard || n.said != n.data {
+		if n.followed && (!n.heard || n.said != n.data) {
 			return action{kind: set, data: n.data, version: n.version}
 		}
 	}

@@ -27,14 +27,7 @@ func (r *registrar) perform(a *answer) (eventKind, error) {
 		err := r.create(a.session, path, a.entry.service.name, do.data)
 		return outcome(wrote, err), err
 	case takeOver:
-		ops := []session.Op{session.Delete{Path: path, Version: do.version}}
-		if versionAfterTakeOver(do.version) == 0 {
-			ops = append(ops, r.node(path, do.data))
-		} else {
-			// Nobody sees the empty one: ZooKeeper answers no read in the middle of a transaction.
-			ops = append(ops, r.node(path, ""), session.Set{Path: path, Data: []byte(do.data)})
-		}
-		_, err := r.session.Write(r.ctx, a.session, ops...)
+		_, err := r.session.Write(r.ctx, a.session, r.takeOver(path, do)...)
 		return outcome(wrote, err), err
 	case set:
 		_, err := r.session.Write(r.ctx, a.session, session.Set{Path: path, Data: []byte(do.data), Version: do.version})
@@ -62,6 +55,25 @@ func outcome(success eventKind, err error) eventKind {
 
 func (r *registrar) node(path, data string) session.Create {
 	return session.Create{Path: path, Data: []byte(data), ACL: r.cfg.acl, Ephemeral: true}
+}
+
+// takeOver replaces a node by one of ours, with another version. Nobody sees it missing, or without its data: ZooKeeper answers no read in the
+// middle of a transaction.
+func (r *registrar) takeOver(path string, do action) []session.Op {
+	last := versionAfterTakeOver(do.version)
+	ops := []session.Op{session.Delete{Path: path, Version: do.version}}
+	for v := range last + 1 {
+		data := ""
+		if v == last {
+			data = do.data
+		}
+		if v == 0 {
+			ops = append(ops, r.node(path, data))
+		} else {
+			ops = append(ops, session.Set{Path: path, Data: []byte(data), Version: v - 1})
+		}
+	}
+	return ops
 }
 
 // create makes a node where nothing stands, in one transaction with as many of its parents as are missing. These are persistent, and say

@@ -197,7 +197,7 @@ func (r *registrar) answered(a answer, now time.Time) {
 	switch a.kind {
 	case found:
 		ev.readable, ev.data = a.found.Readable, string(a.found.Data)
-		ev.owner, ev.version = a.found.Stat.EphemeralOwner, a.found.Stat.Version
+		ev.owner, ev.czxid, ev.version = a.found.Stat.EphemeralOwner, a.found.Stat.Czxid, a.found.Stat.Version
 		ev.standing = r.standing(a.found)
 		r.mute.Store(false)
 	case wrote, conflicted, refused:

@@ -1,0 +1,89 @@
+package serverplugin
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// play lets a script of bytes happen to three processes, and ZooKeeper become healthy afterwards. Every byte is a process and what happens to
+// it.
+func play(t *testing.T, script []byte) {
+	t.Helper()
+	w := newWorld(t, 3)
+	for i, b := range script {
+		p := w.procs[int(b)%3]
+		switch data := fmt.Sprintf("%s%d", p.name, i); b / 3 % 32 {
+		case 0:
+			p.register(data)
+		case 1:
+			p.unregister()
+		case 2:
+			p.update(data)
+		case 3:
+			p.disconnect(true)
+		case 4:
+			p.disconnect(false)
+		case 5:
+			w.expire(p.session)
+		case 6:
+			p.kill()
+		case 7:
+			p.restart()
+			p.connect()
+			p.register(data)
+		case 8: // somebody deletes the node by hand …
+			if w.node != nil {
+				w.change(nil)
+			}
+		case 9: // … or overwrites it …
+			if n := w.node; n != nil {
+				w.change(&modelNode{owner: n.owner, czxid: n.czxid, version: n.version + 1, data: "by hand"})
+			}
+		case 10: // … or puts a persistent one there
+			w.change(nil)
+			w.change(&modelNode{data: "by hand"})
+		case 11:
+			w.now = w.now.Add(time.Hour)
+			p.feed(event{kind: woke})
+		case 12:
+			if p.request != nil && !p.request.executed {
+				p.request.executed = true
+				p.answer([]eventKind{refused, unsent}[i%2])
+			}
+		case 13, 14, 15:
+			p.connect()
+		case 16, 17, 18, 19, 20, 21, 22:
+			p.execute()
+		default:
+			w.now = w.now.Add(time.Second)
+			p.feed(event{kind: woke})
+			p.execute()
+			p.receive()
+		}
+	}
+	w.settle()
+}
+
+func FuzzProcessesCompete(f *testing.F) {
+	f.Add([]byte{39, 0, 70, 70, 70, 40, 1, 70, 70, 70})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		if len(script) < 400 {
+			play(t, script)
+		}
+	})
+}
+
+func TestProcessesCompete(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 20_000 {
+		script := make([]byte, rng.IntN(150))
+		for i := range script {
+			script[i] = byte(rng.IntN(96))
+		}
+		play(t, script)
+	}
+}

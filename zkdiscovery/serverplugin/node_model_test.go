@@ -1,0 +1,410 @@
+package serverplugin
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// world is one address in a ZooKeeper, and processes that compete for it, each with step as its only mind. Whatever can go wrong between a
+// process and ZooKeeper goes wrong when a script says so.
+type world struct {
+	t       *testing.T
+	now     time.Time
+	zxid    int64
+	node    *modelNode
+	alive   []int64 // sessions
+	procs   []*process
+	history []string
+
+	moment upTo // how often the node was replaced, was not there, and was written to
+}
+
+type modelNode struct {
+	owner   int64
+	version int32
+	data    string
+	czxid   int64
+	mzxid   int64
+	watches []*process // connected ones that are told of the next change
+}
+
+// process is one that may register. What ZooKeeper has sent it and it has not received yet is in inbox, in order.
+type process struct {
+	w       *world
+	name    string
+	dead    bool
+	node    *node // nil: forgotten, or never wanted
+	wants   bool
+	data    string
+	claims  int // Registers
+	robbed  int // takeovers of somebody else's node
+	session int64
+	mine    []int64
+	conn    bool
+	seen    int64 // zxid of the newest message received
+	knows   upTo  // what the newest answer told of
+	watch   bool  // counts on one
+	inbox   []message
+	request *request // under way, or answered by a message in inbox
+}
+
+type request struct {
+	action
+	session  int64
+	executed bool
+	watch    bool // leaves one
+	knows    upTo
+}
+
+// upTo is a moment in a node's history.
+type upTo struct{ takeovers, gaps, sets int }
+
+type message struct {
+	event event // hinted, or an answer
+	zxid  int64
+	tells upTo
+}
+
+func newWorld(t *testing.T, processes int) *world {
+	w := &world{t: t, now: time.Unix(0, 0)}
+	for i := range processes {
+		w.procs = append(w.procs, &process{w: w, name: string(rune('A' + i))})
+	}
+	return w
+}
+
+func (w *world) logf(format string, args ...any) {
+	w.history = append(w.history, fmt.Sprintf(format, args...))
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	for _, h := range w.history {
+		w.t.Log(h)
+	}
+	w.t.Fatalf(format, args...)
+}
+
+// change puts a node in the place of the one that is there, nil for none, and tells those who watch it.
+func (w *world) change(n *modelNode) {
+	was := w.node
+	w.node = n
+	w.zxid++
+	if n == nil {
+		w.moment.gaps++
+	} else {
+		if n.mzxid = w.zxid; n.czxid == 0 {
+			n.czxid = w.zxid
+		} else {
+			w.moment.sets++
+		}
+	}
+	if was != nil {
+		for _, p := range was.watches {
+			p.inbox = append(p.inbox, message{event: event{kind: hinted}, zxid: w.zxid})
+		}
+	}
+}
+
+func (w *world) expire(session int64) {
+	if !slices.Contains(w.alive, session) {
+		return
+	}
+	w.logf("session %d expires", session)
+	w.alive = slices.DeleteFunc(w.alive, func(s int64) bool { return s == session })
+	for _, p := range w.procs {
+		if p.session == session {
+			p.disconnect(true)
+		}
+	}
+	if w.node != nil && w.node.owner == session {
+		w.change(nil)
+	}
+}
+
+func (p *process) feed(e event) {
+	if p.node == nil || p.dead {
+		return
+	}
+	n, a := step(*p.node, e, p.w.now)
+	p.node = &n
+	p.w.logf("  %s: event %d outdated=%v: %s, %s", p.name, e.kind, e.outdated, a, n.phase)
+	switch a.kind {
+	case nothing:
+		return
+	case forget:
+		p.node = nil
+		return
+	}
+	if p.request != nil {
+		p.w.fail("%s begins %s during %s", p.name, a, p.request.action)
+	}
+	if a.rearm {
+		p.watch = false
+	}
+	p.request = &request{action: a, session: p.session, watch: a.kind == look && !p.watch, knows: p.knows}
+}
+
+func (p *process) register(data string) {
+	if p.dead {
+		return
+	}
+	p.w.logf("%s registers %s", p.name, data)
+	p.wants, p.data = true, data
+	p.claims++
+	if p.node == nil {
+		p.node = &node{spread: 0.5, connected: p.conn}
+	}
+	p.feed(event{kind: wanted, data: data, claim: true})
+}
+
+func (p *process) update(data string) {
+	if p.wants && !p.dead {
+		p.w.logf("%s says %s", p.name, data)
+		p.data = data
+		p.feed(event{kind: wanted, data: data})
+	}
+}
+
+func (p *process) unregister() {
+	if p.wants && !p.dead {
+		p.w.logf("%s unregisters", p.name)
+		p.wants = false
+		p.feed(event{kind: unwanted})
+	}
+}
+
+// kill ends the process; its session lives on for a while.
+func (p *process) kill() {
+	p.w.logf("%s is killed", p.name)
+	p.disconnect(true)
+	p.dead, p.wants, p.node, p.request, p.inbox = true, false, nil, nil, nil
+}
+
+// restart makes a new process of a dead one.
+func (p *process) restart() {
+	if p.dead {
+		p.w.logf("%s is started", p.name)
+		*p = process{w: p.w, name: p.name}
+	}
+}
+
+// answer sends the process an answer that ZooKeeper knows nothing of.
+func (p *process) answer(k eventKind) {
+	if p.request != nil {
+		p.inbox = append(p.inbox, message{event: event{kind: k}})
+	}
+}
+
+// connect takes the session up again, or begins a new one.
+func (p *process) connect() {
+	w := p.w
+	if p.conn || p.dead {
+		return
+	}
+	p.conn = true
+	fresh := !slices.Contains(w.alive, p.session)
+	if fresh {
+		w.zxid++
+		p.session = 100 + w.zxid
+		w.alive, p.mine = append(w.alive, p.session), append(p.mine, p.session)
+		p.watch = false
+		if p.request != nil && !p.request.executed {
+			p.request.executed = true // never, now
+			p.answer(lost)
+		}
+	} else if p.watch { // SetWatches
+		if w.node == nil || w.node.mzxid > p.seen {
+			p.inbox = append(p.inbox, message{event: event{kind: hinted}, zxid: w.zxid})
+		} else {
+			w.node.watches = append(w.node.watches, p)
+		}
+	}
+	w.logf("%s connects in session %d", p.name, p.session)
+	p.feed(event{kind: connected, fresh: fresh})
+}
+
+// disconnect cuts the connection. What was under way to the process is lost; a write that was not sent yet goes out on the session's next one.
+func (p *process) disconnect(sent bool) {
+	if !p.conn {
+		return
+	}
+	p.w.logf("%s is cut off, sent=%v", p.name, sent)
+	p.conn, p.inbox = false, nil
+	if n := p.w.node; n != nil {
+		n.watches = slices.DeleteFunc(n.watches, func(o *process) bool { return o == p })
+	}
+	if r := p.request; r != nil && (sent || r.executed || r.kind == look) {
+		r.executed = true
+		p.answer(lost)
+	}
+	p.feed(event{kind: disconnected})
+}
+
+// receive takes one message.
+func (p *process) receive() {
+	if len(p.inbox) == 0 || p.dead {
+		return
+	}
+	m := p.inbox[0]
+	p.inbox = p.inbox[1:]
+	p.seen = max(p.seen, m.zxid)
+	e := m.event
+	if e.kind == hinted {
+		p.watch = false
+		p.feed(e)
+		return
+	}
+	if e.kind == found || e.kind == wrote && p.request.kind != set {
+		p.knows = m.tells
+	}
+	e.outdated = p.request.session != p.session
+	if e.kind == found && e.standing != absent {
+		p.watch = p.watch || p.request.watch && !e.outdated
+		switch {
+		case e.owner == 0:
+			e.standing = persistent
+		case e.owner == p.session:
+			e.standing = ours
+		case slices.Contains(p.mine, e.owner):
+			e.standing = formerly
+		default:
+			e.standing = foreign
+		}
+	}
+	p.request = nil
+	p.feed(e)
+	if p.node != nil && p.node.followed && !p.watch {
+		p.w.fail("%s thinks that the node is watched", p.name)
+	}
+}
+
+// execute has ZooKeeper do what the process has asked for.
+func (p *process) execute() {
+	w, r := p.w, p.request
+	if r == nil || r.executed || !p.conn || p.dead {
+		return
+	}
+	r.executed = true
+	n := w.node
+	w.logf("%s: %s is executed on %+v", p.name, r.action, n)
+	e := event{kind: wrote}
+	switch {
+	case r.kind == look && n == nil:
+		e = event{kind: found, standing: absent}
+	case r.kind == look:
+		e = event{kind: found, owner: n.owner, czxid: n.czxid, version: n.version, data: n.data, readable: true, standing: unknown}
+		if r.watch {
+			n.watches = append(n.watches, p)
+		}
+	case r.kind == create && n != nil, r.kind != create && n == nil, r.kind != create && n.version != r.version:
+		e.kind = conflicted
+	default:
+		p.mayDo(r, n)
+		p.write(r)
+	}
+	p.inbox = append(p.inbox, message{e, w.zxid, w.moment})
+}
+
+func (p *process) write(r *request) {
+	w := p.w
+	switch r.kind {
+	case create:
+		w.change(&modelNode{owner: p.session, data: r.data})
+	case takeOver:
+		w.moment.takeovers++
+		w.change(&modelNode{owner: p.session, data: r.data, version: versionAfterTakeOver(r.version)})
+	case set:
+		w.change(&modelNode{owner: w.node.owner, czxid: w.node.czxid, data: r.data, version: r.version + 1})
+	case remove:
+		w.change(nil)
+	}
+}
+
+// mayDo asserts what is promised of every single write.
+func (p *process) mayDo(r *request, n *modelNode) {
+	w := p.w
+	if r.kind != remove && r.data == "" {
+		w.fail("%s: empty metadata", p.name)
+	}
+	if n == nil || slices.Contains(p.mine, n.owner) {
+		return
+	}
+	switch {
+	case r.kind == takeOver && n.owner == 0:
+	case r.kind == takeOver:
+		if p.robbed++; p.robbed > p.claims {
+			w.fail("%s takes over for the %d. time with %d claims", p.name, p.robbed, p.claims)
+		}
+	case w.moment.gaps == r.knows.gaps && w.moment.sets == r.knows.sets && w.moment.takeovers-r.knows.takeovers < 4:
+		w.fail("%s: %s hurts the owner %d", p.name, r.action, n.owner)
+	}
+}
+
+// settle ends every fault and asserts what is promised of the end.
+func (w *world) settle() {
+	w.logf("the faults end")
+	for _, session := range slices.Clone(w.alive) {
+		if !slices.ContainsFunc(w.procs, func(p *process) bool { return p.session == session && !p.dead }) {
+			w.expire(session)
+		}
+	}
+	for _, p := range w.procs {
+		p.connect()
+	}
+	began := w.zxid
+	for range 5 { // hours, with whatever was to be tried again then
+		for turn, quiet := 0, false; !quiet; turn++ {
+			quiet = true
+			for _, p := range w.procs {
+				p.execute()
+				p.receive()
+				quiet = quiet && p.request == nil && len(p.inbox) == 0
+			}
+			if turn > 100 {
+				w.fail("no end of it")
+			}
+		}
+		w.now = w.now.Add(time.Hour)
+		for _, p := range w.procs {
+			p.feed(event{kind: woke})
+		}
+	}
+	if writes := w.zxid - began; writes > 30 {
+		w.fail("%d writes in the end: they fight", writes)
+	}
+	w.assertEnd()
+}
+
+func (w *world) assertEnd() {
+	var owner *process
+	wanting := 0
+	for _, p := range w.procs {
+		owns := w.node != nil && slices.Contains(p.mine, w.node.owner)
+		if p.wants {
+			wanting++
+		}
+		switch {
+		case owns && !p.wants:
+			w.fail("%s owns the node and does not want it", p.name)
+		case owns && w.node.owner != p.session:
+			w.fail("%s owns the node with a session that is over", p.name)
+		case owns:
+			owner = p
+		case p.wants && p.node.phase != Yielded:
+			w.fail("%s does not own the node, and says it is %s", p.name, p.node.phase)
+		case !p.wants && p.node != nil:
+			w.fail("%s does not forget", p.name)
+		}
+	}
+	switch {
+	case wanting > 0 && owner == nil:
+		w.fail("%d want the node, and nobody has it: %+v", wanting, w.node)
+	case owner != nil && w.node.data != owner.data:
+		w.fail("the node says %q, %s wants %q", w.node.data, owner.name, owner.data)
+	case owner != nil && owner.node.phase != Registered:
+		w.fail("%s has the node, and says it is %s", owner.name, owner.node.phase)
+	}
+}

@@ -1,0 +1,188 @@
+package serverplugin
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+)
+
+// String makes an action readable in a test's table.
+func (a action) String() string {
+	switch a.kind {
+	case create:
+		return "create " + a.data
+	case takeOver:
+		return fmt.Sprintf("take over v%d %s", a.version, a.data)
+	case set:
+		return fmt.Sprintf("set v%d %s", a.version, a.data)
+	case remove:
+		return fmt.Sprintf("remove v%d", a.version)
+	}
+	s := [...]string{nothing: "-", look: "look", forget: "forget"}[a.kind]
+	if a.rearm {
+		s += " again"
+	}
+	if a.check {
+		s += " to check"
+	}
+	return s
+}
+
+const (
+	killed    = 11 // a session of somebody's
+	successor = 12 // another
+)
+
+func is(st standing, owner int64, version int32, data string) event {
+	return event{kind: found, standing: st, owner: owner, czxid: owner, version: version, data: data, readable: true}
+}
+
+func say(data string) event    { return event{kind: wanted, data: data} }
+func claim1(data string) event { return event{kind: wanted, data: data, claim: true} }
+
+var (
+	up        = event{kind: connected}
+	newer     = event{kind: connected, fresh: true}
+	down      = event{kind: disconnected}
+	hint      = event{kind: hinted}
+	done      = event{kind: wrote}
+	conflict  = event{kind: conflicted}
+	isLost    = event{kind: lost}
+	isRefused = event{kind: refused}
+	isUnsent  = event{kind: unsent}
+	drop      = event{kind: unwanted}
+	nobody    = event{kind: found, standing: absent}
+	mine      = is(ours, 1, 0, "a")
+	old       = event{kind: wrote, outdated: true}
+	wait      = event{kind: woke}
+)
+
+// TestRules tells what a node does, one rule each: what happens, and what is done about it. After a wait an hour has passed.
+func TestRules(t *testing.T) {
+	type then struct {
+		happens event
+		do      string
+	}
+	begin := []then{{newer, "look"}} // a node that is wanted, claims, and has just been connected
+	held := append(begin[:1:1], then{nobody, "create a"}, then{done, "look"}, then{mine, "-"})
+	yielded := append(held[:4:4], then{hint, "look"}, then{is(foreign, successor, 1, "b"), "-"})
+	for rule, script := range map[string][]then{
+		"where nothing stands, the node is created and then watched": held,
+		"what stands is taken over at once": append(begin[:1:1],
+			then{is(foreign, killed, 7, "x"), "take over v7 a"}, then{done, "look"}, then{is(ours, 1, 0, "a"), "-"}),
+		"an earlier session's node is taken over": append(begin[:1:1], then{is(formerly, 9, 0, "a"), "take over v0 a"}, then{done, "look"}),
+		"a persistent node is taken over":         append(begin[:1:1], then{is(persistent, 0, 0, "a"), "take over v0 a"}, then{done, "look"}),
+		"a node that is ours is left alone":       append(begin[:1:1], then{mine, "-"}, then{hint, "look"}, then{mine, "-"}),
+		"nothing is done without a connection":    {{down, "-"}, {hint, "-"}, {wait, "-"}, {newer, "look"}},
+
+		"a deleted node is restored":     append(held[:4:4], then{hint, "look"}, then{nobody, "create a"}),
+		"an overwritten node is written": append(held[:4:4], then{hint, "look"}, then{is(ours, 1, 1, "x"), "set v1 a"}, then{done, "look"}, then{is(ours, 1, 2, "a"), "-"}),
+		"a node made persistent by hand is reclaimed, without a claim": append(held[:4:4],
+			then{hint, "look"}, then{is(persistent, 0, 0, "a"), "take over v0 a"}),
+		"other metadata are written to the node that is ours": append(held[:4:4], then{say("b"), "set v0 b"}, then{done, "look"}, then{is(ours, 1, 1, "b"), "-"}),
+		"what changed during a write is looked at after it":   append(held[:4:4], then{say("b"), "set v0 b"}, then{hint, "-"}, then{done, "look"}),
+		"a hint during a look asks for another look":          append(held[:4:4], then{hint, "look"}, then{hint, "-"}, then{mine, "look"}, then{mine, "-"}),
+		"a node that may not be read is written when its version is another": append(held[:4:4],
+			then{hint, "look"}, then{event{kind: found, standing: ours, owner: 1, czxid: 1, version: 0}, "-"},
+			then{hint, "look"}, then{event{kind: found, standing: ours, owner: 1, czxid: 1, version: 1}, "set v1 a"}),
+
+		"after an expiry all is done again":                        append(held[:4:4], then{down, "-"}, then{newer, "look"}, then{nobody, "create a"}),
+		"after a reconnect in the session nothing is":              append(held[:4:4], then{down, "-"}, then{up, "-"}),
+		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
+		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{old, "look"}),
+		"a claim that came true in a session that is over is used up": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
+			then{newer, "-"}, then{old, "look"}, then{is(foreign, killed, 0, "x"), "-"}),
+
+		"the address lost is yielded":                     yielded,
+		"it is not taken back while the successor has it": append(yielded[:6:6], then{wait, "look to check"}, then{is(foreign, successor, 1, "b"), "-"}, then{say("c"), "-"}),
+		"it is when his node is gone":                     append(yielded[:6:6], then{hint, "look"}, then{nobody, "create a"}),
+		"whoever is faster then has it":                   append(yielded[:6:6], then{hint, "look"}, then{nobody, "create a"}, then{conflict, "look"}, then{is(foreign, 13, 0, "x"), "-"}),
+		"to register again claims again":                  append(yielded[:6:6], then{claim1("c"), "look"}, then{is(foreign, successor, 1, "b"), "take over v1 c"}),
+		"a claim is used up by success":                   append(held[:4:4], then{hint, "look"}, then{is(foreign, successor, 1, "b"), "-"}),
+		"a claim outlives a conflict":                     append(begin[:1:1], then{nobody, "create a"}, then{conflict, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
+		"a claim that was lost is repeated against the same": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
+			then{isLost, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
+		"also when the session was lost with it": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
+			then{newer, "-"}, then{isLost, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
+		"whoever came after a claim that was lost is a successor": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
+			then{isLost, "look"}, then{is(foreign, successor, 1, "b"), "-"}),
+		"after a create that was lost too":                        append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
+		"a claim that was lost and came true is used up":          append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{mine, "-"}),
+		"a claim that never left is repeated":                     append(begin[:1:1], then{nobody, "create a"}, then{isUnsent, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
+		"what ZooKeeper refuses is tried again later":             append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{wait, "look"}),
+		"a second conflict in a row is not repeated at once":      append(begin[:1:1], then{nobody, "create a"}, then{conflict, "look"}, then{nobody, "create a"}, then{conflict, "-"}, then{wait, "look"}),
+		"a check that finds a missed change sets the watch again": append(held[:4:4], then{wait, "look to check"}, then{is(ours, 1, 1, "a"), "look again"}, then{is(ours, 1, 1, "a"), "-"}),
+		"a check that finds nothing new leaves it at that":        append(held[:4:4], then{wait, "look to check"}, then{mine, "-"}),
+
+		"our node is removed when it is unwanted":           append(held[:4:4], then{drop, "remove v0"}, then{done, "forget"}),
+		"after what is under way":                           append(begin[:1:1], then{nobody, "create a"}, then{drop, "-"}, then{done, "remove v0"}),
+		"somebody else's is not":                            append(yielded[:6:6], then{drop, "forget"}),
+		"a persistent one is not":                           append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{is(persistent, 0, 0, "x"), "forget"}),
+		"an earlier session's is":                           append(held[:4:4], then{newer, "look"}, then{drop, "-"}, then{is(formerly, 1, 0, "a"), "remove v0"}),
+		"a removal that meets another node looks":           append(held[:4:4], then{drop, "remove v0"}, then{conflict, "look"}, then{is(foreign, successor, 1, "b"), "forget"}),
+		"a removal that was lost looks":                     append(held[:4:4], then{drop, "remove v0"}, then{isLost, "look"}, then{nobody, "forget"}),
+		"a removal waits for the connection":                append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{up, "remove v0"}),
+		"and for the next session":                          append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{newer, "look"}, then{nobody, "forget"}),
+		"where nothing was written, there is nothing to do": {{drop, "forget"}},
+		"wanted again, it stays":                            append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{claim1("b"), "-"}, then{up, "look"}, then{mine, "set v0 b"}),
+		"wanted again while it is removed, it is made anew": append(held[:4:4], then{drop, "remove v0"}, then{claim1("b"), "-"}, then{done, "create b"}),
+	} {
+		t.Run(rule, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			n, _ := step(node{}, claim1("a"), now)
+			for i, s := range script {
+				if s.happens == wait {
+					now = now.Add(time.Hour)
+				}
+				var a action
+				if n, a = step(n, s.happens, now); a.String() != s.do {
+					t.Fatalf("step %d: %q, want %q", i, a, s.do)
+				}
+			}
+		})
+	}
+}
+
+func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
+	now := time.Unix(0, 0)
+	n, _ := step(node{spread: 0.5}, claim1("a"), now)
+	n, a := step(n, newer, now)
+	var last time.Duration
+	for i := range 20 {
+		if a.kind != look {
+			t.Fatalf("attempt %d: %v", i, a)
+		}
+		n, _ = step(n, isRefused, now)
+		d := n.wake().Sub(now)
+		if d < firstRetry/2 || d > lastRetry || d < last {
+			t.Errorf("attempt %d: again after %v, the last time after %v", i, d, last)
+		}
+		last, now = d, n.wake()
+		n, a = step(n, wait, now)
+	}
+}
+
+func TestChecksAreRareAndApart(t *testing.T) {
+	for _, spread := range []float64{0, 0.5, 1} {
+		now := time.Unix(0, 0)
+		n, _ := step(node{spread: spread}, claim1("a"), now)
+		n, _ = step(n, newer, now)
+		n, _ = step(n, mine, now)
+		if d := n.wake().Sub(now); d < 15*time.Minute || d > 18*time.Minute {
+			t.Errorf("spread %v: a check after %v", spread, d)
+		}
+	}
+}
+
+func TestATakeoverAlwaysChangesTheVersion(t *testing.T) {
+	for _, v := range []int32{0, 1, 2, 3, 4, 5, 6, 7, 1000, math.MaxInt32, math.MinInt32, -1, -2, -3} {
+		seen := map[int32]bool{v: true}
+		for next, i := versionAfterTakeOver(v), 0; i < 3; next, i = versionAfterTakeOver(next), i+1 {
+			if seen[next] {
+				t.Errorf("after version %d: %d again", v, next)
+			}
+			seen[next] = true
+		}
+	}
+}
