@@ -56,9 +56,10 @@ func (sv *service) compose() *list {
 	case Override:
 		l.pairs, l.asOf = filePairs(sv.override), sv.override.SavedAt
 	case Live, Stale:
-		l.pairs, l.asOf, l.generation = m.whole.pairs, m.whole.asOf, m.whole.generation
+		l.pairs, l.held = sv.suspicion.guard.List(), sv.suspicion.guard.Held()
+		l.asOf, l.generation = m.whole.asOf, m.whole.generation
 	case File:
-		l.pairs, l.asOf, l.generation = filePairs(sv.file), sv.file.AsOf, *file
+		l.pairs, l.held, l.asOf, l.generation = filePairs(sv.file), fileHeld(sv.file), sv.file.AsOf, *file
 	case None:
 	}
 	return l
@@ -69,8 +70,18 @@ func filePairs(s *filecache.Snapshot) []*client.KVPair {
 	for _, sv := range s.Servers {
 		pairs = append(pairs, &client.KVPair{Key: sv.Key, Value: sv.Value})
 	}
-	slices.SortFunc(pairs, func(a, b *client.KVPair) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(pairs, byKey)
 	return pairs
+}
+
+func fileHeld(s *filecache.Snapshot) (keys []string) {
+	for _, sv := range s.Servers {
+		if !sv.HeldSince.IsZero() {
+			keys = append(keys, sv.Key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // publish hands the list to the discoveries, and settles what New waits for.
@@ -177,10 +188,13 @@ func (sv *service) save() {
 		return
 	}
 	w := &sv.mirror.whole
-	mark := savedMark{era: w.era, edits: w.edits}
+	mark := savedMark{era: w.era, edits: w.edits, holds: sv.suspicion.guard.Holds()}
 	if sv.saved == mark && !sv.restamp {
 		return
 	}
 	sv.saved, sv.restamp = mark, false
-	sv.keeper.offer(*w)
+	if w, ok := sv.toSave(); ok {
+		sv.savedList = w.pairs
+		sv.keeper.offer(w)
+	}
 }

@@ -42,6 +42,8 @@ func onlyMetrics(was, is string) bool {
 	return a.Encode() == b.Encode()
 }
 
+func byKey(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) }
+
 // equalPairs reports whether two sorted lists say the same. Unchanged instances share their pair, so it is mostly a comparison of pointers.
 func equalPairs(a, b []*client.KVPair) bool {
 	if len(a) != len(b) {

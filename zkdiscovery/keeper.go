@@ -181,7 +181,7 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 		Servers: make([]filecache.Server, len(w.pairs)),
 	}
 	for i, p := range w.pairs {
-		s.Servers[i] = filecache.Server{Key: p.Key, Value: p.Value}
+		s.Servers[i] = filecache.Server{Key: p.Key, Value: p.Value, HeldSince: w.heldSince[p.Key]}
 	}
 	began := time.Now()
 	s.SavedAt = began

@@ -84,6 +84,8 @@ type whole struct {
 	pairs []*client.KVPair
 	edits int64
 	asOf  time.Time // when ZooKeeper confirmed it last
+	// heldSince is, by key, of the instances that the guard has added, for the file.
+	heldSince map[string]time.Time
 }
 
 // news is what the owner takes with takeNews.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/smallnest/rpcx/client"
 )
 
 const (
@@ -41,7 +42,9 @@ type service struct {
 	status     serviceStatus
 
 	// The loop's own.
+	began     time.Time
 	mirror    *mirror
+	suspicion *suspicion
 	keeper    *keeper // nil without a cache
 	loaded    bool    // the keeper has looked at the file; always true without one
 	file      *filecache.Snapshot
@@ -52,11 +55,12 @@ type service struct {
 	dirty     bool // what compose returns may differ from what was published
 	metrics   bool // in nothing but calls and connections
 	saved     savedMark
-	restamp   bool // the file is to be written again, with the time of the last confirmation
+	savedList []*client.KVPair // what was handed to the keeper last, or found in the file
+	restamp   bool             // the file is to be written again, with the time of the last confirmation
 }
 
 // savedMark tells what was handed to the keeper last; zero: nothing was.
-type savedMark struct{ era, edits int64 }
+type savedMark struct{ era, edits, holds int64 }
 
 func newService(r *root, path string) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
@@ -65,7 +69,7 @@ func newService(r *root, path string) *service {
 		ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
 		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.noCache,
-		fileErr: errNoCache,
+		fileErr: errNoCache, began: time.Now(), suspicion: newSuspicion(r.cfg),
 	}
 	if !r.cfg.noCache {
 		sv.keeper = newKeeper(sv)
@@ -91,6 +95,7 @@ func (sv *service) poke() {
 func (sv *service) run() {
 	defer close(sv.ended)
 	defer sv.jobs.Wait()
+	defer sv.suspicion.prober.Wait()
 	defer sv.cancel()
 	sub := sv.root.session.Subscribe(sv.path)
 	defer sub.Close()
@@ -157,6 +162,11 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 			sv.metrics = n.onlyMetrics && (sv.metrics || !sv.dirty)
 			sv.dirty = true
 		}
+	}
+	at, ready := sv.consult(now)
+	wake = earlier(wake, at)
+	if !ready {
+		return wake, false
 	}
 	if sv.dirty {
 		gap := publishGap

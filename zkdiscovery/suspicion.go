@@ -1,0 +1,165 @@
+package zkdiscovery
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/smallnest/rpcx/client"
+)
+
+// fileWait is how long the first list of ZooKeeper's waits for the file, which is the guard's memory over restarts: a disk that hangs delays a
+// start no longer than that.
+const fileWait = 250 * time.Millisecond
+
+// suspicion is what stands between the mirror and what is published: the guard, whom it has probed, and what of it was saved.
+type suspicion struct {
+	guard  *guard.Guard
+	prober *guard.Prober
+
+	fed      whole      // what the guard was told last
+	link     int64      // the newest connection: after a reconnect every removal is suspected
+	accepted generation // of the list whose loss nobody mourns any more: what the file is stamped with
+	holds    int64      // guard.Holds at the last look
+	held     int        // who was, at the last look
+	since    time.Time  // of the hold that is reported
+	most     int
+}
+
+func newSuspicion(cfg *config) *suspicion {
+	return &suspicion{guard: cfg.newGuard(), prober: cfg.newProber()}
+}
+
+// consult tells the guard what is new, performs what it wants, and returns when it wants to be asked again. It reports false while the first list
+// waits for the file.
+func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
+	s, m := sv.suspicion, sv.mirror
+	if m.phase == phaseCold {
+		return time.Time{}, true
+	}
+	if !s.guard.Begun() {
+		if due := sv.began.Add(fileWait); !sv.loaded && now.Before(due) {
+			return due, false
+		}
+		sv.remind()
+	}
+	if s.link != m.link {
+		if s.link > 0 || sv.servedFile() {
+			s.guard.Suspect(now, sv.window())
+		}
+		s.link = m.link
+	}
+	if w := &m.whole; !s.guard.Begun() || w.lineage != s.fed.lineage || w.era != s.fed.era || !sameSlice(w.pairs, s.fed.pairs) {
+		s.fed = *w
+		s.guard.Listed(w.pairs, w.history(), now)
+	}
+	s.guard.Tick(now)
+	for _, p := range s.guard.Probes(now) {
+		s.prober.Go(sv.ctx, p.Key, func(answered bool) {
+			select {
+			case sv.answers <- func(now time.Time) { s.guard.Probed(p.Key, answered, now) }:
+			case <-sv.ctx.Done():
+			}
+		})
+	}
+	if !s.guard.Pending() {
+		s.accepted = m.whole.generation
+	}
+	if n := s.guard.Holds(); n != s.holds {
+		s.holds = n
+		sv.dirty, sv.metrics = true, false
+		sv.reportHeld(now)
+	}
+	return s.guard.Wake(), true
+}
+
+// remind tells the guard what the file has, before the first list.
+func (sv *service) remind() {
+	if sv.file == nil {
+		return
+	}
+	known := make([]guard.Known, 0, len(sv.file.Servers))
+	for _, f := range sv.file.Servers {
+		known = append(known, guard.Known{Pair: &client.KVPair{Key: f.Key, Value: f.Value}, HeldSince: f.HeldSince})
+	}
+	sv.savedList = filePairs(sv.file)
+	file := generationOf(sv.file)
+	sv.suspicion.accepted = file
+	sv.suspicion.guard.Remember(known, file.history(), sv.servedFile())
+}
+
+// servedFile reports that what is shown, and so known by this process itself, comes from the file.
+func (sv *service) servedFile() bool {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	return sv.current != nil && sv.current.source == File
+}
+
+// window is over how long losses are counted.
+func (sv *service) window() time.Duration {
+	if w := sv.root.cfg.guard.Window; w > 0 {
+		return w
+	}
+	return sv.root.session.State().Timeout
+}
+
+// history names what zxids can be compared within: a restored backup has the lineage of before, and another era.
+func (g generation) history() string { return g.lineage + " " + strconv.FormatInt(g.era, 10) }
+
+// sameSlice reports whether a and b are the same slice, not only equal ones.
+func sameSlice(a, b []*client.KVPair) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// reportHeld logs one line when holding begins and one when it ends.
+func (sv *service) reportHeld(now time.Time) {
+	s := sv.suspicion
+	n := len(s.guard.Held())
+	s.most = max(s.most, n)
+	switch {
+	case n > 0 && s.held == 0:
+		s.since = now
+		sv.log.Warn("ZooKeeper has lost many instances at once: keeping those that answer, asking them", "held", n, "listed", len(s.guard.Listing()),
+			"new_history", s.guard.Pending())
+	case n == 0 && s.held > 0:
+		sv.log.Info("nobody is held any more, the list is ZooKeeper's", "held_at_most", s.most, "for", now.Sub(s.since).Round(time.Second),
+			"listed", len(s.guard.Listing()))
+		s.most = 0
+	}
+	s.held = n
+}
+
+// toSave is what the file is to hold: everybody listed, and everybody missing with since when, under the stamp of the list that was accepted
+// last. ok is false while it would shrink the file although somebody is held.
+func (sv *service) toSave() (w whole, ok bool) {
+	s := sv.suspicion
+	w = sv.mirror.whole
+	if s.guard.Pending() {
+		w.generation = s.accepted
+	}
+	missing := s.guard.Missing()
+	if len(missing) == 0 {
+		return w, true
+	}
+	w.heldSince = make(map[string]time.Time, len(missing))
+	w.pairs = slices.Clone(w.pairs)
+	for _, k := range missing {
+		w.heldSince[k.Pair.Key] = k.HeldSince
+		w.pairs = append(w.pairs, k.Pair)
+	}
+	slices.SortFunc(w.pairs, byKey)
+	return w, containsAll(w.pairs, sv.savedList)
+}
+
+// containsAll reports whether every key of part is in all; both are sorted.
+func containsAll(all, part []*client.KVPair) bool {
+	for _, p := range part {
+		at, found := slices.BinarySearchFunc(all, p, byKey)
+		if !found {
+			return false
+		}
+		all = all[at:]
+	}
+	return true
+}
