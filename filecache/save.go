@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -116,10 +117,13 @@ func (c *Cache) saveAt(f files, s Snapshot, data []byte) (err error) {
 	return c.replace(f, data, &cur)
 }
 
+// errLocked: another writer, or several in turn, had the lock.
+var errLocked = errors.New("locked by others")
+
 // lock takes the writers' lock, or gives up after lockTimeout. Where the file system has no locks, writers do without: what they lose is
 // only the order of two that write at once.
 func (c *Cache) lock(path string) (unlock func() error, err error) {
-	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond + rand.N(4*time.Millisecond)) {
 		unlock, ok, err := c.fsys.tryLock(path)
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
@@ -132,7 +136,7 @@ func (c *Cache) lock(path string) (unlock func() error, err error) {
 		case ok:
 			return unlock, nil
 		case time.Now().After(deadline):
-			return nil, fmt.Errorf("%s: another process has held the lock for %v", path, lockTimeout)
+			return nil, fmt.Errorf("%s: %w for %v", path, errLocked, lockTimeout)
 		}
 	}
 }

@@ -174,9 +174,7 @@ func TestSaveWaitsForAnotherWriterButNotForEver(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		began := time.Now()
-		if err := c.Save(at(2, "tcp@b:1")); err == nil || !strings.Contains(err.Error(), "lock") {
-			t.Errorf("error %v", err)
-		}
+		wantError(t, c.Save(at(2, "tcp@b:1")), errLocked)
 		if took := time.Since(began); took < lockTimeout || took > 2*lockTimeout {
 			t.Errorf("it took %v", took)
 		}
@@ -218,7 +216,11 @@ func TestCachesShareAFile(t *testing.T) {
 		wg.Go(func() {
 			for n := range saves {
 				s := numbered(int64(n*caches + i + 1))
-				if err := c.Save(s); err != nil && !errors.Is(err, ErrNewer) {
+				err := c.Save(s)
+				for errors.Is(err, errLocked) { // the others are quicker on a busy machine
+					err = c.Save(s)
+				}
+				if err != nil && !errors.Is(err, ErrNewer) {
 					t.Error(err)
 				}
 				if got, err := c.Load(); err != nil || got.Zxid < s.Zxid || cmp.Diff(numbered(got.Zxid), bare(got)) != "" {
