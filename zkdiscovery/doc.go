@@ -36,9 +36,12 @@
 //     restart of the process.
 //   - O6. During an outage the library is idle but for attempts to connect, spaced by growing, jittered pauses, and logs edges only.
 //
+//   - O7. A sudden loss of many or all instances is suspected, not obeyed: see [Guard].
+//
 // The file:
 //
-//   - F3. Only what came from ZooKeeper is written, unfiltered; never what came from a file or an override.
+//   - F3. Only what came from ZooKeeper is written, unfiltered; never what came from a file or an override. While the guard holds anybody, no
+//     save shrinks the file.
 //   - F4. Writing is off the delivery path, and its failure changes nothing but a log line, a counter and the Status.
 //   - F5. Processes may share a file; its age counts from when ZooKeeper last confirmed the list, not from when it changed.
 //
@@ -55,8 +58,8 @@
 // # Which file has what
 //
 // discovery.go is what rpcx sees; view.go shows a service's lists through a filter; service.go is the loop that owns one service path;
-// mirror.go and answers.go are the pure decision what to ask ZooKeeper and what its answers mean; compose.go chooses between ZooKeeper, file and
-// override; keeper.go reads, writes and watches the file; root.go is what clones share; internal/session is the connection.
+// mirror.go and answers.go are the pure decision what to ask ZooKeeper and what its answers mean; suspicion.go consults the guard; compose.go
+// chooses between ZooKeeper, file and override; keeper.go reads, writes and watches the file; root.go is what clones share; internal/session is the connection.
 //
 // # Goroutines
 //
