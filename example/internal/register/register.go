@@ -64,7 +64,7 @@ func Register(ctx context.Context, c Config) (*Registration, error) {
 	registered := make(chan struct{})
 	r.runs.Go(func() {
 		r.run(registered)
-		for range events { //nolint:revive // closed by go-zookeeper when its last goroutine has ended, which is what is waited for
+		for range events { // closed by go-zookeeper when its last goroutine has ended, which is what is waited for
 		}
 	})
 	select {

@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

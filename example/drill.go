@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// longestBackoff is the library's longest pause between two attempts to connect.
+const longestBackoff = 5 * time.Second
+
+// awaitLimit is how long the drill waits for something that must happen, before it goes on and says so.
+const awaitLimit = 10 * time.Second
+
+// drill is the outage drill while it is held.
+type drill struct {
+	tale     *narrator
+	step     time.Duration
+	cacheDir string
+	now      atomic.Int32 // the phase
+
+	zookeeper     zookeeper
+	instances     map[string]*instance // that live, by name
+	first, second *consumer
+	listsBefore   int // that the first client had received when ZooKeeper went away
+	outcome       outcome
+}
+
+func newDrill(step time.Duration, tale *narrator) *drill {
+	return &drill{tale: tale, step: step, instances: make(map[string]*instance)}
+}
+
+// hold holds the drill on the ZooKeeper at servers, or on one of its own when there are none. The caller closes the drill, however this ends.
+func (d *drill) hold(ctx context.Context, servers []string) (err error) {
+	if d.cacheDir, err = os.MkdirTemp("", "holdfast-drill-"); err != nil {
+		return err
+	}
+	if d.zookeeper, err = openZooKeeper(ctx, servers); err != nil {
+		return err
+	}
+	d.tale.heading("The outage drill: on %v, with real rpcx servers and clients that call all the time", d.zookeeper)
+	for p, play := range timeline {
+		d.now.Store(int32(p))
+		d.tale.heading("%s", titles[p])
+		if err := play(d, ctx); err != nil {
+			return err
+		}
+		d.tellCalls(phase(p))
+	}
+	for p := range phases {
+		d.outcome.phases[p] = d.calls(p)
+	}
+	return nil
+}
+
+// timeline is what happens in each phase.
+var timeline = [phases]func(*drill, context.Context) error{
+	phaseSteady: func(d *drill, ctx context.Context) error {
+		if err := d.start(ctx, "A", "B", "C"); err != nil {
+			return err
+		}
+		d.tale.say("servers", "A, B and C are up and registered, with weight 1 each")
+		d.tale.change("client", "starts, and begins to call")
+		var err error
+		if d.first, err = startConsumer(d.zookeeper, d.cacheDir, &d.now, d.telling("client")); err != nil {
+			return err
+		}
+		return d.watch(ctx)
+	},
+	phaseDied: func(d *drill, ctx context.Context) error {
+		return d.change(ctx, "server A", "is killed, and its session ends", func() error { d.kill("A"); return nil })
+	},
+	phaseJoined: func(d *drill, ctx context.Context) error {
+		return d.change(ctx, "server D", "starts", func() error { return d.start(ctx, "D") })
+	},
+	phaseWeighed: func(d *drill, ctx context.Context) error {
+		return d.change(ctx, "server D", "gets weight 6", func() error { d.instances["D"].weigh(6); return nil })
+	},
+	phaseAway: func(d *drill, ctx context.Context) error {
+		return d.loseZooKeeper(ctx)
+	},
+	phaseSecond: func(d *drill, ctx context.Context) error {
+		return d.startSecond(ctx)
+	},
+	phaseDiedUnseen: func(d *drill, ctx context.Context) error {
+		d.tale.say("server B", "is killed; the list cannot know, so rpcx tries it and goes on to the next")
+		d.kill("B")
+		if err := d.watch(ctx); err != nil {
+			return err
+		}
+		return d.zookeeper.expire(ctx, d.first.discovery.Status().SessionTimeout) // on a real one this takes its time
+	},
+	phaseReturning: func(d *drill, ctx context.Context) error {
+		return d.regainZooKeeper(ctx)
+	},
+	phaseAgain: func(d *drill, ctx context.Context) error {
+		return d.watch(ctx)
+	},
+}
+
+// start starts servers by name.
+func (d *drill) start(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		i, err := startInstance(ctx, name, d.zookeeper)
+		if err != nil {
+			return err
+		}
+		d.instances[name] = i
+	}
+	return nil
+}
+
+func (d *drill) kill(name string) {
+	d.instances[name].kill()
+	delete(d.instances, name)
+}
+
+// living is the list as it should be.
+func (d *drill) living() map[string]string {
+	servers := make(map[string]string)
+	for _, i := range d.instances {
+		servers[i.key] = i.metadata
+	}
+	return servers
+}
+
+// watch lets the calls go on for a step.
+func (d *drill) watch(ctx context.Context) error {
+	step := time.NewTimer(d.step)
+	defer step.Stop()
+	select {
+	case <-step.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// change does something to the servers, waits until the first client's list says so, and watches on.
+func (d *drill) change(ctx context.Context, who, what string, do func() error) error {
+	began := d.tale.change(who, "%s", what)
+	if err := do(); err != nil {
+		return err
+	}
+	if err := d.notice(ctx, who+" "+what, began, lists(d.living())); err != nil {
+		return err
+	}
+	p := d.first.ledger.phase()
+	before := d.calls(p)
+	err := d.watch(ctx)
+	d.outcome.settled[p] = d.calls(p).since(before)
+	return err
+}
+
+// notice waits until the first client has noticed a change, and notes how long that took.
+func (d *drill) notice(ctx context.Context, what string, began time.Time, wanted func(view) bool) error {
+	limit, cancel := context.WithTimeout(ctx, awaitLimit)
+	defer cancel()
+	v, err := d.first.feed.await(limit, began, wanted)
+	c := change{what: what, noticed: err == nil}
+	if c.noticed {
+		c.took = v.at.Sub(began)
+	} else {
+		d.tale.say("client", "has not noticed within %v", awaitLimit)
+	}
+	d.outcome.changes = append(d.outcome.changes, c)
+	return ctx.Err()
+}
+
+func (d *drill) loseZooKeeper(ctx context.Context) error {
+	// The file is written off the path of delivery, once a second at most: the last change may be on its way still.
+	limit, cancel := context.WithTimeout(ctx, awaitLimit)
+	defer cancel()
+	if _, err := d.first.feed.await(limit, time.Now(), func(v view) bool { return v.saved }); err != nil {
+		d.tale.say("client", "has not saved the list within %v", awaitLimit)
+	}
+	d.listsBefore = d.first.feed.current().lists
+	began := d.tale.change("ZooKeeper", "%s", d.zookeeper.stopping())
+	if err := d.zookeeper.stop(); err != nil {
+		return err
+	}
+	if err := d.notice(ctx, "ZooKeeper goes away", began, func(v view) bool { return !v.connected }); err != nil {
+		return err
+	}
+	return d.watch(ctx)
+}
+
+func (d *drill) startSecond(ctx context.Context) error {
+	d.tale.change("client 2", "starts, and begins to call")
+	c, err := startConsumer(d.zookeeper, d.cacheDir, &d.now, func(view) {})
+	if err != nil {
+		return fmt.Errorf("second client: %w", err)
+	}
+	d.second = c
+	up := time.Now()
+	s := c.discovery.Snapshot()
+	servers := make(map[string]string)
+	for _, p := range s.Servers {
+		servers[p.Key] = p.Value
+	}
+	d.outcome.secondSource, d.outcome.secondAlike = s.Source, maps.Equal(servers, d.first.feed.current().servers)
+	d.tale.news(up, "client 2", "has the list, from the %v: %s", s.Source, describe(servers))
+	return d.watch(ctx)
+}
+
+// regainZooKeeper brings ZooKeeper back, and returns when both clients have the list of the servers that live, and calls succeed with it.
+func (d *drill) regainZooKeeper(ctx context.Context) error {
+	o := &d.outcome
+	o.secondAway = d.second.ledger.of(phaseSecond).plus(d.second.ledger.of(phaseDiedUnseen))
+	o.listsAway = d.first.feed.current().lists - d.listsBefore
+
+	sessions := d.first.discovery.Status().Sessions
+	began := d.tale.change("ZooKeeper", "is back; all sessions have expired, so no server is registered")
+	if err := d.zookeeper.start(); err != nil {
+		return err
+	}
+	limit, cancel := context.WithTimeout(ctx, awaitLimit)
+	defer cancel()
+	err := errors.Join(d.first.discovery.WaitLive(limit), d.second.discovery.WaitLive(limit))
+	o.liveAfter, o.live = time.Since(began), err == nil
+	st := d.first.discovery.Status()
+	o.liveWithin = st.SessionTimeout + longestBackoff
+
+	if err := d.notice(ctx, "ZooKeeper is back: the list is right", began, lists(d.living())); err != nil {
+		return err
+	}
+	_, err = d.second.feed.await(limit, began, lists(d.living()))
+	o.right = err == nil && lists(d.living())(d.first.feed.current())
+	// XClients read the list from a channel as the feed does, perhaps a moment later.
+	if err := errors.Join(d.first.callUntilAnswered(limit), d.second.callUntilAnswered(limit)); err != nil {
+		d.tale.say("calls", "%v", err)
+	} else if st.Sessions > sessions {
+		d.tale.say("clients", "are both live again, in new sessions")
+	}
+	return ctx.Err()
+}
+
+// tellCalls sums a phase up.
+func (d *drill) tellCalls(p phase) {
+	t := d.calls(p)
+	var parts []string
+	for _, server := range slices.Sorted(maps.Keys(t.byServer)) {
+		parts = append(parts, server+" "+count(t.byServer[server]))
+	}
+	d.tale.say("calls", "%s: %s", calls(t.calls, t.failed), strings.Join(parts, ", "))
+}
+
+// calls are those of a phase, of both clients.
+func (d *drill) calls(p phase) tally {
+	t := d.first.ledger.of(p)
+	if d.second != nil {
+		t = t.plus(d.second.ledger.of(p))
+	}
+	return t
+}
+
+// close ends what has been started, as far as the drill has come: the clients first, or they would see the rest go.
+func (d *drill) close() error {
+	for _, c := range []*consumer{d.first, d.second} {
+		if c != nil {
+			c.close()
+		}
+	}
+	for name := range d.instances {
+		d.kill(name)
+	}
+	var err error
+	if d.zookeeper != nil {
+		err = d.zookeeper.close()
+	}
+	return errors.Join(err, os.RemoveAll(d.cacheDir))
+}
+
+// telling is a feed's listener that tells what it hears.
+func (d *drill) telling(who string) func(view) {
+	var was view
+	return func(v view) {
+		switch {
+		case v.lists > was.lists:
+			d.tale.news(v.at, who, "has the list: %s", describe(v.servers))
+		case was.connected && !v.connected:
+			d.tale.news(v.at, who, "has lost ZooKeeper and keeps the list: %s", describe(v.servers))
+		}
+		was = v
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// narrator tells what happens, a line each, with the seconds since the start. Whoever notices something tells it himself, so its methods may
+// be called from anywhere.
+type narrator struct {
+	colour bool
+
+	mu    sync.Mutex // guards what follows; nothing else is locked under it
+	out   io.Writer
+	start time.Time
+	since time.Time // the last change: news of the list are told with the time that they took from there
+}
+
+func newNarrator(out io.Writer, colour bool) *narrator {
+	now := time.Now()
+	return &narrator{out: out, colour: colour, start: now, since: now}
+}
+
+// The escape sequences of the few styles.
+const (
+	bold  = "\x1b[1m"
+	dim   = "\x1b[2m"
+	red   = "\x1b[31m"
+	green = "\x1b[32m"
+	plain = "\x1b[0m"
+)
+
+func (n *narrator) in(style, text string) string {
+	if !n.colour {
+		return text
+	}
+	return style + text + plain
+}
+
+// heading begins a phase.
+func (n *narrator) heading(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.title(format, args...)
+}
+
+// title writes what begins a phase or a table. The caller holds mu.
+func (n *narrator) title(format string, args ...any) {
+	say(n.out, "\n%s\n", n.in(bold, fmt.Sprintf(format, args...)))
+}
+
+// say tells what somebody does or meets.
+func (n *narrator) say(who, format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.line(time.Now(), who, fmt.Sprintf(format, args...), "")
+}
+
+// change tells what somebody does, and counts from now until the news of it arrive.
+func (n *narrator) change(who, format string, args ...any) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.since = time.Now()
+	n.line(n.since, who, fmt.Sprintf(format, args...), "")
+	return n.since
+}
+
+// news tells what somebody has learnt at a time, and how long after the last change.
+func (n *narrator) news(at time.Time, who, format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.line(at, who, fmt.Sprintf(format, args...), duration(at.Sub(n.since))+" later")
+}
+
+// line writes one. The caller holds mu.
+func (n *narrator) line(at time.Time, who, what, after string) {
+	elapsed := n.in(dim, fmt.Sprintf("%6.2f s", at.Sub(n.start).Seconds()))
+	text := fmt.Sprintf("%s  %-10s %s", elapsed, who, what)
+	if after != "" {
+		text += pad(what, 48) + n.in(dim, after)
+	}
+	say(n.out, "%s\n", text)
+}
+
+// pad is what brings text to a width.
+func pad(text string, width int) string {
+	return strings.Repeat(" ", max(1, width-utf8.RuneCountInString(text)))
+}
+
+// duration is d with as many digits as anybody wants to read.
+func duration(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	switch {
+	case ms < 1:
+		return fmt.Sprintf("%.2f ms", ms)
+	case ms < 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	case ms < 1000:
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// count is n with commas.
+func count(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// calls is a number of calls and how many of them failed.
+func calls(n, failed int) string {
+	if failed == 0 {
+		return count(n) + " calls, none failed"
+	}
+	return fmt.Sprintf("%s calls, %s failed", count(n), count(failed))
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+)
+
+// noticeLimit is how soon a change must have been noticed.
+const noticeLimit = time.Second
+
+// outcome is what the drill has counted and timed.
+type outcome struct {
+	phases  [phases]tally // the calls of both clients
+	settled [phases]tally // those of them that began when the phase's change had been noticed
+	changes []change
+
+	listsAway    int                // lists that the first client received while ZooKeeper was away
+	secondSource zkdiscovery.Source // of the second client's list at its start
+	secondAlike  bool               // that list was the first client's
+	secondAway   tally              // the second client's calls while ZooKeeper was away
+
+	live       bool          // both clients' lists were, after ZooKeeper's return …
+	liveAfter  time.Duration // … so long
+	liveWithin time.Duration
+	right      bool // and named the servers that lived, and nobody else
+}
+
+// change is something that the first client had to notice.
+type change struct {
+	what    string
+	took    time.Duration
+	noticed bool
+}
+
+// promise is something that the library promises, and whether it was kept.
+type promise struct {
+	text string
+	kept bool
+}
+
+// promises judges the outcome.
+func (o *outcome) promises() []promise {
+	joined, weighed := o.settled[phaseJoined].share("D"), o.settled[phaseWeighed].share("D")
+	return []promise{
+		{
+			"no call failed while servers died, joined and changed weight",
+			o.served(phaseSteady, phaseDied, phaseJoined, phaseWeighed),
+		},
+		{
+			"every change was noticed within a second",
+			o.noticed(),
+		},
+		{
+			fmt.Sprintf("calls followed the weight: server D got %.0f %% of them, then %.0f %%", 100*joined, 100*weighed),
+			joined < 0.5 && weighed > 0.6, // a third and three quarters are due
+		},
+		{
+			"no call failed while ZooKeeper was away, though a server died",
+			o.served(phaseAway, phaseSecond, phaseDiedUnseen),
+		},
+		{
+			"the list stayed as it was while ZooKeeper was away",
+			o.listsAway == 0,
+		},
+		{
+			fmt.Sprintf("a second client started from the %v meanwhile, with the same list: %s", o.secondSource, calls(o.secondAway.calls, o.secondAway.failed)),
+			o.secondSource == zkdiscovery.File && o.secondAlike && o.secondAway.served(),
+		},
+		{
+			fmt.Sprintf("both clients were live %s after ZooKeeper's return (%s at most)", duration(o.liveAfter), duration(o.liveWithin)),
+			o.live && o.liveAfter <= o.liveWithin,
+		},
+		{
+			"their lists then named the servers that live, and nobody else",
+			o.right,
+		},
+		{
+			"no call failed from then on",
+			o.served(phaseAgain),
+		},
+	}
+}
+
+// served reports whether calls were made in each of the phases and none failed.
+func (o *outcome) served(ps ...phase) bool {
+	return !slices.ContainsFunc(ps, func(p phase) bool { return !o.phases[p].served() })
+}
+
+func (t tally) served() bool { return t.calls > 0 && t.failed == 0 }
+
+// noticed reports whether every change was, and in time. The last one is ZooKeeper's return, for which there are promises of its own.
+func (o *outcome) noticed() bool {
+	if len(o.changes) == 0 {
+		return false
+	}
+	last := len(o.changes) - 1
+	return o.changes[last].noticed && !slices.ContainsFunc(o.changes[:last], func(c change) bool { return !c.noticed || c.took > noticeLimit })
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// report writes what the drill has counted, and which promises were kept.
+func (n *narrator) report(o *outcome, promises []promise) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.title("%-42s %7s  %7s  %8s  %8s  %8s", "Calls", "made", "failed", "median", "99 %", "longest")
+	var all tally
+	for p, t := range o.phases {
+		all = all.plus(t)
+		failed := fmt.Sprintf("%7s", count(t.failed))
+		if t.failed > 0 {
+			failed = n.in(red, failed)
+		}
+		say(n.out, "  %-40s %7s  %s  %8s  %8s  %8s\n", titles[p], count(t.calls), failed,
+			duration(t.latency(0.5)), duration(t.latency(0.99)), duration(t.latency(1)))
+	}
+	if gap := o.phases[phaseReturning]; gap.failed > 0 {
+		say(n.out, "  %s of the calls failed as ZooKeeper returned: its list was empty until the servers had registered\n"+
+			"  again, and the clients believed it (rpcx: %v).\n", count(gap.failed), gap.firstErr)
+	}
+
+	n.title("Time to notice")
+	for _, c := range o.changes {
+		took := duration(c.took)
+		if !c.noticed {
+			took = n.in(red, "   never")
+		}
+		say(n.out, "  %-40s %8s\n", c.what, took)
+	}
+
+	n.title("Promises")
+	broken := 0
+	for _, p := range promises {
+		verdict := n.in(green, "pass")
+		if !p.kept {
+			verdict = n.in(red, "FAIL")
+			broken++
+		}
+		say(n.out, "  %s  %s\n", verdict, p.text)
+	}
+	verdict := "every promise was kept"
+	if broken > 0 {
+		verdict = fmt.Sprintf("%d of %d promises were broken", broken, len(promises))
+	}
+	n.title("%s in %s; %s", calls(all.calls, all.failed), duration(time.Since(n.start)), verdict)
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// sessionTimeout is what the drill asks for; a server may insist on more.
+const sessionTimeout = 2 * time.Second
+
+// zookeeper is the one that the drill is held on.
+type zookeeper interface {
+	servers() []string // for clients
+	base() string      // the path that everything of the drill is below
+	stop() error       // refuses from now on, and every connection is cut
+	stopping() string  // what stop does, in words
+	// expire returns when every session that there was before stop is over. They have a timeout.
+	expire(ctx context.Context, timeout time.Duration) error
+	start() error // serves again
+	close() error // leaves nothing behind
+	String() string
+}
+
+// openZooKeeper opens the real one at servers, or one in this process when there are none.
+func openZooKeeper(ctx context.Context, servers []string) (zookeeper, error) {
+	if len(servers) > 0 {
+		z, err := openProxied(ctx, servers)
+		if err != nil {
+			return nil, err
+		}
+		return z, nil
+	}
+	s := zktest.NewServer(zktest.WithTick(sessionTimeout / 4))
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return inProcess{s}, nil
+}
+
+// inProcess is a ZooKeeper of this process, which can be stopped.
+type inProcess struct{ *zktest.Server }
+
+func (z inProcess) servers() []string { return []string{z.Addr()} }
+func (z inProcess) base() string      { return "/rpcx" }
+func (z inProcess) stop() error       { z.Stop(); return nil }
+func (z inProcess) stopping() string  { return "is stopped" }
+func (z inProcess) start() error      { return z.Start() }
+func (z inProcess) close() error      { z.Close(); return nil }
+func (z inProcess) String() string    { return "a ZooKeeper in this process" }
+
+func (z inProcess) expire(context.Context, time.Duration) error {
+	z.ExpireAll()
+	return nil
+}
+
+// proxied is a real ZooKeeper. The drill cannot stop it, but it can stop being able to reach it: its clients go through proxies, which cut
+// them off for longer than their sessions last.
+type proxied struct {
+	addrs     []string
+	proxies   []*zktest.Proxy
+	chroot    string
+	path      string          // below the chroot
+	direct    *zk.Conn        // past the proxies, to see what is left of the drill, and to tidy up
+	events    <-chan zk.Event // direct's; closed by go-zookeeper when that has ended
+	connected bool            // direct has been
+	stopped   time.Time
+}
+
+func openProxied(ctx context.Context, servers []string) (_ *proxied, err error) {
+	// A path of its own, so that nothing in ZooKeeper is in the way, nor the drill in that of others.
+	z := &proxied{path: "/holdfast-drill-" + rand.Text()[:8]}
+	defer func() {
+		if err != nil {
+			_ = z.close() // err says it
+		}
+	}()
+	for _, server := range servers {
+		addr, chroot, _ := strings.Cut(server, "/")
+		z.addrs = append(z.addrs, addr)
+		if chroot != "" {
+			z.chroot = "/" + chroot
+		}
+		p, err := zktest.NewProxy(addr)
+		if err != nil {
+			return nil, err
+		}
+		z.proxies = append(z.proxies, p)
+	}
+	z.direct, z.events, err = zk.Connect(z.addrs, sessionTimeout, zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+	if err != nil {
+		return nil, err
+	}
+	limit := time.NewTimer(5 * time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case ev := <-z.events:
+			if ev.State == zk.StateHasSession {
+				z.connected = true
+				return z, nil
+			}
+		case <-limit.C:
+			return nil, fmt.Errorf("no ZooKeeper answers at %s", strings.Join(z.addrs, ","))
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (z *proxied) servers() []string {
+	var addrs []string
+	for _, p := range z.proxies {
+		addrs = append(addrs, p.Addr())
+	}
+	addrs[len(addrs)-1] += z.chroot
+	return addrs
+}
+
+func (z *proxied) base() string     { return z.path }
+func (z *proxied) stopping() string { return "is cut off by a proxy, which refuses new connections" }
+func (z *proxied) String() string   { return "the ZooKeeper at " + strings.Join(z.addrs, ",") }
+
+func (z *proxied) stop() error {
+	z.stopped = time.Now()
+	for _, p := range z.proxies {
+		if err := p.Refuse(true); err != nil {
+			return err
+		}
+		p.Drop()
+	}
+	return nil
+}
+
+// expire waits. ZooKeeper rounds a session's end up to its next tick, of which the shortest session has two; and the servers' nodes can be
+// seen to go.
+func (z *proxied) expire(ctx context.Context, timeout time.Duration) error {
+	over := time.NewTimer(time.Until(z.stopped.Add(timeout * 3 / 2)))
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		nodes, _, changed, err := z.direct.ChildrenW(z.service())
+		if err != nil {
+			return fmt.Errorf("%v: %w", z, err)
+		}
+		if len(nodes) == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (z *proxied) start() error {
+	for _, p := range z.proxies {
+		if err := p.Refuse(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close removes what the drill has left in ZooKeeper: empty nodes, and those of servers which could not say goodbye because the drill was
+// interrupted while they were cut off.
+func (z *proxied) close() error {
+	var errs []error
+	if z.connected {
+		var doomed []string
+		nodes, _, err := z.direct.Children(z.service())
+		for _, node := range nodes {
+			doomed = append(doomed, z.service()+"/"+node)
+		}
+		if err == nil {
+			doomed = append(doomed, z.service(), z.chroot+z.path)
+		} else if !errors.Is(err, zk.ErrNoNode) {
+			errs = append(errs, fmt.Errorf("%v: %s is left there: %w", z, z.path, err))
+		}
+		for _, path := range doomed {
+			if err := z.direct.Delete(path, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+				errs = append(errs, fmt.Errorf("%v: %s is left there: %w", z, path, err))
+			}
+		}
+	}
+	if z.direct != nil {
+		z.direct.Close()
+		for range z.events { // closed by go-zookeeper when its last goroutine has ended, which is what is waited for
+		}
+	}
+	for _, p := range z.proxies {
+		p.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// service is the path of the servers' nodes, as direct sees it.
+func (z *proxied) service() string { return z.chroot + z.path + "/" + servicePath }
+
+// quiet is a logger for go-zookeeper, which would write to standard error.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
