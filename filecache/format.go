@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"strconv"
@@ -202,36 +201,4 @@ func decode(data []byte) (Snapshot, error) {
 		Ensemble: h.Ensemble, Service: h.Service, Lineage: h.Lineage, Era: h.Era, Zxid: h.Zxid,
 		SavedAt: h.SavedAt, AsOf: h.AsOf, Servers: servers,
 	}, nil
-}
-
-// decodeServers reads what follows the head.
-func decodeServers(body []byte) ([]Server, error) {
-	var doc struct {
-		Servers []struct {
-			Key         string    `json:"key"`
-			KeyBase64   []byte    `json:"keyBase64"`
-			Value       string    `json:"value"`
-			ValueBase64 []byte    `json:"valueBase64"`
-			HeldSince   time.Time `json:"heldSince"`
-		} `json:"servers"`
-	}
-	text := make([]byte, 0, 1+len(body))
-	text = append(append(text, '{'), body...)
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, err
-	}
-	if doc.Servers == nil {
-		return nil, errors.New("no servers")
-	}
-	servers := make([]Server, len(doc.Servers))
-	for i, s := range doc.Servers {
-		servers[i] = Server{Key: s.Key, Value: s.Value, HeldSince: s.HeldSince}
-		if s.KeyBase64 != nil {
-			servers[i].Key = string(s.KeyBase64)
-		}
-		if s.ValueBase64 != nil {
-			servers[i].Value = string(s.ValueBase64)
-		}
-	}
-	return servers, nil
 }

@@ -135,6 +135,41 @@ func TestTimesThatCannotBeWrittenAreRefused(t *testing.T) {
 	}
 }
 
+// The quick way to read the servers says the same as the thorough one, or nothing.
+func TestQuickAndThoroughReadingAgree(t *testing.T) {
+	held := Server{Key: "tcp@a:1", HeldSince: noon}
+	for name, tt := range map[string]struct {
+		servers []Server
+		quick   bool
+	}{
+		"none":         {[]Server{}, true},
+		"one":          {[]Server{{Key: "tcp@a:1", Value: "weight=5&x={[,]}"}}, true},
+		"several":      {[]Server{{Key: "tcp@a:1"}, held, {Key: "tcp@ä:1", Value: "ö"}}, true},
+		"a quote":      {[]Server{{Key: "tcp@a:1", Value: `a"b`}, held}, false},
+		"a backslash":  {[]Server{held, {Key: `a\`, Value: "x"}}, false},
+		"a newline":    {[]Server{{Key: "tcp@a:1", Value: "a\nb"}}, false},
+		"not UTF-8":    {[]Server{{Key: "\xff"}}, false},
+		"like a field": {[]Server{{Key: `", "value": "x"}`}}, false},
+	} {
+		data, err := encode(Snapshot{Servers: tt.servers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, size, err := decodeHead(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		quick, ok := scanServers(string(data[size:]))
+		thorough, err := parseServers(data[size:])
+		if err != nil || ok != tt.quick {
+			t.Errorf("%s: quick %t, want %t; error %v", name, ok, tt.quick, err)
+		}
+		if ok && cmp.Diff(thorough, quick) != "" || cmp.Diff(tt.servers, thorough) != "" {
+			t.Errorf("%s: quickly %+v, thoroughly %+v", name, quick, thorough)
+		}
+	}
+}
+
 // Whatever is in a file, decode does not panic and takes only what encode writes; and encode writes everything so that it is read alike.
 func FuzzDecode(f *testing.F) {
 	data, err := encode(golden)
