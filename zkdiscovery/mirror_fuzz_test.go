@@ -157,7 +157,7 @@ func (r *rig) rare(arg byte) {
 	case 4:
 		r.note("wipe")
 		zk.wipe()
-		r.rolledBack = true // the same path could even be made at the same zxid and time again
+		r.rolledBack = true
 	case 5, 6:
 		name := rigNames[int(arg>>4)%len(rigNames)]
 		r.note("deny %s: %v", name, arg%11 == 5)

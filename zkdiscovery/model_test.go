@@ -34,6 +34,7 @@ type model struct {
 // state is the service path after one transaction.
 type state struct {
 	zxid         int64
+	clock        int64 // apart from that of other ensembles
 	exists       bool
 	czxid, ctime int64
 	pzxid        int64
@@ -95,7 +96,7 @@ func (s *state) tell(kind eventKind, name string) { s.events = append(s.events, 
 
 func (s *state) create(name, value string) {
 	if !s.exists {
-		s.exists, s.czxid, s.ctime, s.pzxid, s.cversion = true, s.zxid, s.zxid*1000, s.zxid, 0
+		s.exists, s.czxid, s.ctime, s.pzxid, s.cversion = true, s.zxid, s.clock+s.zxid, s.zxid, 0
 		s.tell(created, "")
 	}
 	if _, ok := s.nodes[name]; ok || name == "" {
@@ -139,7 +140,7 @@ func (s *state) removePath() {
 		s.remove(name)
 	}
 	if s.exists {
-		*s = state{zxid: s.zxid, nodes: s.nodes, events: s.events}
+		*s = state{zxid: s.zxid, clock: s.clock, nodes: s.nodes, events: s.events}
 		s.tell(deleted, "")
 	}
 }
@@ -177,7 +178,7 @@ func (m *model) rollback(to int) {
 // wipe begins a new history.
 func (m *model) wipe() {
 	m.undone = append(m.undone, m.history...)
-	m.history, m.passed = []state{{nodes: map[string]modelNode{}, ctime: m.now.UnixMilli()}}, []time.Time{{}}
+	m.history, m.passed = []state{{nodes: map[string]modelNode{}, clock: m.leader().clock + 1_000_000}}, []time.Time{{}}
 	m.expire()
 }
 
