@@ -109,6 +109,9 @@ func (m *mirror) read(j job, nodes []session.Node) {
 	}
 	m.owed = false
 	m.take(nodes)
+	if m.torn > 0 && m.torn <= maxTorn {
+		return // what is here was never so: some of what came together has gone together, and the list which says so is next
+	}
 	m.complete()
 }
 
@@ -138,7 +141,7 @@ func (m *mirror) checked(j job, exists bool, st session.Stat, nodes []session.No
 // take puts nodes that were read into the children, and returns how many could be read before and are not as they were.
 func (m *mirror) take(nodes []session.Node) (differ int) {
 	var changes []change
-	metrics, vanished := true, false
+	metrics, vanished, torn := true, false, false
 	for i := range nodes {
 		n := &nodes[i]
 		if !m.known(n.Name) {
@@ -151,6 +154,8 @@ func (m *mirror) take(nodes []session.Node) (differ int) {
 			delete(m.fresh, n.Name)
 			if was != nil {
 				m.dirty[n.Name] = struct{}{}
+			} else {
+				torn = true
 			}
 			if was.isReadable() {
 				differ++
@@ -179,6 +184,9 @@ func (m *mirror) take(nodes []session.Node) (differ int) {
 	if vanished {
 		// Its transaction, newer than all, is in no zxid of this pass, and what is shown of it until the list tells is old.
 		m.synced, m.listedAt = false, time.Time{}
+	}
+	if m.torn++; !torn {
+		m.torn = 0
 	}
 	m.edit(changes, metrics)
 	return differ
@@ -256,6 +264,7 @@ func (m *mirror) edit(changes []change, metrics bool) {
 
 // complete says that everything that was listed has been read: the list is whole.
 func (m *mirror) complete() {
+	m.torn = 0
 	m.err, m.retryEvery, m.retryAt = nil, 0, time.Time{}
 	if m.connected && m.listedOn == m.link {
 		m.phase = phaseLive

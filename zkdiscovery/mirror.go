@@ -27,6 +27,7 @@ const (
 	lastRetry  = 5 * time.Second  // to this
 	lastCostly = time.Minute      // or to this, where an answer over the size limit has cost the connection
 	checkSize  = 8                // instances whose data a look at rest reads again
+	maxTorn    = 3                // torn passes in a row that are not shown: instances that come and go all the time must not hold up the others
 )
 
 // mirror is what ZooKeeper has below one service path, and what must be read to know it. It does no I/O, reads no clock and starts no
@@ -67,6 +68,7 @@ type mirror struct {
 	floor         int64 // what zxid must reach in a pass that does
 	needList      bool
 	owed          bool // what the last list added or put in doubt must be read before the next
+	torn          int  // passes since the list was whole that have lost some of what they had listed before they read it
 	rearm         bool // watches were found missing: set all of them again
 	dirty         map[string]struct{}
 	fresh         map[string]struct{} // listed, never read yet
