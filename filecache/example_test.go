@@ -20,7 +20,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	cache, err := filecache.Open(dir, "zk1:2181,zk2:2181", "/prod/rpcx/Arith", filecache.WithMaxAge(24*time.Hour))
 	if err != nil {
@@ -33,7 +33,7 @@ func Example() {
 	}
 	err = cache.Save(filecache.Snapshot{
 		Zxid: 4294967299, AsOf: time.Now(),
-		Servers: []filecache.Server{{Key: "tcp@10.0.0.1:8972", Value: "weight=5"}, {Key: "tcp@10.0.0.2:8972", Value: "weight=1"}},
+		Servers: []filecache.Server{{Key: "tcp@127.0.0.1:8972", Value: "weight=5"}, {Key: "tcp@127.0.0.2:8972", Value: "weight=1"}},
 	})
 	if err != nil {
 		panic(err)
@@ -53,8 +53,8 @@ func Example() {
 	// Output:
 	// nothing yet
 	// refused: true
-	// tcp@10.0.0.1:8972 weight=5
-	// tcp@10.0.0.2:8972 weight=1
+	// tcp@127.0.0.1:8972 weight=5
+	// tcp@127.0.0.2:8972 weight=1
 	// prod,rpcx,_Arith.json
 }
 
@@ -64,7 +64,7 @@ func ExampleCache_Watch() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	cache, err := filecache.Open(dir, "zk1:2181", "/prod/rpcx/Arith")
 	if err != nil {
 		panic(err)
@@ -75,7 +75,7 @@ func ExampleCache_Watch() {
 	defer cancel()
 	changes := cache.Watch(ctx)
 
-	if err := os.WriteFile(cache.OverridePath(), []byte(`["tcp@10.0.0.9:8972"]`), 0o600); err != nil {
+	if err := os.WriteFile(cache.OverridePath(), []byte(`["tcp@127.0.0.9:8972"]`), 0o600); err != nil {
 		panic(err)
 	}
 	s := <-changes
@@ -86,7 +86,7 @@ func ExampleCache_Watch() {
 	s = <-changes
 	fmt.Println("override:", s.Override)
 	// Output:
-	// override: true tcp@10.0.0.9:8972
+	// override: true tcp@127.0.0.9:8972
 	// override: false
 }
 
@@ -96,7 +96,7 @@ func ExampleWrap() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 
 	start := func(registry ...*client.KVPair) {
 		// A discovery for etcd, consul, nacos…; this one lists what it is given.
@@ -113,9 +113,9 @@ func ExampleWrap() {
 			fmt.Println(kv.Key)
 		}
 	}
-	start(&client.KVPair{Key: "tcp@10.0.0.1:8972"})
+	start(&client.KVPair{Key: "tcp@127.0.0.1:8972"})
 	start() // the registry is away
 	// Output:
-	// tcp@10.0.0.1:8972
-	// tcp@10.0.0.1:8972
+	// tcp@127.0.0.1:8972
+	// tcp@127.0.0.1:8972
 }

@@ -27,13 +27,18 @@
 //
 //   - O1. Losing the connection publishes nothing and removes nobody; only an answer from ZooKeeper does, or a person's override, or, while the
 //     list is not live, a fresher file of the same lineage from a sibling process.
+//
 //   - O2. New succeeds without ZooKeeper when the file has a list, within the start timeout, and at once when every server refuses. It goes on
 //     connecting for ever, and the switch to the live list is seamless.
+//
 //   - O3. Without ZooKeeper and without a file, New tries for the whole start timeout and fails with ErrNoSnapshot within two more seconds,
 //     leaving nothing behind. NewTemplate fails for bad arguments only.
+//
 //   - O4. A service that nobody has registered yet is no error: the list is empty and fills.
+//
 //   - O5. Once ZooKeeper and the network are healthy the list is live again within the session timeout plus 5 s, whatever they did, without a
 //     restart of the process.
+//
 //   - O6. During an outage the library is idle but for attempts to connect, spaced by growing, jittered pauses, and logs edges only.
 //
 //   - O7. A sudden loss of many or all instances is suspected, not obeyed: see [Guard].

@@ -52,6 +52,7 @@ type service struct {
 	override  *filecache.Snapshot
 	fallback  bool // the file may serve
 	published time.Time
+	skipping  bool // children that are no instances were reported
 	dirty     bool // what compose returns may differ from what was published
 	metrics   bool // in nothing but calls and connections
 	saved     savedMark
@@ -163,6 +164,7 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 			sv.dirty = true
 		}
 	}
+	sv.reportSkipped()
 	at, ready := sv.consult(now)
 	wake = earlier(wake, at)
 	if !ready {
@@ -310,6 +312,15 @@ func (sv *service) report(n news) {
 		sv.log.Warn("instances may not be read: listed with the metadata known last", "instances", len(n.denied), "first", n.denied[0])
 	}
 	sv.note(func(st *serviceStatus) { st.Mended += int64(n.mended) })
+}
+
+// reportSkipped says, once until there are none any more, that some children are no instances.
+func (sv *service) reportSkipped() {
+	m := sv.mirror
+	if m.skipped > 0 && !sv.skipping {
+		sv.log.Warn("skipping children whose name is not network@address", "children", m.skipped, "one_of_them", m.odd)
+	}
+	sv.skipping = m.skipped > 0
 }
 
 func (sv *service) note(f func(*serviceStatus)) {
