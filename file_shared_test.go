@@ -150,9 +150,9 @@ func TestOverrideStandsAboveEverythingUntilItIsDeleted(t *testing.T) {
 		watcher := follow(t.T, d)
 		path := d.Status().OverrideFile
 		write := func(s string) { must(t.T, os.WriteFile(path, []byte(s), 0o600)); pass(10 * time.Second) }
-		override := map[string]string{"tcp@10.9.9.1:1": "", "tcp@10.9.9.2:2": "weight=5"}
+		override := map[string]string{"tcp@127.9.9.1:1": "", "tcp@127.9.9.2:2": "weight=5"}
 
-		write(`{"comment": "INC-4711", "servers": ["tcp@10.9.9.1:1", {"key": "tcp@10.9.9.2:2", "value": "weight=5"}]}`)
+		write(`{"comment": "INC-4711", "servers": ["tcp@127.9.9.1:1", {"key": "tcp@127.9.9.2:2", "value": "weight=5"}]}`)
 		t.source(d, zkdiscovery.Override)
 		t.lists(d, override)
 		t.lists(t.clone(d, "Arith"), override)
@@ -163,13 +163,13 @@ func TestOverrideStandsAboveEverythingUntilItIsDeleted(t *testing.T) {
 		t.start()
 		pass(15 * time.Second)
 		t.lists(d, override)
-		d.SetFilter(without("tcp@10.9.9.1:1"))
-		t.lists(d, map[string]string{"tcp@10.9.9.2:2": "weight=5"})
+		d.SetFilter(without("tcp@127.9.9.1:1"))
+		t.lists(d, map[string]string{"tcp@127.9.9.2:2": "weight=5"})
 		d.SetFilter(nil)
 
 		lines := len(t.log.edges())
 		for _, bad := range []string{
-			`[`, `{"servers": []}`, `[]`, `["tcp@10.9.9.1"]`, `["10.9.9.1:1"]`, `["tcp@10.9.9.1:1", "tcp@10.9.9.1:1"]`, `[7]`, `{"server": ["tcp@10.9.9.1:1"]}`,
+			`[`, `{"servers": []}`, `[]`, `["tcp@127.9.9.1"]`, `["10.9.9.1:1"]`, `["tcp@127.9.9.1:1", "tcp@127.9.9.1:1"]`, `[7]`, `{"server": ["tcp@127.9.9.1:1"]}`,
 		} {
 			write(bad)
 			t.source(d, zkdiscovery.Override)
@@ -188,7 +188,7 @@ func TestOverrideStandsAboveEverythingUntilItIsDeleted(t *testing.T) {
 			t.Errorf("the watcher has %v", got)
 		}
 
-		write(`["tcp@10.9.9.1:1"]`)
+		write(`["tcp@127.9.9.1:1"]`)
 		d.Close()
 		t.stop()
 		began := time.Now()

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func numbered(number, n int) List {
 	list := make(List, n)
 	for i := range list {
-		list[i] = &client.KVPair{Key: fmt.Sprintf("tcp@10.0.%d.%d:8972", i>>8, i&255), Value: strconv.Itoa(number)}
+		list[i] = &client.KVPair{Key: fmt.Sprintf("tcp@127.0.%d.%d:8972", i>>8, i&255), Value: strconv.Itoa(number)}
 	}
 	return list
 }
@@ -75,7 +75,7 @@ func TestEverybodyHasASliceOfHisOwn(t *testing.T) {
 		list[0] = nil
 		_ = append(list[:1], list[2:]...)
 	}
-	if diff := s.Current(); diff[0].Key != "tcp@10.0.0.0:8972" || diff[2].Key != "tcp@10.0.0.2:8972" {
+	if diff := s.Current(); diff[0].Key != "tcp@127.0.0.0:8972" || diff[2].Key != "tcp@10.0.0.2:8972" {
 		t.Errorf("what a receiver did to its list is seen by others: %v", diff)
 	}
 	if got[0][1] != got[1][1] {

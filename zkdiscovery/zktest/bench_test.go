@@ -69,7 +69,7 @@ func benchServer(b *testing.B, children int) *Server {
 		b.Fatal(err)
 	}
 	for i := range children {
-		if err := s.Put(fmt.Sprintf("/service/tcp@10.0.%d.%d:8972", i/250, i%250), []byte("weight=1")); err != nil {
+		if err := s.Put(fmt.Sprintf("/service/tcp@127.0.%d.%d:8972", i/250, i%250), []byte("weight=1")); err != nil {
 			b.Fatal(err)
 		}
 	}
