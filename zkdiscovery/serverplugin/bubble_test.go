@@ -1,7 +1,11 @@
 package serverplugin
 
 import (
+	"context"
 	"log/slog"
+	"net"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +27,9 @@ type bubble struct {
 func inBubble(t *testing.T, body func(b bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(synctest.Wait)
 		zk := zktest.NewServer()
-		defer synctest.Wait()
-		defer zk.Close()
+		t.Cleanup(zk.Close) // after the plugins' ends
 		body(bubble{t, zk})
 	})
 }
@@ -48,6 +52,35 @@ func (b bubble) plugin(opts ...ZooKeeperOpt) *ZooKeeperRegisterPlugin {
 	}
 	b.Cleanup(func() { _ = p.Stop() })
 	return p
+}
+
+// mortal is a process's way to ZooKeeper, which ends as a kill -9 ends it: without a goodbye.
+type mortal struct {
+	zk *zktest.Server
+
+	mu    sync.Mutex
+	dead  bool
+	conns []net.Conn
+}
+
+func (m *mortal) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return nil, syscall.ENETUNREACH
+	}
+	c, err := m.zk.Dial(ctx, network, addr)
+	m.conns = append(m.conns, c)
+	return c, err
+}
+
+func (m *mortal) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	for _, c := range m.conns {
+		_ = c.Close()
+	}
 }
 
 func (b bubble) register(p *ZooKeeperRegisterPlugin, name, metadata string) {

@@ -4,7 +4,7 @@
 //
 //	s := server.NewServer()
 //	p := serverplugin.NewZooKeeperRegisterPlugin(
-//		serverplugin.WithZKServiceAddress("tcp@10.0.0.1:8972"),
+//		serverplugin.WithZKServiceAddress("tcp@127.0.0.1:8972"),
 //		serverplugin.WithZKServersAddress([]string{"zk1:2181", "zk2:2181", "zk3:2181"}),
 //		serverplugin.WithZKBasePath("com/example/rpcx"),
 //		serverplugin.WithServer(s), // new: register when s listens

@@ -41,7 +41,7 @@ func (r *registrar) note(e *entry, was node, ev event) {
 	if ev.kind == found && was.phase == Registered && n.standing == ours && n.doing.kind == set && was.heard && was.said == was.data {
 		r.news.restored.add(e.path) // it said what it was to say, and does no more
 	}
-	if n.rearm {
+	if n.doing.rearm && !was.doing.rearm {
 		r.news.missed.add(e.path)
 	}
 }

@@ -1,7 +1,6 @@
 package serverplugin
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +15,8 @@ type world struct {
 	node    *modelNode
 	alive   []int64 // sessions
 	procs   []*process
-	history []string
+	verbose bool   // logs what happens
+	again   func() // plays it again, verbosely
 
 	moment upTo // how often the node was replaced, was not there, and was written to
 }
@@ -68,6 +68,7 @@ type message struct {
 }
 
 func newWorld(t *testing.T, processes int) *world {
+	t.Helper()
 	w := &world{t: t, now: time.Unix(0, 0)}
 	for i := range processes {
 		w.procs = append(w.procs, &process{w: w, name: string(rune('A' + i))})
@@ -76,13 +77,15 @@ func newWorld(t *testing.T, processes int) *world {
 }
 
 func (w *world) logf(format string, args ...any) {
-	w.history = append(w.history, fmt.Sprintf(format, args...))
+	if w.verbose {
+		w.t.Logf(format, args...)
+	}
 }
 
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	for _, h := range w.history {
-		w.t.Log(h)
+	if !w.verbose {
+		w.again()
 	}
 	w.t.Fatalf(format, args...)
 }

@@ -29,7 +29,7 @@ const maxMetadata = 1_000_000
 // set; these are read when it begins, at the first Start or Register, and must not be changed afterwards. All methods may be called at once
 // from anywhere.
 type ZooKeeperRegisterPlugin struct {
-	// ServiceAddress is where clients reach the server, as network@address: tcp@10.0.0.1:8972, quic@[2001:db8::1]:8972, unix@/run/a.sock.
+	// ServiceAddress is where clients reach the server, as network@address: tcp@127.0.0.1:8972, quic@[2001:db8::1]:8972, unix@/run/a.sock.
 	ServiceAddress string
 	// ZooKeeperServers are host:port, IPv6 in brackets; the last may carry a chroot, host:2181/prod.
 	ZooKeeperServers []string

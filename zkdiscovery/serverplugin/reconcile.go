@@ -128,9 +128,7 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 	r.note(e, was, ev)
 	switch a.kind {
 	case nothing:
-		if at := n.wake(); !at.IsZero() && (r.wakeAt.IsZero() || at.Before(r.wakeAt)) {
-			r.wakeAt = at
-		}
+		r.wakeBy(n.wake())
 	case forget:
 		r.forget(e)
 		return

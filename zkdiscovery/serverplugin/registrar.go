@@ -262,11 +262,22 @@ func (r *registrar) wakeUp(now time.Time) {
 	if !r.wakeAt.IsZero() && !now.Before(r.wakeAt) {
 		r.wakeAt = time.Time{}
 		for _, e := range r.entries {
-			r.feed(e, event{kind: woke}, now)
+			if at := e.node.wake(); now.Before(at) {
+				r.wakeBy(at)
+			} else if !at.IsZero() {
+				r.feed(e, event{kind: woke}, now)
+			}
 		}
 	}
 	if at := r.expiresAt(); !at.IsZero() && !now.Before(at) {
 		r.tellExpiry()
+	}
+}
+
+// wakeBy has the loop wake up at a time, or before; zero: never.
+func (r *registrar) wakeBy(at time.Time) {
+	if r.wakeAt.IsZero() || !at.IsZero() && at.Before(r.wakeAt) {
+		r.wakeAt = at
 	}
 }
 

@@ -1,0 +1,136 @@
+package serverplugin
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestDrainSaysInactiveWaitsUnregistersAndWaits(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "weight=3&state=active")
+		b.register(p, "JSON", `{"a":"b;c"}`)
+		pass(time.Second)
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- p.Drain(b.Context()) }()
+		pass(1900 * time.Millisecond)
+		b.owner("weight=3&state=inactive")
+		if n, err := b.zk.Get("/rpcx/JSON/" + address); err != nil || string(n.Data) != `{"a":"b;c"}` {
+			b.Errorf("%+v, %v", n, err)
+		}
+		pass(200 * time.Millisecond)
+		b.mustBeGone()
+		if _, err := b.zk.Get("/rpcx/JSON/" + address); err == nil {
+			b.Error("one service is still there")
+		}
+		if err := <-done; err != nil || time.Since(start) != 4*time.Second {
+			b.Errorf("%v after %v", err, time.Since(start))
+		}
+		if p.Registered() || len(p.Services) != 0 {
+			b.Error(p.Status())
+		}
+		b.register(p, "Arith", "weight=3")
+		pass(time.Second)
+		b.mustOwn(p, "weight=3")
+	})
+}
+
+func TestDrainLeavesOutWhatTheMetadataCannotSay(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithDrainWait(3 * time.Second))
+		b.register(p, "Arith", `{"a":"b;c"}`)
+		pass(time.Second)
+		start := time.Now()
+		must(b, p.Drain(b.Context()))
+		if took := time.Since(start); took != 3*time.Second {
+			b.Errorf("took %v", took)
+		}
+		b.mustBeGone()
+	})
+}
+
+func TestDrainOfNothingTakesNoTime(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		start := time.Now()
+		p := b.plugin()
+		must(b, p.Drain(b.Context()))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		start = start.Add(time.Second)
+		go func() { _ = p.Drain(b.Context()) }()
+		pass(time.Millisecond)
+		must(b, p.Drain(b.Context())) // waits for the first
+		if took := time.Since(start); took != 4*time.Second {
+			b.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestDrainThatIsCutShortUnregisters(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			b.Errorf("%v after %v", err, time.Since(start))
+		}
+		b.mustBeGone()
+	})
+}
+
+func TestDrainIsBoundedWhenZooKeeperHangs(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		start := time.Now()
+		err := p.Drain(b.Context())
+		if took := time.Since(start); !errors.Is(err, ErrUnconfirmed) || took > 6*time.Second {
+			b.Errorf("%v after %v", err, took)
+		}
+		b.zk.Silence(false)
+		pass(recovery)
+		b.mustBeGone()
+	})
+}
+
+func TestDrainWaitIsOptional(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithDrainWait(0))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		start := time.Now()
+		must(b, p.Drain(b.Context()))
+		if took := time.Since(start); took != 0 {
+			b.Errorf("took %v", took)
+		}
+		b.mustBeGone()
+	})
+}
+
+func TestWhatIsRegisteredDuringDrainIsDrained(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		done := make(chan error, 1)
+		go func() { done <- p.Drain(b.Context()) }()
+		pass(time.Second)
+		b.register(p, "Late", "")
+		pass(500 * time.Millisecond)
+		if n, err := b.zk.Get("/rpcx/Late/" + address); err != nil || string(n.Data) != "state=inactive" {
+			b.Errorf("%+v, %v", n, err)
+		}
+		must(b, <-done)
+		if _, err := b.zk.Get("/rpcx/Late/" + address); err == nil {
+			b.Error("still there")
+		}
+	})
+}

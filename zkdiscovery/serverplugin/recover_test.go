@@ -1,0 +1,175 @@
+package serverplugin
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// recovery is how long a registration may take to be whole again once ZooKeeper is healthy: the session timeout and one backoff.
+const recovery = 15 * time.Second
+
+// TestRegistrationRecovers is promise R1: whatever happens, in the end the node is there, ours, ephemeral, and says what it is to say.
+func TestRegistrationRecovers(t *testing.T) {
+	for what, happens := range map[string]func(b bubble){
+		"nothing":             func(bubble) {},
+		"the session expires": func(b bubble) { b.zk.ExpireAll() },
+		"it expires again and again": func(b bubble) {
+			for range 20 {
+				b.zk.ExpireAll()
+				pass(100 * time.Millisecond)
+			}
+		},
+		"the network is cut for less than the session": func(b bubble) {
+			b.zk.Silence(true)
+			pass(5 * time.Second)
+			b.zk.Silence(false)
+		},
+		"the network is cut for longer": func(b bubble) {
+			b.zk.Silence(true)
+			pass(time.Minute)
+			b.zk.Silence(false)
+		},
+		"the node is deleted by hand":     func(b bubble) { must(b, b.zk.Delete(nodePath)) },
+		"the node is overwritten by hand": func(b bubble) { must(b, b.zk.Set(nodePath, []byte("state=inactive"))) },
+		"it is overwritten in a row": func(b bubble) {
+			for range 10 {
+				must(b, b.zk.Set(nodePath, []byte("by hand")))
+				pass(0)
+			}
+		},
+		"a persistent node is put in its place": func(b bubble) {
+			must(b, b.zk.Delete(nodePath))
+			must(b, b.zk.Put(nodePath, []byte("by hand")))
+		},
+		"its parents are deleted": func(b bubble) {
+			for b.zk.Delete(nodePath) == nil {
+			}
+			_ = b.zk.Delete("/rpcx/Arith") // the node may be back before
+			_ = b.zk.Delete("/rpcx")
+		},
+		"ZooKeeper is wiped": func(b bubble) { b.zk.Wipe() },
+		"ZooKeeper is restored from a backup that knew the session": func(b bubble) {
+			b.zk.Checkpoint()
+			b.zk.ExpireAll()
+			pass(time.Second)
+			b.zk.Rollback()
+		},
+		"ZooKeeper is away for an hour": func(b bubble) {
+			b.zk.Stop()
+			pass(time.Hour)
+			must(b, b.zk.Start())
+		},
+		"it refuses for an hour, and the session expires": func(b bubble) {
+			b.zk.Refuse(true)
+			b.zk.DropConnections()
+			pass(time.Hour)
+			b.zk.Refuse(false)
+		},
+		"the answer to a restoration is lost": func(b bubble) {
+			b.zk.CutAfter(zktest.OpCreate, 1)
+			must(b, b.zk.Delete(nodePath))
+		},
+		"the restoration is lost": func(b bubble) {
+			b.zk.CutBefore(zktest.OpCreate, 1)
+			must(b, b.zk.Delete(nodePath))
+		},
+		"ZooKeeper refuses the restoration for a while": func(b bubble) {
+			b.zk.FailNext(zktest.OpCreate, zktest.CodeNoAuth, 10)
+			must(b, b.zk.Delete(nodePath))
+			pass(time.Minute)
+		},
+		"reads fail, then it expires": func(b bubble) {
+			b.zk.FailNext(zktest.OpGetData, -125, 3)
+			b.zk.ExpireAll()
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, func(b bubble) {
+				p := b.plugin()
+				b.register(p, "Arith", "weight=3&group=a")
+				pass(time.Second)
+				b.mustOwn(p, "weight=3&group=a")
+				happens(b)
+				pass(recovery)
+				b.mustOwn(p, "weight=3&group=a")
+				must(b, p.Stop())
+				b.mustBeGone()
+			})
+		})
+	}
+}
+
+func must(b bubble, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func TestRegistrationAppearsWhenZooKeeperDoes(t *testing.T) {
+	for _, d := range []time.Duration{time.Second, time.Hour} {
+		inBubble(t, func(b bubble) {
+			b.zk.Stop()
+			p := b.plugin()
+			b.register(p, "Arith", "weight=3")
+			pass(d)
+			if p.Registered() {
+				t.Error("registered without ZooKeeper")
+			}
+			must(b, b.zk.Start())
+			pass(recovery)
+			b.mustOwn(p, "weight=3")
+		})
+	}
+}
+
+func TestRegisteredIsFalseWhenTheSessionMayBeOver(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		if p.Registered() {
+			t.Error("registered without a service")
+		}
+		b.register(p, "Arith", "")
+		pass(time.Minute)
+		if !p.Registered() {
+			t.Fatal(p.Status())
+		}
+		b.zk.Silence(true)
+		pass(6 * time.Second) // a ping was answered 4 s ago at most
+		if !p.Registered() {
+			t.Error("not registered within the session timeout")
+		}
+		pass(5 * time.Second)
+		if st := p.Status(); p.Registered() || st.Registered || st.Services[0].Phase != Pending {
+			t.Errorf("registered although the session may have expired: %+v", st)
+		}
+		b.zk.Silence(false)
+		pass(recovery)
+		b.mustOwn(p, "")
+	})
+}
+
+func TestParentsAreCreatedAsThePeerDoesAndLeftAlone(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		must(b, b.zk.Put("/a/b", []byte("theirs")))
+		p := b.plugin(WithZKBasePath("/a/b/c/"))
+		b.register(p, "/x/Arith/", "")
+		b.register(p, "Echo", "")
+		pass(time.Second)
+		tree := b.zk.Tree()
+		for path, data := range map[string]string{
+			"/a/b": "theirs", "/a/b/c": "rpcx_path", "/a/b/c/x": "", "/a/b/c/x/Arith": "x/Arith", "/a/b/c/Echo": "Echo",
+		} {
+			if n, ok := tree[path]; !ok || string(n.Data) != data || n.Stat.EphemeralOwner != 0 || n.Stat.Version != 0 {
+				t.Errorf("%s: %+v, want persistent, %q", path, n, data)
+			}
+		}
+		for _, path := range []string{"/a/b/c/x/Arith/" + address, "/a/b/c/Echo/" + address} {
+			if tree[path].Stat.EphemeralOwner == 0 {
+				t.Errorf("%s: %+v", path, tree[path])
+			}
+		}
+	})
+}

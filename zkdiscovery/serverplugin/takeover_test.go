@@ -1,0 +1,175 @@
+package serverplugin
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+)
+
+// follow watches the service as a client does until the returned function is called; a list without the address is a failure.
+func (b bubble) follow() (stop func()) {
+	d, err := zkdiscovery.New("rpcx", "Arith", []string{"zk:2181"}, zkdiscovery.WithDialer(b.zk.Dial), zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard())
+	if err != nil {
+		b.Fatal(err)
+	}
+	ch := d.WatchService()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for list := range ch {
+			if len(list) != 1 || list[0].Key != address {
+				b.Errorf("a client sees %v", list)
+			}
+		}
+	}()
+	return func() {
+		d.RemoveWatcher(ch)
+		close(ch)
+		<-done
+		d.Close()
+	}
+}
+
+func TestAKilledPredecessorIsReplacedAtOnce(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		way := &mortal{zk: b.zk}
+		old := b.plugin(WithDialer(way.dial))
+		b.register(old, "Arith", "weight=1")
+		pass(time.Second)
+		defer b.follow()()
+		way.kill()
+		pass(time.Second)
+		b.owner("weight=1") // its session lives on
+
+		p := b.plugin()
+		b.register(p, "Arith", "weight=2")
+		pass(0)
+		b.mustOwn(p, "weight=2")
+		pass(time.Minute) // the old session has expired
+		b.mustOwn(p, "weight=2")
+	})
+}
+
+func TestALiveProcessYieldsToANewerOne(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		old := b.plugin()
+		b.register(old, "Arith", "weight=1")
+		pass(time.Second)
+		defer b.follow()()
+
+		p := b.plugin()
+		b.register(p, "Arith", "weight=2")
+		pass(time.Second)
+		b.mustOwn(p, "weight=2")
+		st := old.Status()
+		if old.Registered() || st.Services[0].Phase != Yielded || st.Services[0].Owner != p.Status().SessionID {
+			t.Errorf("the loser says %+v", st)
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		if err := old.WaitRegistered(ctx); !errors.Is(err, ErrYielded) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("WaitRegistered: %v", err)
+		}
+
+		zxid := b.zk.Zxid()
+		pass(5 * time.Hour)
+		if n := b.zk.Zxid() - zxid; n != 0 {
+			t.Errorf("%d writes in five hours: they take the address from each other", n)
+		}
+		b.mustOwn(p, "weight=2")
+
+		// Whatever the loser does now does nothing to the winner.
+		b.register(old, "Other", "")
+		must(b, old.Unregister("Arith"))
+		pass(time.Second)
+		b.mustOwn(p, "weight=2")
+		must(b, old.Stop())
+		pass(time.Second)
+		b.mustOwn(p, "weight=2")
+	})
+}
+
+func TestTheLoserComesBackWhenTheWinnerIsGone(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		first, second := b.plugin(), b.plugin()
+		b.register(first, "Arith", "weight=1")
+		pass(time.Second)
+		way := &mortal{zk: b.zk}
+		third := b.plugin(WithDialer(way.dial))
+		b.register(second, "Arith", "weight=2")
+		pass(time.Second)
+		b.register(third, "Arith", "weight=3")
+		pass(time.Second)
+		b.mustOwn(third, "weight=3")
+		way.kill()
+		pass(time.Minute)
+		// One of the two, and the other one yields to it.
+		if first.Registered() == second.Registered() {
+			t.Errorf("%v\n%v", first.Status(), second.Status())
+		}
+		if first.Registered() {
+			b.mustOwn(first, "weight=1")
+		} else {
+			b.mustOwn(second, "weight=2")
+		}
+		b.register(first, "Arith", "weight=4") // who asks again gets it
+		pass(time.Second)
+		b.mustOwn(first, "weight=4")
+	})
+}
+
+func TestAWinnerThatExpiresLeavesTheAddressToWhomeverIsFaster(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		first, second := b.plugin(), b.plugin()
+		b.register(first, "Arith", "weight=1")
+		pass(time.Second)
+		b.register(second, "Arith", "weight=2")
+		pass(time.Second)
+		for range 20 {
+			b.zk.ExpireAll()
+			pass(10 * time.Second)
+			if first.Registered() == second.Registered() {
+				t.Fatalf("%v\n%v", first.Status(), second.Status())
+			}
+		}
+	})
+}
+
+func TestAPersistentNodeIsReclaimed(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		must(b, b.zk.Put(nodePath, []byte("left behind"))) // as rpcx-zookeeper does without an UpdateInterval
+		p := b.plugin()
+		b.register(p, "Arith", "weight=1")
+		pass(time.Second)
+		b.mustOwn(p, "weight=1")
+	})
+}
+
+func TestClaimsAtTheSameMomentEndInOneOwner(t *testing.T) {
+	for range 20 {
+		inBubble(t, func(b bubble) {
+			var plugins []*ZooKeeperRegisterPlugin
+			for range 5 {
+				plugins = append(plugins, b.plugin())
+			}
+			pass(time.Second)
+			for _, p := range plugins {
+				b.register(p, "Arith", "")
+			}
+			pass(time.Minute)
+			owners := 0
+			for _, p := range plugins {
+				if p.Registered() {
+					b.mustOwn(p, "")
+					owners++
+				}
+			}
+			if owners != 1 {
+				t.Errorf("%d owners", owners)
+			}
+		})
+	}
+}
