@@ -117,7 +117,7 @@ func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
 	defer restamp.Stop()
 	for {
 		select {
-		case <-sv.ctx.Done():
+		case <-sv.looped: // not its context: what it showed last, a moment before Close, is to be written
 			if w := k.take(); w != nil {
 				_ = k.save(cache, w) // reported there; there is no later
 			}

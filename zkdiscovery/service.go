@@ -26,7 +26,8 @@ type service struct {
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
-	ended  chan struct{}  // closed when the loop and all that it started are gone
+	looped chan struct{}  // closed when the loop has ended: the keeper is offered nothing after it
+	ended  chan struct{}  // closed when that and all that it started are gone
 	jobs   sync.WaitGroup // jobs and the keeper
 
 	answers chan func(now time.Time) // a job sends what to do with its answer; the loop receives
@@ -56,8 +57,8 @@ type service struct {
 	dirty     bool // what compose returns may differ from what was published
 	metrics   bool // in nothing but calls and connections
 	saved     savedMark
-	savedList []*client.KVPair // what was handed to the keeper last, or found in the file
-	restamp   bool             // the file is to be written again, with the time of the last confirmation
+	offered   time.Time // when saved was
+	restamp   bool      // the file is to be written again, with the time of the last confirmation
 }
 
 // savedMark tells what was handed to the keeper last; zero: nothing was.
@@ -67,7 +68,7 @@ func newService(r *root, path string) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
 	sv := &service{
 		root: r, path: path, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
-		ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
+		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
 		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.noCache,
 		fileErr: errNoCache, began: time.Now(), suspicion: newSuspicion(r.cfg),
@@ -97,6 +98,7 @@ func (sv *service) run() {
 	defer close(sv.ended)
 	defer sv.jobs.Wait()
 	defer sv.suspicion.prober.Wait()
+	defer close(sv.looped)
 	defer sv.cancel()
 	sub := sv.root.session.Subscribe(sv.path)
 	defer sub.Close()
@@ -181,8 +183,7 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 			sv.publish(now)
 		}
 	}
-	sv.save()
-	return wake, false
+	return earlier(wake, sv.save(now)), false
 }
 
 // earlier is the earlier of two times, a zero one being never.
