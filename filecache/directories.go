@@ -172,7 +172,10 @@ func (d *directory) run() {
 				continue
 			}
 			d.handle(e)
-		case err := <-errs:
+		case err, ok := <-errs:
+			if !ok {
+				err = fsnotify.ErrClosed
+			}
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				d.giveUp(err)
 			}

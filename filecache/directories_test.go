@@ -188,7 +188,9 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 	if err := watcher(1).Close(); err != nil { // its channels are closed: nobody may spin on them
 		t.Fatal(err)
 	}
-	<-sub.failed
+	if err := <-sub.failed; !errors.Is(err, fsnotify.ErrClosed) {
+		t.Errorf("failed with %v", err)
+	}
 	watcher(2)
 }
 

@@ -83,6 +83,7 @@ func wantError(tb testing.TB, err, want error) {
 }
 
 func logger(tb testing.TB) *slog.Logger {
+	tb.Helper()
 	return slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 

@@ -75,7 +75,7 @@ func TestDirectoryOfEverybodyIsReported(t *testing.T) {
 	if logs.String() != "" {
 		t.Errorf("a private directory is reported as\n%s", logs)
 	}
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	mustOpen(t, dir, WithLogger(logs.logger()))

@@ -68,7 +68,7 @@ func runWriter(dir string, saves int) error {
 func numbered(n int64) Snapshot {
 	s := Snapshot{Lineage: "one", Zxid: n, AsOf: noon.Add(time.Duration(n)), Servers: make([]Server, 50+n%200)}
 	for i := range s.Servers {
-		s.Servers[i] = Server{Key: fmt.Sprintf("tcp@10.0.0.%d:8972", i), Value: strconv.FormatInt(n, 10)}
+		s.Servers[i] = Server{Key: fmt.Sprintf("tcp@127.0.0.%d:8972", i), Value: strconv.FormatInt(n, 10)}
 	}
 	return s
 }

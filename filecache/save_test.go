@@ -19,7 +19,7 @@ func TestLoadReturnsWhatWasSaved(t *testing.T) {
 	_, err := c.Load()
 	wantError(t, err, errNone)
 
-	want := at(1, "tcp@10.0.0.1:8972", "tcp@10.0.0.2:8972")
+	want := at(1, "tcp@127.0.0.1:8972", "tcp@127.0.0.2:8972")
 	want.Era = 3
 	want.Servers[1].HeldSince = noon.Add(-time.Minute)
 	mustSave(t, c, want)
@@ -132,7 +132,7 @@ func TestOnlyTheOwnerCanReadTheFile(t *testing.T) {
 	}
 	c := mustOpen(t, t.TempDir())
 	mustSave(t, c, at(1, "tcp@a:1"))
-	if err := os.Chmod(c.Path(), 0o666); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(c.Path(), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, c, at(2, "tcp@b:1"))

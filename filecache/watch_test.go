@@ -2,9 +2,7 @@ package filecache
 
 import (
 	"context"
-	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,19 +29,6 @@ func watching(t *testing.T, test func(t *testing.T, ours, theirs *Cache, logs *l
 // look lets every Watch look, twice because it wants to be sure that an override is gone.
 func look() { pass(2 * pollInterval) }
 
-func wantOverride(tb testing.TB, ch <-chan Snapshot, keys ...string) {
-	tb.Helper()
-	select {
-	case s := <-ch:
-		if !s.Override {
-			tb.Fatalf("got %+v, want an override", s)
-		}
-		wantKeys(tb, listOf(s), keys...)
-	default:
-		tb.Fatal("nothing was delivered")
-	}
-}
-
 func wantFile(tb testing.TB, ch <-chan Snapshot, want Snapshot) {
 	tb.Helper()
 	select {
@@ -68,138 +53,6 @@ func remove(tb testing.TB, path string) {
 	if err := os.Remove(path); err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func TestOverrideComesChangesAndGoes(t *testing.T) {
-	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		mustSave(t, ours, at(1, "tcp@a:1"))
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		ch := ours.Watch(t.Context())
-		synctest.Wait()
-		wantOverride(t, ch, "tcp@o:1") // the one that is there already, at once
-
-		look()
-		wantNothing(t, ch)
-		write(t, ours.OverridePath(), `{"comment": "the same, in other words", "servers": [{"key": "tcp@o:1"}]}`)
-		look()
-		wantNothing(t, ch)
-
-		write(t, ours.OverridePath(), `["tcp@o:1", "tcp@o:2"]`)
-		look()
-		wantOverride(t, ch, "tcp@o:1", "tcp@o:2")
-		write(t, ours.OverridePath(), `{"empty": true}`)
-		look()
-		wantOverride(t, ch)
-
-		remove(t, ours.OverridePath())
-		look()
-		wantFile(t, ch, at(1, "tcp@a:1"))
-		look()
-		wantNothing(t, ch)
-	})
-}
-
-func TestEndOfOverrideWithoutFileSaysSo(t *testing.T) {
-	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		ch := ours.Watch(t.Context())
-		synctest.Wait()
-		wantOverride(t, ch, "tcp@o:1")
-		remove(t, ours.OverridePath())
-		look()
-		if s := <-ch; s.Override || s.Lineage != "" || len(s.Servers) != 0 || !s.SavedAt.IsZero() || s.Service != ours.service {
-			t.Errorf("got %+v", s)
-		}
-	})
-}
-
-// A start reads the override, and then watches. One that goes in between is gone nevertheless.
-func TestOverrideThatWasOnlyLoadedEndsToo(t *testing.T) {
-	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		mustSave(t, ours, at(1, "tcp@a:1"))
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		s, err := ours.LoadOverride()
-		if err != nil {
-			t.Fatal(err)
-		}
-		clear(s.Servers) // the caller's own
-		remove(t, ours.OverridePath())
-		ch := ours.Watch(t.Context())
-		look()
-		wantFile(t, ch, at(1, "tcp@a:1"))
-
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		if _, err := ours.LoadOverride(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, ours.OverridePath(), `nonsense`) // which leaves the last good one in force
-		ch = ours.Watch(t.Context())
-		look()
-		wantNothing(t, ch)
-		remove(t, ours.OverridePath())
-		look()
-		wantFile(t, ch, at(1, "tcp@a:1"))
-
-		_, err = ours.LoadOverride()
-		wantError(t, err, errNone)
-		ch = ours.Watch(t.Context())
-		look()
-		wantNothing(t, ch) // there is nothing to end
-	})
-}
-
-func TestBadOverrideChangesNothing(t *testing.T) {
-	watching(t, func(t *testing.T, ours, theirs *Cache, logs *lines) {
-		mustSave(t, ours, at(1, "tcp@a:1"))
-		write(t, ours.OverridePath(), `["tcp@o:1"`)
-		ch := ours.Watch(t.Context())
-		look()
-		wantNothing(t, ch) // none was in force, so none is
-		mustSave(t, theirs, at(2, "tcp@b:1"))
-		look()
-		wantFile(t, ch, at(2, "tcp@b:1"))
-		remove(t, ours.OverridePath())
-		look()
-		wantNothing(t, ch)
-
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		look()
-		wantOverride(t, ch, "tcp@o:1")
-		write(t, ours.OverridePath(), `["tcp@o:1" "tcp@o:2"]`)
-		look()
-		look()
-		wantNothing(t, ch) // the last good one stays
-		write(t, ours.OverridePath(), `["tcp@o:1"; "tcp@o:2"]`)
-		look()
-		wantNothing(t, ch)
-		if n := logs.count("override refused"); n != 3 {
-			t.Errorf("%d lines for 3 mistakes:\n%s", n, logs)
-		}
-		if logs.count("1:12: invalid character") != 1 {
-			t.Errorf("no line and reason:\n%s", logs)
-		}
-		remove(t, ours.OverridePath())
-		look()
-		wantFile(t, ch, at(2, "tcp@b:1"))
-	})
-}
-
-// Many editors write beside the file and rename, or remove it first.
-func TestEditorReplacingTheOverrideDoesNotEndIt(t *testing.T) {
-	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		w := &watch{c: ours, ch: make(chan Snapshot, 1), seen: ours.baseline()}
-		w.look()
-		wantOverride(t, w.ch, "tcp@o:1")
-		remove(t, ours.OverridePath())
-		if !w.look() {
-			t.Error("no second look at what may only be on its way")
-		}
-		write(t, ours.OverridePath(), `["tcp@o:2"]`)
-		w.look()
-		wantOverride(t, w.ch, "tcp@o:2")
-		wantNothing(t, w.ch)
-	})
 }
 
 // F5, hazard F3: own saves do not come back, others' do, if they are later than what the Cache's user knows.
@@ -343,36 +196,6 @@ func TestWatchEndsWithItsContextAndItsCache(t *testing.T) {
 		mustSave(t, ours, at(1, "tcp@a:1"))
 		wantSame(t, mustLoad(t, ours), at(1, "tcp@a:1"))
 	})
-}
-
-func TestOverrideOfAKubernetesVolumeIsFollowed(t *testing.T) {
-	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		volume(t, ours, "v1", `["tcp@o:1"]`)
-		ch := ours.Watch(t.Context())
-		synctest.Wait()
-		wantOverride(t, ch, "tcp@o:1")
-		volume(t, ours, "v2", `["tcp@o:2"]`)
-		look()
-		wantOverride(t, ch, "tcp@o:2")
-	})
-}
-
-// volume puts an override where a ConfigMap would: a link to ..data/name, where ..data is a link that is replaced.
-func volume(tb testing.TB, c *Cache, version, text string) {
-	tb.Helper()
-	name := filepath.Base(c.OverridePath())
-	real := filepath.Join(c.dir, ".."+version)
-	if err := os.Mkdir(real, 0o700); err != nil {
-		tb.Fatal(err)
-	}
-	write(tb, filepath.Join(real, name), text)
-	data, temp := filepath.Join(c.dir, "..data"), filepath.Join(c.dir, "..data_tmp")
-	if err := errors.Join(os.Symlink(".."+version, temp), os.Rename(temp, data)); err != nil {
-		tb.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join("..data", name), c.OverridePath()); err != nil && !errors.Is(err, os.ErrExist) {
-		tb.Fatal(err)
-	}
 }
 
 func write(tb testing.TB, path, text string) {

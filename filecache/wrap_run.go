@@ -132,7 +132,7 @@ func (f *fileBacked) believe(next belief) {
 
 	log := f.cache.config.logger.With("service", f.cache.service)
 	switch {
-	case next.overridden && !(old.overridden && equal(old.override, next.override)):
+	case next.overridden && (!old.overridden || !equal(old.override, next.override)):
 		log.Warn("an operator's override is in force", "path", f.cache.OverridePath(), "servers", len(next.override))
 	case old.overridden && !next.overridden:
 		log.Warn("the override is gone", "servers", len(next.good))
