@@ -3,6 +3,7 @@ package zktest
 import (
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -60,6 +61,15 @@ func (w *wire) mustEnd(t *testing.T) {
 	t.Helper()
 	if a, err := w.answer(); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("%+v %v, want the end of the connection", a, err)
+	}
+}
+
+// mustHearNothing waits a second in which nothing comes, not even the end of the connection.
+func (w *wire) mustHearNothing(t *testing.T) {
+	t.Helper()
+	_ = w.nc.SetReadDeadline(time.Now().Add(time.Second))
+	if n, err := w.nc.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%d bytes and %v, want silence", n, err)
 	}
 }
 

@@ -12,7 +12,7 @@ type Stats struct {
 	SessionsExpired int64
 	Sessions        int // now
 	Accepted        int64
-	Refused         int64
+	Refused         int64 // by Dial; over TCP the operating system refuses, and does not count
 	Connections     int   // now
 	BytesIn         int64 // whole frames, with their lengths
 	BytesOut        int64
