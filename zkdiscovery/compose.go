@@ -182,19 +182,21 @@ func (sv *service) takeFile(n fileNews) {
 	sv.dirty = true
 }
 
-// save hands a list that ZooKeeper has confirmed to the keeper, when it differs from the last in more than calls and connections.
-func (sv *service) save() {
+// save hands a list that ZooKeeper has confirmed to the keeper, when it differs from the last in more than calls and connections. While the
+// guard holds anybody and its probes change the list all the time, that is no more often than the keeper writes; save returns when to come back.
+func (sv *service) save(now time.Time) (wake time.Time) {
 	if sv.keeper == nil || sv.mirror.phase != phaseLive {
-		return
+		return time.Time{}
 	}
-	w := &sv.mirror.whole
-	mark := savedMark{era: w.era, edits: w.edits, holds: sv.suspicion.guard.Holds()}
+	w, g := &sv.mirror.whole, sv.suspicion.guard
+	mark := savedMark{era: w.era, edits: w.edits, holds: g.Holds()}
 	if sv.saved == mark && !sv.restamp {
-		return
+		return time.Time{}
 	}
-	sv.saved, sv.restamp = mark, false
-	if w, ok := sv.toSave(); ok {
-		sv.savedList = w.pairs
-		sv.keeper.offer(w)
+	if due := sv.offered.Add(saveGap); g.Holding() && now.Before(due) {
+		return due
 	}
+	sv.saved, sv.offered, sv.restamp = mark, now, false
+	sv.keeper.offer(sv.suspicion.toSave(now, *w))
+	return time.Time{}
 }

@@ -1,11 +1,11 @@
 package zkdiscovery
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/guard"
@@ -21,20 +21,21 @@ type Guard struct {
 	Window time.Duration
 	// Hold is how long a missing instance is kept that does not answer; two failed probes end it sooner. The default is 5 min.
 	Hold time.Duration
-	// HoldUnprobed is the same for instances whose network cannot be probed (quic, kcp, …). The default is 1 min.
+	// HoldUnprobed is the same for instances whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
 	HoldUnprobed time.Duration
 	// Probe asks an instance whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock; one
 	// that panics, or has not returned after ProbeTimeout, counts as no answer.
 	Probe Probe
 	// ProbeTimeout bounds one probe. The default is 1 s.
 	ProbeTimeout time.Duration
-	// Parallel is how many probes run at once. The default is 8.
+	// Parallel is how many probes run at once, 1,000 at most. The default is 8.
 	Parallel int
 	// TLS is what rpcx's clients use to reach the instances (client.Option.TLSConfig), for the default probe.
 	TLS *tls.Config
 }
 
-// Probe asks the instance at address, of rpcx's network ("tcp", "unix", …), whether it is there. It must return when ctx ends.
+// Probe asks the instance at address, of rpcx's network ("tcp", "unix", …), whether it is there: nil says that it is, an error that is
+// errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
 type Probe func(ctx context.Context, network, address string) error
 
 // HeartbeatProbe connects and exchanges one rpcx heartbeat, with TLS where tc is not nil, on the networks tcp, unix and http. Something else that
@@ -42,18 +43,7 @@ type Probe func(ctx context.Context, network, address string) error
 func HeartbeatProbe(tc *tls.Config) Probe { return Probe(guard.Heartbeat(tc)) }
 
 // DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
-func DialProbe() Probe {
-	return func(ctx context.Context, network, address string) error {
-		if network == "http" {
-			network = "tcp"
-		}
-		c, err := new(net.Dialer).DialContext(ctx, network, address)
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	}
-}
+func DialProbe() Probe { return guard.Dial }
 
 func (g Guard) validate() (mistakes []error) {
 	bad := func(field string, value any, rule string) {
@@ -70,32 +60,28 @@ func (g Guard) validate() (mistakes []error) {
 			bad(d.field, d.value, "must not be negative")
 		}
 	}
-	if g.Parallel < 0 {
-		bad("Parallel", g.Parallel, "must not be negative")
+	if g.Parallel < 0 || g.Parallel > maxParallel {
+		bad("Parallel", g.Parallel, fmt.Sprintf("must be at most %d, and not negative", maxParallel))
 	}
 	return mistakes
 }
 
+// maxParallel bounds Guard.Parallel: each probe is two goroutines and a socket.
+const maxParallel = 1000
+
 // newGuard returns the guard of one service path.
 func (c *config) newGuard() *guard.Guard {
-	g := guard.Config{
+	return guard.New(guard.Config{
 		Share: c.guard.Share, Window: c.guard.Window, Hold: c.guard.Hold, Unprobed: c.guard.HoldUnprobed, Parallel: c.guard.Parallel,
 		Disabled: c.noGuard,
 		Jitter:   func(d time.Duration) time.Duration { return rand.N(d) },
-	}
-	if c.guard.Probe == nil {
-		g.CanProbe = guard.CanHeartbeat
-	}
-	return guard.New(g)
+	})
 }
 
 func (c *config) newProber() *guard.Prober {
-	p := &guard.Prober{Probe: guard.Probe(c.guard.Probe), Timeout: c.guard.ProbeTimeout}
-	if p.Probe == nil {
-		p.Probe = guard.Heartbeat(c.guard.TLS)
+	probe := guard.Probe(c.guard.Probe)
+	if probe == nil {
+		probe = guard.Heartbeat(c.guard.TLS)
 	}
-	if p.Timeout == 0 {
-		p.Timeout = guard.DefaultProbeTimeout
-	}
-	return p
+	return guard.NewProber(probe, cmp.Or(c.guard.ProbeTimeout, guard.DefaultProbeTimeout), cmp.Or(c.guard.Parallel, guard.DefaultParallel))
 }

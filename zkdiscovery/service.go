@@ -9,7 +9,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
-	"github.com/smallnest/rpcx/client"
 )
 
 const (

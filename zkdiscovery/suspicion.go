@@ -19,6 +19,7 @@ type suspicion struct {
 	prober *guard.Prober
 
 	fed      whole      // what the guard was told last
+	saved    whole      // what was handed to the keeper last, or found in the file
 	link     int64      // the newest connection: after a reconnect every removal is suspected
 	accepted generation // of the list whose loss nobody mourns any more: what the file is stamped with
 	holds    int64      // guard.Holds at the last look
@@ -45,8 +46,9 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		sv.remind()
 	}
 	if s.link != m.link {
+		s.guard.SetWindow(sv.window())
 		if s.link > 0 || sv.servedFile() {
-			s.guard.Suspect(now, sv.window())
+			s.guard.Suspect(now)
 		}
 		s.link = m.link
 	}
@@ -56,9 +58,9 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 	}
 	s.guard.Tick(now)
 	for _, p := range s.guard.Probes(now) {
-		s.prober.Go(sv.ctx, p.Key, func(answered bool) {
+		s.prober.Go(sv.ctx, p.Key, func(answer guard.Answer) {
 			select {
-			case sv.answers <- func(now time.Time) { s.guard.Probed(p.Key, answered, now) }:
+			case sv.answers <- func(now time.Time) { s.guard.Probed(p.Key, answer, now) }:
 			case <-sv.ctx.Done():
 			}
 		})
@@ -83,10 +85,15 @@ func (sv *service) remind() {
 	for _, f := range sv.file.Servers {
 		known = append(known, guard.Known{Pair: &client.KVPair{Key: f.Key, Value: f.Value}, HeldSince: f.HeldSince})
 	}
-	sv.savedList = filePairs(sv.file)
-	file := generationOf(sv.file)
-	sv.suspicion.accepted = file
-	sv.suspicion.guard.Remember(known, file.history(), sv.servedFile())
+	s, file := sv.suspicion, generationOf(sv.file)
+	s.accepted = file
+	s.saved = whole{generation: file, pairs: filePairs(sv.file), heldSince: make(map[string]time.Time)}
+	for _, k := range known {
+		if !k.HeldSince.IsZero() {
+			s.saved.heldSince[k.Pair.Key] = k.HeldSince
+		}
+	}
+	s.guard.Remember(known, file.history(), sv.servedFile())
 }
 
 // servedFile reports that what is shown, and so known by this process itself, comes from the file.
@@ -115,7 +122,7 @@ func sameSlice(a, b []*client.KVPair) bool {
 // reportHeld logs one line when holding begins and one when it ends.
 func (sv *service) reportHeld(now time.Time) {
 	s := sv.suspicion
-	n := len(s.guard.Held())
+	n := s.guard.Inside()
 	s.most = max(s.most, n)
 	switch {
 	case n > 0 && s.held == 0:
@@ -131,35 +138,45 @@ func (sv *service) reportHeld(now time.Time) {
 }
 
 // toSave is what the file is to hold: everybody listed, and everybody missing with since when, under the stamp of the list that was accepted
-// last. ok is false while it would shrink the file although somebody is held.
-func (sv *service) toSave() (w whole, ok bool) {
-	s := sv.suspicion
-	w = sv.mirror.whole
+// last. While anybody is held it has no fewer instances than the file has: of those let go meanwhile, some stay in it.
+func (s *suspicion) toSave(now time.Time, w whole) whole {
 	if s.guard.Pending() {
 		w.generation = s.accepted
 	}
-	missing := s.guard.Missing()
-	if len(missing) == 0 {
-		return w, true
+	if missing := s.guard.Missing(); len(missing) > 0 {
+		w.heldSince = make(map[string]time.Time, len(missing))
+		w.pairs = slices.Clone(w.pairs)
+		for _, k := range missing {
+			w.heldSince[k.Pair.Key] = k.HeldSince
+			w.pairs = append(w.pairs, k.Pair)
+		}
+		slices.SortFunc(w.pairs, byKey)
+		s.topUp(now, &w)
 	}
-	w.heldSince = make(map[string]time.Time, len(missing))
-	w.pairs = slices.Clone(w.pairs)
-	for _, k := range missing {
-		w.heldSince[k.Pair.Key] = k.HeldSince
-		w.pairs = append(w.pairs, k.Pair)
+	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) {
+		w.asOf = s.saved.asOf.Add(time.Nanosecond) // the probes have said something since, ZooKeeper nothing: the file takes only what is later
 	}
-	slices.SortFunc(w.pairs, byKey)
-	return w, containsAll(w.pairs, sv.savedList)
+	s.saved = w
+	return w
 }
 
-// containsAll reports whether every key of part is in all; both are sorted.
-func containsAll(all, part []*client.KVPair) bool {
-	for _, p := range part {
-		at, found := slices.BinarySearchFunc(all, p, byKey)
-		if !found {
-			return false
+// topUp adds to w instances of the file until it has as many, as missing: a start asks them before it lists them.
+func (s *suspicion) topUp(now time.Time, w *whole) {
+	known, lacking := len(w.pairs), len(s.saved.pairs)-len(w.pairs)
+	for _, p := range s.saved.pairs {
+		if lacking <= 0 {
+			break
 		}
-		all = all[at:]
+		if _, found := slices.BinarySearchFunc(w.pairs[:known], p, byKey); found {
+			continue
+		}
+		since, ok := s.saved.heldSince[p.Key]
+		if !ok {
+			since = now
+		}
+		w.heldSince[p.Key] = since
+		w.pairs = append(w.pairs, p)
+		lacking--
 	}
-	return true
+	slices.SortFunc(w.pairs, byKey)
 }

@@ -13,7 +13,8 @@
 //   - What only a file knows is not put into the list until a probe has succeeded.
 //   - A held instance leaves when it is listed again, when two probes in a row fail, or when its hold ends without an answer. One that
 //     answers stays as long as it answers.
-//   - Memory and probes are bounded: [MaxHeld] instances, [Config.Parallel] probes at once, one per instance and second at most.
+//   - Memory and probes are bounded: [MaxHeld] instances, [Config.Parallel] probes at once, one per instance and second at most,
+//     however often a list flaps.
 //
 // Guard decides and does nothing else: a pure fold over events in which time is an event too, owned by one goroutine, so that tables, a fuzzer
 // and simulated days can drive it. [Prober] performs the probes that it asks for.

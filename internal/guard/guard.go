@@ -33,8 +33,6 @@ type Config struct {
 	Unprobed time.Duration // the same where the network cannot be probed
 	Window   time.Duration // over which losses are counted
 	Parallel int           // probes at once
-	// CanProbe says whether the key's instance can be asked. The default is that all can.
-	CanProbe func(key string) bool
 	// Jitter returns a duration in [0, d), to spread first probes. The default spreads nothing.
 	Jitter func(d time.Duration) time.Duration
 	// Disabled obeys at once, whatever is listed.
@@ -57,9 +55,6 @@ func (c Config) withDefaults() Config {
 	if c.Parallel == 0 {
 		c.Parallel = DefaultParallel
 	}
-	if c.CanProbe == nil {
-		c.CanProbe = func(string) bool { return true }
-	}
 	if c.Jitter == nil {
 		c.Jitter = func(time.Duration) time.Duration { return 0 }
 	}
@@ -81,11 +76,13 @@ type Guard struct {
 	lost    map[string]loss  // let go within the window: they come back as held when the share trips
 	held    map[string]*hold // in the list, or waiting for a first answer to get there
 	inside  int              // of held, those that are in the list
+	endsAt  time.Time        // no hold ends before; zero: none ends by itself
 	queue   queue            // of held, those that wait for their next probe
 	probing int
+	asked   map[string]time.Time // the newest probe of an instance, while it keeps a new hold from asking at once
 
 	list  []*client.KVPair // what the owner publishes; nil when it must be made anew
-	holds int64            // grows whenever somebody begins or ceases to be held
+	holds int64            // see Holds
 }
 
 // loss is an instance that was let go.
@@ -101,7 +98,7 @@ type hold struct {
 	since   time.Time
 	end     time.Time // when it goes if it does not answer
 	inside  bool      // in the list; otherwise only the file knew it, and it gets there when it answers
-	answers bool      // the last probe did
+	answers bool      // a probe did, and not two in a row since did not: it has no end
 	fails   int       // probes in a row without an answer
 	probing bool
 	due     time.Time // of the next probe
@@ -110,7 +107,9 @@ type hold struct {
 
 // New returns a Guard that knows nothing.
 func New(cfg Config) *Guard {
-	return &Guard{cfg: cfg.withDefaults(), lost: make(map[string]loss), held: make(map[string]*hold)}
+	return &Guard{
+		cfg: cfg.withDefaults(), lost: make(map[string]loss), held: make(map[string]*hold), asked: make(map[string]time.Time),
+	}
 }
 
 // Known is an instance in a file, with how long it has been held; zero for one that was listed.
@@ -138,14 +137,11 @@ func (g *Guard) Remember(known []Known, lineage string, shown bool) {
 	slices.SortFunc(g.listed, byKey)
 }
 
-// Suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one. A window of 0 is the
-// configured one.
-func (g *Guard) Suspect(now time.Time, window time.Duration) {
-	if window > 0 {
-		g.cfg.Window = window
-	}
-	g.suspectUntil = now.Add(g.cfg.Window)
-}
+// SetWindow changes over how long losses are counted.
+func (g *Guard) SetWindow(d time.Duration) { g.cfg.Window = d }
+
+// Suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one.
+func (g *Guard) Suspect(now time.Time) { g.suspectUntil = now.Add(g.cfg.Window) }
 
 // Listed takes what the registry lists now, sorted by key, whole. The slice must not be changed afterwards.
 func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
@@ -155,7 +151,7 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 		// Holds of the process before, which the list may end.
 		for _, h := range g.held {
 			g.admit(h, now)
-			if h.index >= 0 && h.end.Before(now.Add(fileGrace)) {
+			if h.end.Before(now.Add(fileGrace)) {
 				h.end = now.Add(fileGrace)
 			}
 		}
@@ -208,8 +204,13 @@ func (g *Guard) compare(was, is []*client.KVPair) (gone []*client.KVPair, active
 	return append(gone, was[i:]...), active
 }
 
-// expire forgets the losses that are older than the window.
+// expire forgets the losses that are older than the window, and the probes that are long past.
 func (g *Guard) expire(now time.Time) {
+	for key, at := range g.asked {
+		if now.Sub(at) >= retryAfter {
+			delete(g.asked, key)
+		}
+	}
 	for key, l := range g.lost {
 		if now.Sub(l.at) > g.cfg.Window {
 			delete(g.lost, key)
@@ -230,23 +231,31 @@ func (g *Guard) holdLosses(now time.Time) {
 	}
 }
 
-// admit begins to watch over a hold: it counts, and is probed if it can be.
+// admit begins to watch over a hold: it counts, and is probed.
 func (g *Guard) admit(h *hold, now time.Time) {
 	g.list = nil
 	g.holds++
 	if h.inside {
 		g.inside++
 	}
-	if !g.cfg.CanProbe(h.pair.Key) {
-		h.end = h.since.Add(g.cfg.Unprobed)
-		return
-	}
 	h.end = h.since.Add(g.cfg.Hold)
+	g.endsAt = sooner(g.endsAt, h.end)
 	h.due = now
 	if h.inside {
 		h.due = now.Add(g.cfg.Jitter(spread))
 	}
+	if at, ok := g.asked[h.pair.Key]; ok && h.due.Before(at.Add(retryAfter)) {
+		h.due = at.Add(retryAfter) // listed in between: a list that flaps makes no more probes than one that does not
+	}
 	g.queue.push(h)
+}
+
+// sooner is the earlier of two times, a zero one being never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // drop ends a hold.
@@ -261,17 +270,16 @@ func (g *Guard) drop(h *hold) {
 }
 
 // Probed takes the outcome of a probe that Probes asked for.
-func (g *Guard) Probed(key string, answered bool, now time.Time) {
+func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 	g.probing--
 	h := g.held[key]
 	if h == nil || !h.probing {
 		return // listed again, or given up, meanwhile
 	}
 	h.probing = false
-	h.answers = answered
-	switch {
-	case answered:
-		h.fails = 0
+	switch answer {
+	case Alive:
+		h.answers, h.fails = true, 0
 		h.due = now.Add(againAfter)
 		if !h.inside {
 			h.inside = true
@@ -279,12 +287,16 @@ func (g *Guard) Probed(key string, answered bool, now time.Time) {
 			g.holds++
 			g.list = nil
 		}
-	default:
+	case Silent:
 		if h.fails++; h.fails >= maxFails {
 			g.drop(h)
 			return
 		}
 		h.due = now.Add(retryAfter)
+	case Unaskable:
+		h.end = h.since.Add(g.cfg.Unprobed)
+		g.endsAt = sooner(g.endsAt, h.end)
+		return
 	}
 	g.queue.push(h)
 }
@@ -296,6 +308,7 @@ func (g *Guard) Probes(now time.Time) []*client.KVPair {
 		h := g.queue.pop()
 		h.probing = true
 		g.probing++
+		g.asked[h.pair.Key] = now
 		ask = append(ask, h.pair)
 	}
 	return ask
@@ -306,37 +319,38 @@ func (g *Guard) Tick(now time.Time) {
 	if !g.begun {
 		return
 	}
-	for _, h := range g.held {
-		if !h.answers && !now.Before(h.end) {
-			g.drop(h)
+	if !g.endsAt.IsZero() && !now.Before(g.endsAt) {
+		g.endsAt = time.Time{}
+		for _, h := range g.held {
+			switch {
+			case h.answers:
+			case now.Before(h.end):
+				g.endsAt = sooner(g.endsAt, h.end)
+			default:
+				g.drop(h)
+			}
 		}
 	}
 	if g.pending && (len(g.held) == 0 || !now.Before(g.pendingUntil)) {
 		g.pending = false
+		g.holds++
 	}
 }
 
 // Wake is when Tick and Probes have something to do if nothing happens before; zero when never.
 func (g *Guard) Wake() time.Time {
-	var at time.Time
-	sooner := func(t time.Time) {
-		if at.IsZero() || t.Before(at) {
-			at = t
-		}
-	}
 	if !g.begun {
-		return at
+		return time.Time{}
+	}
+	var at time.Time
+	if len(g.held) > 0 {
+		at = g.endsAt
 	}
 	if len(g.queue) > 0 && g.probing < g.cfg.Parallel {
-		sooner(g.queue[0].due)
-	}
-	for _, h := range g.held {
-		if !h.answers {
-			sooner(h.end)
-		}
+		at = sooner(at, g.queue[0].due)
 	}
 	if g.pending {
-		sooner(g.pendingUntil)
+		at = sooner(at, g.pendingUntil)
 	}
 	return at
 }
@@ -379,6 +393,9 @@ func (g *Guard) Held() []string {
 	return keys
 }
 
+// Inside is how many Held returns.
+func (g *Guard) Inside() int { return g.inside }
+
 // Missing returns everybody whom the registry does not list and who is not given up, in the list or not, with since when: what the file has to
 // remember beside what is listed.
 func (g *Guard) Missing() []Known {
@@ -404,7 +421,7 @@ func (g *Guard) Holding() bool { return len(g.held) > 0 }
 // Pending reports that the registry's lineage is not accepted yet.
 func (g *Guard) Pending() bool { return g.pending }
 
-// Holds grows whenever somebody begins or ceases to be held, or enters the list.
+// Holds grows whenever somebody begins or ceases to be held or enters the list, and when a lineage is accepted.
 func (g *Guard) Holds() int64 { return g.holds }
 
 func byKey(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) }

@@ -23,6 +23,8 @@ type bench struct {
 	lineage string
 	probes  map[string][]time.Time
 	most    int // probes at once
+
+	unaskable func(key string) bool
 }
 
 func newBench(t *testing.T, cfg Config) *bench {
@@ -66,7 +68,7 @@ func (b *bench) pass(d time.Duration) {
 		b.most = max(b.most, len(ask))
 		for _, p := range ask {
 			b.probes[p.Key] = append(b.probes[p.Key], b.now)
-			b.g.Probed(p.Key, b.up[p.Key], b.now)
+			b.g.Probed(p.Key, b.ask(p.Key), b.now)
 		}
 		if len(ask) > 0 {
 			continue
@@ -82,6 +84,17 @@ func (b *bench) pass(d time.Duration) {
 		b.now = at
 	}
 	b.Fatal("the guard does not come to rest")
+}
+
+// ask is what a probe of the instance would say.
+func (b *bench) ask(key string) Answer {
+	switch {
+	case b.unaskable != nil && b.unaskable(key):
+		return Unaskable
+	case b.up[key]:
+		return Alive
+	}
+	return Silent
 }
 
 func (b *bench) names() []string {
@@ -178,7 +191,8 @@ func TestInTheWindowAfterAReconnectEveryRemovalIsHeld(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(20)
 	b.list(s)
-	b.g.Suspect(b.now, 6*time.Second)
+	b.g.SetWindow(6 * time.Second)
+	b.g.Suspect(b.now)
 	b.list(s[1:])
 	b.want("one of twenty", s)
 	b.pass(7 * time.Second)
@@ -238,7 +252,8 @@ func TestTheDeadLeaveWithinSeconds(t *testing.T) {
 }
 
 func TestWhoCannotBeAskedLeavesWhenItsHoldEnds(t *testing.T) {
-	b := newBench(t, Config{CanProbe: func(key string) bool { return !strings.HasSuffix(key, "1") }})
+	b := newBench(t, Config{})
+	b.unaskable = func(key string) bool { return strings.HasSuffix(key, "1") }
 	s := b.servers(2)
 	b.list(s)
 	b.list(nil)
@@ -258,7 +273,7 @@ func TestBlackHolesOutlastTheHoldAndLeaveAtItsEnd(t *testing.T) {
 	for range 299 { // a probe of a black hole takes its whole second
 		for key := range under {
 			delete(under, key)
-			b.g.Probed(key, false, b.now)
+			b.g.Probed(key, Silent, b.now)
 		}
 		b.g.Tick(b.now)
 		for _, p := range b.g.Probes(b.now) {
@@ -361,7 +376,7 @@ func TestAListServedFromTheFileIsHeldLikeOneOfOurOwn(t *testing.T) {
 	s := b.servers(20)
 	b.g.Remember(known(s, time.Time{}), "a", true)
 	b.want("the file's list", s)
-	b.g.Suspect(b.now, 0)
+	b.g.Suspect(b.now)
 	b.list(nil)
 	b.want("the registry came back empty", s)
 }
@@ -385,6 +400,70 @@ func TestAHoldFromTheFileThatAnswersStays(t *testing.T) {
 	b.g.Listed(nil, "a", b.now)
 	b.pass(time.Hour)
 	b.want("held since an hour, and alive", s)
+}
+
+func TestOneThatHasAnsweredSurvivesASingleMissAfterItsHold(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(2)
+	b.list(s)
+	b.list(nil)
+	b.pass(time.Hour)
+	b.up[s[0]], b.up[s[1]] = false, false
+	b.pass(againAfter) // each is asked once in that time
+	b.want("one miss each, an hour after the hold's end", s)
+	b.up[s[1]] = true
+	b.pass(retryAfter)
+	b.want("one has missed twice", s[1:])
+}
+
+func TestAListThatFlapsMakesNoMoreProbes(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	for range 1000 {
+		b.list(s)
+		b.list(nil)
+		b.pass(10 * time.Millisecond)
+	}
+	for key, at := range b.probes {
+		if len(at) > 11 {
+			t.Errorf("%s was probed %d times in ten seconds", key, len(at))
+		}
+	}
+	b.list(s)
+	b.pass(time.Minute)
+	b.list(s)
+	if len(b.g.asked) > 0 {
+		t.Errorf("probes of a minute ago are remembered: %v", b.g.asked)
+	}
+}
+
+func TestAnAcceptedLineageIsToldLikeAHold(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(2)
+	b.list(s)
+	b.lineage = "b"
+	b.list(nil)
+	b.pass(DefaultHold - time.Second)
+	holds := b.g.Holds()
+	b.pass(time.Second)
+	if b.g.Pending() || b.g.Holds() == holds {
+		t.Errorf("pending %v, Holds %d as before: nobody would stamp the file anew", b.g.Pending(), holds)
+	}
+}
+
+// Ten thousand instances that refuse at once made every one of their departures a walk over all the others.
+func TestAMassOfDepartedIsNoQuadraticWork(t *testing.T) {
+	b := newBench(t, Config{Jitter: func(d time.Duration) time.Duration { return d / 2 }})
+	s := b.servers(MaxHeld)
+	clear(b.up)
+	b.list(s)
+	began := time.Now()
+	b.list(nil)
+	b.pass(5 * time.Second)
+	b.wantHeld(0)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%v for %d that refuse", took, len(s))
+	}
 }
 
 func TestProbesAreBounded(t *testing.T) {
@@ -450,7 +529,8 @@ func FuzzGuard(f *testing.F) {
 		if len(script) > 400 {
 			return
 		}
-		b := newBench(t, Config{Hold: time.Minute, Unprobed: 20 * time.Second, CanProbe: func(k string) bool { return !strings.HasSuffix(k, "8") }})
+		b := newBench(t, Config{Hold: time.Minute, Unprobed: 20 * time.Second})
+		b.unaskable = func(key string) bool { return strings.HasSuffix(key, "8") }
 		all := b.servers(8)
 		var listed []string
 		heldSince := map[string]time.Time{}
@@ -477,6 +557,11 @@ func FuzzGuard(f *testing.F) {
 				}
 				if !b.up[key] && b.now.Sub(heldSince[key]) > time.Minute+fileGrace+againAfter+2*retryAfter {
 					t.Fatalf("%s does not answer and is held since %v", key, b.now.Sub(heldSince[key]))
+				}
+			}
+			for key, at := range b.probes {
+				if n := len(at); n > 1 && at[n-1].Sub(at[n-2]) < time.Second/2 {
+					t.Fatalf("%s was probed twice within %v", key, at[n-1].Sub(at[n-2]))
 				}
 			}
 			maps.DeleteFunc(heldSince, func(key string, _ time.Time) bool { return !slices.Contains(held, key) })
@@ -512,7 +597,8 @@ func FuzzGuard(f *testing.F) {
 			case 4:
 				b.g.Remember(known(all[:arg%8], time.Time{}), "a", arg&0x10 != 0)
 			case 5:
-				b.g.Suspect(b.now, time.Duration(arg)*time.Second/8)
+				b.g.SetWindow(time.Duration(arg) * time.Second / 8)
+				b.g.Suspect(b.now)
 			case 6:
 				b.lineage = string('a' + rune(arg%3))
 			}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/smallnest/rpcx/protocol"
@@ -22,49 +21,72 @@ import (
 // DefaultProbeTimeout bounds one probe.
 const DefaultProbeTimeout = time.Second
 
-// maxHung bounds how many probes that ignore their context are left behind; beyond that nothing is asked any more.
+// maxHung bounds how many probes that ignore their context are left behind; beyond that nobody is asked any more.
 const maxHung = 64
 
-// Probe asks an instance whether it is there: nil says that it is. It must return when ctx ends.
+// Probe asks an instance whether it is there: nil says that it is, errors.ErrUnsupported that this probe cannot ask on that network. It must
+// return when ctx ends.
 type Probe func(ctx context.Context, network, address string) error
 
-// Prober performs probes. Its owner gives it what a Guard asks for.
-type Prober struct {
-	Probe   Probe
-	Timeout time.Duration
+// Answer is the outcome of a probe.
+type Answer uint8
 
-	wg   sync.WaitGroup
-	hung atomic.Int32
+const (
+	Silent    Answer = iota // nobody answered in time, or somebody else
+	Alive                   // the instance is there
+	Unaskable               // the probe does not know the network
+)
+
+// Prober performs the probes that a Guard asks for.
+type Prober struct {
+	probe   Probe
+	timeout time.Duration
+	slots   chan struct{} // one per probe that runs, also when nobody waits for it any more
+	wg      sync.WaitGroup
 }
 
-// Go probes the instance of key in the background and calls done once: with the outcome, or with false when the timeout or ctx ends first, the
-// probe panics, or too many before it have not come back. done must not block for longer than ctx lasts.
-func (p *Prober) Go(ctx context.Context, key string, done func(answered bool)) {
+// NewProber returns a Prober that gives each probe timeout, and of which at most parallel are asked for at once.
+func NewProber(probe Probe, timeout time.Duration, parallel int) *Prober {
+	return &Prober{probe: probe, timeout: timeout, slots: make(chan struct{}, parallel+maxHung)}
+}
+
+// Go probes the instance of key in the background and calls done once: with the outcome, or with Silent when the timeout or ctx ends first,
+// the probe panics, or too many before it have not come back. done must not block for longer than ctx lasts.
+func (p *Prober) Go(ctx context.Context, key string, done func(Answer)) {
 	p.wg.Go(func() { done(p.ask(ctx, key)) })
 }
 
 // Wait returns when every call of Go has called done. A probe that ignores its context is not waited for.
 func (p *Prober) Wait() { p.wg.Wait() }
 
-func (p *Prober) ask(ctx context.Context, key string) bool {
-	if p.hung.Load() >= maxHung {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+func (p *Prober) ask(ctx context.Context, key string) Answer {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	network, address, _ := strings.Cut(key, "@")
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return Silent
+	}
+	network, address, found := strings.Cut(key, "@")
+	if !found {
+		network, address = "tcp", key // as XClient reads it
+	}
 	outcome := make(chan error, 1) // the probe's goroutine sends once
-	p.hung.Add(1)
 	go func() {
-		defer p.hung.Add(-1)
-		outcome <- call(ctx, p.Probe, network, address)
+		defer func() { <-p.slots }()
+		outcome <- call(ctx, p.probe, network, address)
 	}()
 	select {
 	case err := <-outcome:
-		return err == nil
+		switch {
+		case err == nil:
+			return Alive
+		case errors.Is(err, errors.ErrUnsupported):
+			return Unaskable
+		}
 	case <-ctx.Done():
-		return false
 	}
+	return Silent
 }
 
 func call(ctx context.Context, probe Probe, network, address string) (err error) {
@@ -76,33 +98,48 @@ func call(ctx context.Context, probe Probe, network, address string) (err error)
 	return probe(ctx, network, address)
 }
 
-// CanHeartbeat reports whether Heartbeat can ask an instance on that network.
-func CanHeartbeat(key string) bool {
-	network, _, _ := strings.Cut(key, "@")
+// streamNetwork is what to dial for an instance on one of rpcx's networks; the empty string when that is no plain stream.
+func streamNetwork(network string) string {
 	switch network {
-	case "tcp", "tcp4", "tcp6", "unix", "http":
-		return true
+	case "tcp", "tcp4", "tcp6", "unix":
+		return network
+	case "http":
+		return "tcp"
 	}
-	return false
+	return ""
+}
+
+// Dial is a probe that connects and asks for nothing.
+func Dial(ctx context.Context, network, address string) error {
+	conn, err := dial(ctx, network, address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n := streamNetwork(network)
+	if n == "" {
+		return nil, fmt.Errorf("no probe for network %q: %w", network, errors.ErrUnsupported)
+	}
+	return new(net.Dialer).DialContext(ctx, n, address)
 }
 
 // Heartbeat returns a probe that connects and exchanges one rpcx heartbeat, with TLS where tc is not nil. Something else that listens on a
 // reused address does not count as an answer; an rpcx server that answers with an error does.
 func Heartbeat(tc *tls.Config) Probe {
 	return func(ctx context.Context, network, address string) error {
-		dialNetwork := network
-		if network == "http" {
-			dialNetwork = "tcp"
-		}
-		conn, err := new(net.Dialer).DialContext(ctx, dialNetwork, address)
+		wire, err := dial(ctx, network, address)
 		if err != nil {
 			return err
 		}
-		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends whatever waits on it
+		stop := context.AfterFunc(ctx, func() { _ = wire.SetDeadline(time.Unix(1, 0)) }) // ends whatever waits on it
 		defer stop()
-		defer conn.Close() //nolint:errcheck // nothing is lost
+		defer wire.Close() //nolint:errcheck // nothing is lost
+		conn := wire
 		if tc != nil {
-			conn = tls.Client(conn, withServerName(tc, address))
+			conn = tls.Client(wire, withServerName(tc, address))
 		}
 		r := bufio.NewReader(conn)
 		if network == "http" {

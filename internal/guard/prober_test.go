@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,34 +162,68 @@ func TestAClosedPortIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestProberBoundsAProbeThatHangsAndSurvivesOneThatPanics(t *testing.T) {
-	release := make(chan struct{})
-	var started atomic.Int32
-	p := &Prober{Timeout: 10 * time.Millisecond, Probe: func(_ context.Context, _, address string) error {
-		started.Add(1)
-		if address == "panic" {
-			panic("probe")
+func TestANetworkThatIsNoStreamCannotBeAsked(t *testing.T) {
+	for name, probe := range map[string]Probe{"heartbeat": Heartbeat(nil), "dial": Dial} {
+		p := NewProber(probe, time.Second, 1)
+		for _, key := range []string{"quic@127.0.0.1:1", "kcp@127.0.0.1:1", "ws@127.0.0.1:1", "memu@a", "@"} {
+			p.Go(t.Context(), key, func(a Answer) {
+				if a != Unaskable {
+					t.Errorf("%s of %s: %d, not that it cannot be asked", name, key, a)
+				}
+			})
 		}
-		<-release // whatever the context says
-		return nil
-	}}
-	var answers atomic.Int32
-	count := func(answered bool) {
-		if answered {
-			answers.Add(1)
-		}
-	}
-	p.Go(t.Context(), "tcp@panic", count)
-	p.Wait()
-	for range 3 * maxHung {
-		p.Go(t.Context(), "tcp@hang", count)
 		p.Wait()
 	}
-	if n := answers.Load(); n != 0 {
-		t.Errorf("%d answers from probes that hang or panic", n)
+}
+
+func TestAKeyWithoutANetworkIsTCP(t *testing.T) {
+	addr := serve(t, "tcp", "127.0.0.1:0")
+	p := NewProber(Dial, 5*time.Second, 1)
+	p.Go(t.Context(), addr, func(a Answer) {
+		if a != Alive {
+			t.Errorf("%s: %d", addr, a)
+		}
+	})
+	p.Wait()
+}
+
+func TestProberBoundsAProbeThatHangsAndSurvivesOneThatPanics(t *testing.T) {
+	const parallel = 2
+	release := make(chan struct{})
+	var started, ended atomic.Int32
+	p := NewProber(func(_ context.Context, _, address string) error {
+		switch address {
+		case "panic":
+			panic("probe")
+		case "hang":
+			started.Add(1)
+			defer ended.Add(1)
+			<-release // whatever the context says
+		}
+		return nil
+	}, 10*time.Millisecond, parallel)
+	want := func(key string, want Answer) {
+		t.Helper()
+		p.Go(t.Context(), key, func(got Answer) {
+			if got != want {
+				t.Errorf("%s: answer %d, want %d", key, got, want)
+			}
+		})
+		p.Wait()
 	}
-	if n := started.Load(); n > maxHung+1 {
-		t.Errorf("%d probes were started although %d hang", n, maxHung)
+	want("tcp@panic", Silent)
+	for range maxHung {
+		want("tcp@hang", Silent)
+	}
+	want("tcp@fine", Alive) // whoever hangs takes no turn from the others
+	for range 2 * maxHung {
+		want("tcp@hang", Silent)
+	}
+	if n := started.Load(); n != maxHung+parallel {
+		t.Errorf("%d probes hang, want %d", n, maxHung+parallel)
 	}
 	close(release)
+	for ended.Load() < maxHung+parallel {
+		runtime.Gosched()
+	}
 }
