@@ -353,7 +353,7 @@ func TestClientListsThousandsOfChildren(t *testing.T) {
 		c := connected(t, s)
 		defer c.Close()
 		for i := range 5000 {
-			mustPut(t, s, fmt.Sprintf("/service/tcp@10.0.0.%d:%d", i%250, 10000+i))
+			mustPut(t, s, fmt.Sprintf("/service/tcp@127.0.0.%d:%d", i%250, 10000+i))
 		}
 		children, stat, err := c.Children("/service")
 		if err != nil || len(children) != 5000 || stat.NumChildren != 5000 || stat.Cversion != 5000 {
