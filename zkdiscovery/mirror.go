@@ -195,13 +195,13 @@ func (m *mirror) allDirty() {
 	}
 }
 
-// hinted tells the mirror what may have changed.
+// hinted tells the mirror what may have changed. An instance that may be gone is like one that may have changed: the list tells, which is
+// hinted at too, and if it is not, reading the instance finds out.
 func (m *mirror) hinted(h session.Hints, now time.Time) {
-	for name, c := range h.Children {
+	for name := range h.Children {
 		if m.known(name) {
 			m.dirty[name] = struct{}{}
 		}
-		h.List = h.List || c == session.Gone
 	}
 	if !h.List {
 		return

@@ -559,7 +559,8 @@ func TestHintsSayWhatIsToBeAsked(t *testing.T) {
 	}{
 		{"the list may have changed", session.Hints{List: true}, jobList, nil},
 		{"an instance may have changed", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Changed}}, jobRead, []string{"tcp@a:1"}},
-		{"an instance may be gone: only a list removes", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Gone}}, jobList, nil},
+		{"an instance may be gone, of which the list will tell", session.Hints{List: true, Children: map[string]session.Change{"tcp@a:1": session.Gone}}, jobList, nil},
+		{"an instance may be gone", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Gone}}, jobRead, []string{"tcp@a:1"}},
 		{"nobody we know", session.Hints{Children: map[string]session.Change{"tcp@x:1": session.Changed}}, jobNone, nil},
 		{"nothing", session.Hints{}, jobNone, nil},
 	} {

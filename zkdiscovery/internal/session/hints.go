@@ -67,11 +67,10 @@ func (sub *Subscription) Take() Hints {
 	return h
 }
 
-func (sub *Subscription) hint(f func(*Hints)) {
+func (sub *Subscription) note(f func(*Hints)) {
 	sub.mu.Lock()
+	defer sub.mu.Unlock()
 	f(&sub.hints)
-	sub.mu.Unlock()
-	sub.poke()
 }
 
 func (sub *Subscription) poke() {
@@ -102,11 +101,14 @@ func (s *Session) nodeEvent(l *line, ev zk.Event) {
 		return
 	}
 	for _, sub := range s.subs[path] {
-		sub.hint(func(h *Hints) { h.List = true })
+		sub.note(func(h *Hints) { h.List = true })
+		sub.poke()
 	}
 	parent, name := splitPath(path)
+	// With the watch on the parent's children in place, its event is right behind: whoever is told of both at once asks once.
+	follows := ev.Type == zk.EventNodeDeleted && l.watches.isPlaced(watchKey{parent, childWatch})
 	for _, sub := range s.subs[parent] {
-		sub.hint(func(h *Hints) {
+		sub.note(func(h *Hints) {
 			if h.Children == nil {
 				h.Children = make(map[string]Change)
 			}
@@ -116,6 +118,9 @@ func (s *Session) nodeEvent(l *line, ev zk.Event) {
 				h.Children[name] = Changed
 			}
 		})
+		if !follows {
+			sub.poke()
+		}
 	}
 }
 

@@ -102,6 +102,12 @@ func (w *watches) goneBelow(path string) {
 	}
 }
 
+func (w *watches) isPlaced(k watchKey) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.m[k].placed
+}
+
 func (w *watches) outstanding() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
