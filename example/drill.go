@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +178,7 @@ func (d *drill) loseZooKeeper(ctx context.Context) error {
 	// The file is written off the path of delivery, once a second at most: the last change may be on its way still.
 	limit, cancel := context.WithTimeout(ctx, awaitLimit)
 	defer cancel()
-	if _, err := d.first.feed.await(limit, time.Now(), func(v view) bool { return v.saved }); err != nil {
+	if _, err := d.first.feed.await(limit, time.Now(), func(view) bool { return d.isSaved("weight=6") }); err != nil {
 		d.tale.say("client", "has not saved the list within %v", awaitLimit)
 	}
 	d.listsBefore = d.first.feed.current().lists
@@ -189,6 +190,12 @@ func (d *drill) loseZooKeeper(ctx context.Context) error {
 		return err
 	}
 	return d.watch(ctx)
+}
+
+// isSaved reports whether the first client's file, which is for people to read too, has a text in it.
+func (d *drill) isSaved(text string) bool {
+	file, err := os.ReadFile(d.first.discovery.Status().CacheFile)
+	return err == nil && bytes.Contains(file, []byte(text))
 }
 
 func (d *drill) startSecond(ctx context.Context) error {

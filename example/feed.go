@@ -29,7 +29,6 @@ type view struct {
 	connected bool              // to ZooKeeper
 	servers   map[string]string // metadata by key
 	lists     int               // how many have arrived so far
-	saved     bool              // the file was written after the latest of them had arrived
 }
 
 func newFeed(heard func(view)) *feed {
@@ -42,9 +41,7 @@ func (f *feed) observer() zkdiscovery.Observer {
 		Connection: func(c zkdiscovery.ConnectionChange) {
 			f.note(func(v *view) { v.connected = c.Connected })
 		},
-		Saved: func(s zkdiscovery.Saved) {
-			f.note(func(v *view) { v.saved = s.Err == nil })
-		},
+		Saved: func(zkdiscovery.Saved) { f.note(func(*view) {}) }, // for who waits for the file
 	}
 }
 
@@ -57,7 +54,7 @@ func (f *feed) follow(d *zkdiscovery.Discovery) {
 			for _, p := range pairs {
 				servers[p.Key] = p.Value
 			}
-			f.note(func(v *view) { v.servers, v.lists, v.saved = servers, v.lists+1, false })
+			f.note(func(v *view) { v.servers, v.lists = servers, v.lists+1 })
 		}
 	})
 }

@@ -151,17 +151,39 @@ func (z *proxied) expire(ctx context.Context, timeout time.Duration) error {
 		return ctx.Err()
 	}
 	for {
-		nodes, _, changed, err := z.direct.ChildrenW(z.service())
-		if err != nil {
-			return fmt.Errorf("%v: %w", z, err)
-		}
-		if len(nodes) == 0 {
-			return nil
+		var nodes []string
+		var changed <-chan zk.Event
+		err := z.ask(ctx, func() (err error) {
+			nodes, _, changed, err = z.direct.ChildrenW(z.service())
+			return err
+		})
+		if err != nil || len(nodes) == 0 {
+			return err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// ask asks until there is an answer: a connection that breaks, the drill's own or between the servers, is no reason to give up.
+func (z *proxied) ask(ctx context.Context, question func() error) error {
+	pause := time.NewTicker(100 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := question()
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrNoServer) && !errors.Is(err, zk.ErrSessionExpired):
+			return fmt.Errorf("%v: %w", z, err)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%v: %w", z, err)
 		}
 	}
 }
@@ -178,22 +200,12 @@ func (z *proxied) start() error {
 // close removes what the drill has left in ZooKeeper: empty nodes, and those of servers which could not say goodbye because the drill was
 // interrupted while they were cut off.
 func (z *proxied) close() error {
-	var errs []error
+	var err error
 	if z.connected {
-		var doomed []string
-		nodes, _, err := z.direct.Children(z.service())
-		for _, node := range nodes {
-			doomed = append(doomed, z.service()+"/"+node)
-		}
-		if err == nil {
-			doomed = append(doomed, z.service(), z.chroot+z.path)
-		} else if !errors.Is(err, zk.ErrNoNode) {
-			errs = append(errs, fmt.Errorf("%v: %s is left there: %w", z, z.path, err))
-		}
-		for _, path := range doomed {
-			if err := z.direct.Delete(path, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
-				errs = append(errs, fmt.Errorf("%v: %s is left there: %w", z, path, err))
-			}
+		limit, cancel := context.WithTimeout(context.Background(), awaitLimit)
+		defer cancel()
+		if err = z.ask(limit, z.tidy); err != nil {
+			err = fmt.Errorf("%s is left there: %w", z.path, err)
 		}
 	}
 	if z.direct != nil {
@@ -204,7 +216,24 @@ func (z *proxied) close() error {
 	for _, p := range z.proxies {
 		p.Close()
 	}
-	return errors.Join(errs...)
+	return err
+}
+
+func (z *proxied) tidy() error {
+	nodes, _, err := z.direct.Children(z.service())
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return err
+	}
+	doomed := []string{z.service(), z.chroot + z.path}
+	for _, node := range nodes {
+		doomed = append([]string{z.service() + "/" + node}, doomed...)
+	}
+	for _, path := range doomed {
+		if err := z.direct.Delete(path, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+			return err
+		}
+	}
+	return nil
 }
 
 // service is the path of the servers' nodes, as direct sees it.
