@@ -39,12 +39,9 @@ func newKeeper(sv *service) *keeper { return &keeper{sv: sv, wants: make(chan st
 // offer leaves a list that ZooKeeper has confirmed to be written. It never blocks; the newest wins.
 func (k *keeper) offer(w whole) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.want = &w
-	k.mu.Unlock()
-	select {
-	case k.wants <- struct{}{}:
-	default: // one is there already
-	}
+	k.poke()
 }
 
 func (k *keeper) take() *whole {
@@ -136,10 +133,13 @@ func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
 			n.override = override
 			k.tell(n)
 		case <-wants:
+			w := k.take()
+			if w == nil {
+				continue // it was offered between a token and its taking, and is written already
+			}
+			err := k.save(cache, w)
 			wants = nil
 			gap.Reset(saveGap)
-			w := k.take()
-			err := k.save(cache, w)
 			switch {
 			case errors.Is(err, filecache.ErrNewer):
 				k.tellConflict(cache, override)
@@ -166,10 +166,17 @@ func (k *keeper) tellConflict(cache *filecache.Cache, override *filecache.Snapsh
 // again wants a list to be written that could not be, unless there is a newer one.
 func (k *keeper) again(w *whole) {
 	k.mu.Lock()
-	newer := k.want != nil
-	k.mu.Unlock()
-	if !newer {
-		k.offer(*w)
+	defer k.mu.Unlock()
+	if k.want == nil {
+		k.want = w
+		k.poke()
+	}
+}
+
+func (k *keeper) poke() {
+	select {
+	case k.wants <- struct{}{}:
+	default: // one is there already
 	}
 }
 
