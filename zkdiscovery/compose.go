@@ -87,15 +87,18 @@ func fileHeld(s *filecache.Snapshot) (keys []string) {
 // publish hands the list to the discoveries, and settles what New waits for.
 func (sv *service) publish(now time.Time) {
 	sv.dirty, sv.metrics = false, false
-	l := sv.compose()
+	was, l := sv.current, sv.compose()
 	if l.source == None {
-		if sv.fallback && sv.loaded {
-			sv.settle(sv.fileErr)
+		if was == nil {
+			if sv.fallback && sv.loaded {
+				sv.settle(sv.fileErr)
+			}
+			return
 		}
-		return
+		// An override is gone and nothing else is known. Its list is still the best there is, but nobody stands by it any more.
+		l.pairs, l.asOf = was.pairs, was.asOf
 	}
 	sv.mu.Lock()
-	was := sv.current
 	l.seq = sv.root.seq.Add(1)
 	sv.current = l
 	sv.status.Instances, sv.status.Skipped = len(l.pairs), sv.mirror.skipped
@@ -107,24 +110,32 @@ func (sv *service) publish(now time.Time) {
 	if was == nil || !equalPairs(was.pairs, l.pairs) {
 		sv.published = now
 	}
-	sv.logEdge(was, l, now)
+	if was == nil || was.source != l.source {
+		sv.since = now
+	}
 	for _, d := range views {
 		d.deliver(l)
 	}
 	sv.settle(nil)
 }
 
-// logEdge says when the list begins to come from somewhere else.
-func (sv *service) logEdge(was, is *list, now time.Time) {
-	if was != nil && was.source == is.source {
-		return
+// logEdge says when the list comes from somewhere else, and returns when to look again. A short silence of ZooKeeper's is no news: it is
+// what a rolling restart of the ensemble looks like, to each service of each client.
+func (sv *service) logEdge(now time.Time) (wake time.Time) {
+	is := sv.current
+	if is == nil || is.source == sv.logged {
+		return time.Time{}
 	}
+	if due := sv.since.Add(shortSilence); is.source == Stale && now.Before(due) {
+		return due
+	}
+	sv.logged = is.source
 	age := now.Sub(is.asOf).Round(time.Second)
 	switch is.source {
 	case Live:
 		sv.log.Info("list is live", "instances", len(is.pairs))
 	case Stale:
-		sv.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs), "confirmed", is.asOf, "age", age)
+		sv.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs), "since", sv.since, "confirmed", is.asOf)
 	case File:
 		sv.log.Warn("ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs), "confirmed", is.asOf, "age", age,
 			"file", sv.keeper.path())
@@ -132,7 +143,9 @@ func (sv *service) logEdge(was, is *list, now time.Time) {
 		sv.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
 			"instances", len(is.pairs), "file", sv.keeper.overridePath())
 	case None:
+		sv.log.Warn("the override file is gone and nothing else is known, keeping its list", "instances", len(is.pairs))
 	}
+	return time.Time{}
 }
 
 // settle says, once, that there is a list, or why there is none to begin with.

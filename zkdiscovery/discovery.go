@@ -3,6 +3,8 @@ package zkdiscovery
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -170,10 +172,13 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 	c := newDiscovery(r, path, clone)
 	d.mu.Lock()
 	c.filter = d.filter
+	if d.hasEnded() {
+		err = ErrClosed
+	}
 	d.mu.Unlock()
 	if err != nil {
 		c.kind, c.wrong = inert, err
-		r.cfg.log.Error("clone has no list, for ever: impossible service path", "err", err)
+		r.cfg.log.Error("clone has no list, for ever", "service", c.path, "err", err)
 		return c, nil
 	}
 	now := time.Now()
@@ -222,16 +227,32 @@ func (d *Discovery) Snapshot() Snapshot {
 	if d.shown == nil {
 		return s
 	}
-	s.Source, s.Zxid, s.AsOf = d.sourceLocked(st), d.shown.zxid, d.shown.asOf
+	s.Source, s.Zxid, s.AsOf = d.sourceLocked(st), d.shown.zxid, d.asOf(st)
 	s.Servers = make([]client.KVPair, len(d.pairs))
 	for i, p := range d.pairs {
 		s.Servers[i] = *p
 	}
-	s.Held = append([]string(nil), d.shown.held...)
-	if s.Source == Live && st.Heard.After(s.AsOf) {
-		s.AsOf = st.Heard
-	}
+	s.Held = d.held()
 	return s
+}
+
+// asOf is when ZooKeeper last confirmed the list that is shown. Pings count that were answered on the connection over which it is, or was
+// until a moment ago, kept up to date. The caller holds mu.
+func (d *Discovery) asOf(st session.State) time.Time {
+	if l := d.shown; l.source == Live && l.link == st.Link && d.service != nil && st.Heard.After(l.asOf) {
+		return st.Heard
+	}
+	return d.shown.asOf
+}
+
+// held is whom the guard has kept in the list that is shown, as far as the filter shows them. The caller holds mu.
+func (d *Discovery) held() (keys []string) {
+	for _, key := range d.shown.held {
+		if _, found := slices.BinarySearchFunc(d.pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) }); found {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func (d *Discovery) source() Source {

@@ -127,6 +127,9 @@ const (
 	jobCheck         // whether anything was missed: the path's stat, and the data of names
 )
 
+// String is the operation for an OpError.
+func (k jobKind) String() string { return [...]string{"do nothing with", "list", "read instances of", "check"}[k] }
+
 type job struct {
 	kind          jobKind
 	names         []string

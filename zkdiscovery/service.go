@@ -15,6 +15,8 @@ const (
 	publishGap  = 10 * time.Millisecond // between two deliveries; the first is delivered at once
 	metricsGap  = time.Second           // between two deliveries of nothing but calls and connections
 	releaseIdle = time.Minute           // how long a clone that nobody watches or asks keeps its mirror
+
+	shortSilence = 10 * time.Second // is not worth a line in the log
 )
 
 // service keeps the list of one service path, for all discoveries that show it. Its loop owns the mirror and everything else that is not
@@ -52,6 +54,9 @@ type service struct {
 	override  *filecache.Snapshot
 	fallback  bool // the file may serve
 	published time.Time
+	since     time.Time // when current's source became what it is
+	logged    Source    // the one that was logged last
+	reported  struct{ metadata, denied bool }
 	skipping  bool // children that are no instances were reported
 	dirty     bool // what compose returns may differ from what was published
 	metrics   bool // in nothing but calls and connections
@@ -182,6 +187,7 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 			sv.publish(now)
 		}
 	}
+	wake = earlier(wake, sv.logEdge(now))
 	return earlier(wake, sv.save(now)), false
 }
 
@@ -289,7 +295,7 @@ func (sv *service) answered(j job, err error, apply func(), now time.Time) {
 	sv.note(func(st *serviceStatus) {
 		st.count(j)
 		if err != nil {
-			st.lastErr, st.lastErrAt = &OpError{Op: "list", Path: sv.path, Err: err}, now
+			st.lastErr, st.lastErrAt = &OpError{Op: j.kind.String(), Path: sv.path, Err: err}, now
 		}
 	})
 	if m.err != nil && wasErr == nil {
@@ -306,12 +312,23 @@ func (sv *service) report(n news) {
 		sv.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.mended)
 	}
 	if len(n.badMetadata) > 0 {
-		sv.log.Warn("metadata is not a URL query: rpcx ignores state and group in it", "instances", len(n.badMetadata), "first", n.badMetadata[0])
+		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",
+			"instances", len(n.badMetadata), "first", n.badMetadata[0])
 	}
 	if len(n.denied) > 0 {
-		sv.log.Warn("instances may not be read: listed with the metadata known last", "instances", len(n.denied), "first", n.denied[0])
+		sv.log.Log(sv.ctx, firstTime(&sv.reported.denied), "instances may not be read: listed with the metadata known last",
+			"instances", len(n.denied), "first", n.denied[0])
 	}
 	sv.note(func(st *serviceStatus) { st.Mended += int64(n.mended) })
+}
+
+// firstTime is the level of what is said again and again: servers that rewrite such metadata all the time would fill the log.
+func firstTime(said *bool) slog.Level {
+	if *said {
+		return slog.LevelDebug
+	}
+	*said = true
+	return slog.LevelWarn
 }
 
 // reportSkipped says, once until there are none any more, that some children are no instances.

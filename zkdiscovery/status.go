@@ -84,12 +84,9 @@ func (d *Discovery) Status() Status {
 	sv := d.service
 	st.Source, st.Revision, st.Instances = d.sourceLocked(conn), d.revision, len(d.pairs)
 	if d.shown != nil {
-		st.Held, st.Zxid, st.AsOf = len(d.shown.held), d.shown.zxid, d.shown.asOf
+		st.Held, st.Zxid, st.AsOf = len(d.held()), d.shown.zxid, d.asOf(conn)
 	}
 	d.mu.Unlock()
-	if st.Source == Live && conn.Heard.After(st.AsOf) {
-		st.AsOf = conn.Heard
-	}
 	if d.wrong != nil {
 		st.LastErr, st.LastErrAt = d.wrong, d.used
 	}

@@ -11,6 +11,9 @@ import (
 
 // What a service and its discoveries have to do with each other.
 
+// hasEnded reports whether d or what it depends on was closed: then nothing is delivered any more. The caller holds mu.
+func (d *Discovery) hasEnded() bool { return d.closed || d.root.ctx.Err() != nil }
+
 // wantsService reports whether d may have a service now.
 func (d *Discovery) wantsService() bool {
 	d.mu.Lock()
@@ -54,7 +57,7 @@ func (d *Discovery) touch() {
 // deliver takes a list of the service's, unless it has a newer one.
 func (d *Discovery) deliver(l *list) {
 	d.mu.Lock()
-	if d.closed || d.newest != nil && d.newest.seq >= l.seq {
+	if d.closed || !d.newest.isOlderThan(l) {
 		d.mu.Unlock()
 		return
 	}
@@ -64,13 +67,25 @@ func (d *Discovery) deliver(l *list) {
 	d.refresh()
 }
 
+// isOlderThan says whether o follows l, which may be nil. The file of a service that was let go and is taken up again during an outage may well
+// be older than what its clone remembers.
+func (l *list) isOlderThan(o *list) bool {
+	switch {
+	case l == nil:
+		return true
+	case o.source == File && (l.source == Live || l.source == Stale):
+		return l.seq < o.seq && l.before(&o.generation)
+	}
+	return l.seq < o.seq
+}
+
 // refresh shows the newest list through the newest filter. The filter is the user's, so it runs outside mu; if the list or the filter has
-// changed meanwhile, once more. When refresh returns, what was there when it was called is shown, or something newer.
+// changed meanwhile, once more. When refresh returns, what was there when it was called is shown, or something newer; after Close, the last.
 func (d *Discovery) refresh() {
 	for {
 		d.mu.Lock()
 		gen, l, filter := d.gen, d.newest, d.filter
-		done := d.closed || l == nil || d.shownGen == gen
+		done := d.hasEnded() || l == nil || d.shownGen == gen
 		d.mu.Unlock()
 		if done {
 			return
@@ -89,8 +104,8 @@ func (d *Discovery) refresh() {
 func (d *Discovery) show(gen int64, l *list, pairs watchers.List) (p *Published, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.gen != gen || d.closed {
-		return nil, d.closed
+	if ended := d.hasEnded(); ended || d.gen != gen {
+		return nil, ended
 	}
 	news := d.shown == nil || !equalPairs(d.pairs, pairs)
 	d.shownGen, d.shown = gen, l
