@@ -3,6 +3,7 @@ package filecache
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -206,6 +207,18 @@ func TestClosedTemplateClonesSomethingInert(t *testing.T) {
 		clone.RemoveWatcher(ch)
 		clone.SetFilter(nil)
 		clone.Close()
+	})
+}
+
+func TestFileIsNamedAfterTheService(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		for want, opts := range map[string][]Option{"default.json": nil, "_Who.json": {WithService("Who")}} {
+			w := wrap(newSource("tcp@a:1"), opts...)
+			if got := filepath.Base(w.(*fileBacked).cache.Path()); got != want {
+				t.Errorf("the file is %s, want %s", got, want)
+			}
+			w.Close()
+		}
 	})
 }
 
