@@ -207,11 +207,6 @@ func TestServerThatAnswersEverySessionAsExpiredIsNotAskedAgainAtOnce(t *testing.
 
 // The handshake is what a wrong port is found out by, before go-zookeeper makes anything of it: a session of 0 ms would crash it.
 func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
-	welcome := func(timeout int32, id int64, password []byte) []byte {
-		f := be.AppendUint32(make([]byte, 4, 64), 0)
-		f = be.AppendUint64(be.AppendUint32(f, uint32(timeout)), uint64(id))
-		return sealed(append(appendString(f, password), 0))
-	}
 	for _, tc := range []struct {
 		what   string
 		answer []byte
@@ -222,10 +217,10 @@ func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
 		{"a frame of no length", make([]byte, 64), errForeign},
 		{"a frame of negative length", []byte{0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, errForeign},
 		{"a huge frame", []byte{0x7f, 0xff, 0xff, 0xff, 1, 2, 3, 4}, errForeign},
-		{"a session of 0 ms", welcome(0, 1, make([]byte, 16)), errForeign},
-		{"a session of less", welcome(-1, 1, make([]byte, 16)), errForeign},
-		{"a password that is longer than the frame", welcome(4000, 1, make([]byte, 16))[:24], errTurned},
-		{"half a frame", welcome(4000, 1, make([]byte, 16))[:30], errTurned},
+		{"a session of 0 ms", welcome(0, 1), errForeign},
+		{"a session of less", welcome(-1, 1), errForeign},
+		{"a password that is longer than the frame", welcome(4000, 1)[:24], errTurned},
+		{"half a frame", welcome(4000, 1)[:30], errTurned},
 		{"nothing", nil, errTurned},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
@@ -242,7 +237,7 @@ func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
 			})
 		})
 	}
-	longer := welcome(4000, 1, make([]byte, 16))
+	longer := welcome(4000, 1)
 	be.PutUint32(longer[4+16:], 17+1)
 	k := newLink(newLine(&Session{ctx: t.Context()}), nil, target{}, time.Now())
 	k.r.Reset(strings.NewReader(string(longer)))

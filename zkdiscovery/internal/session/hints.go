@@ -135,13 +135,13 @@ func (s *Session) Outstanding() int {
 	return l.watches.outstanding()
 }
 
-// Rearm forgets that watches on path and its children are outstanding, so that the next reads leave them again: for when one was found not
-// to have told. Those that are in place after all are left once more, which changes nothing.
+// Rearm makes the next reads of path and its children leave watches although some are outstanding: for when one was found not to have told.
+// Those that are in place after all are left once more, which changes nothing, for nobody.
 func (s *Session) Rearm(path string) {
 	s.mu.Lock()
 	l := s.line
 	s.mu.Unlock()
 	if l != nil {
-		l.watches.goneBelow(s.cfg.Chroot + path)
+		l.watches.doubt(s.cfg.Chroot + path)
 	}
 }

@@ -29,10 +29,10 @@ type link struct {
 	left     int  // bytes of the current frame not read yet
 	greeting bool // that frame, or the next, is the ConnectResponse
 
-	writeMu sync.Mutex // makes a frame one piece, and guards what follows
-	greeted bool       // the ConnectRequest was sent
-	seen    int64      // the newest zxid that the session had seen by then
-	scratch []byte     // for a frame that is not go-zookeeper's as it is
+	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
+	greeted bool          // the ConnectRequest was sent
+	seen    int64         // the newest zxid that the session had seen by then
+	scratch []byte        // for a frame that is not go-zookeeper's as it is
 
 	askMu sync.Mutex         // guards what follows
 	asked map[int32]watchKey // requests under way that are to leave a watch, by xid
@@ -46,7 +46,7 @@ type link struct {
 func newLink(l *line, c net.Conn, t target, handshakeBy time.Time) *link {
 	k := &link{
 		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: handshakeBy, done: make(chan struct{}),
-		r: bufio.NewReaderSize(c, 32<<10), greeting: true, asked: make(map[int32]watchKey),
+		r: bufio.NewReaderSize(c, 32<<10), greeting: true, writing: make(chan struct{}, 1), asked: make(map[int32]watchKey),
 	}
 	k.unready.Store(int32(1 + len(l.s.cfg.Auth)))
 	return k

@@ -21,8 +21,8 @@ func (k *link) Write(b []byte) (int, error) {
 }
 
 func (k *link) send(b []byte) error {
-	k.writeMu.Lock()
-	defer k.writeMu.Unlock()
+	k.writing <- struct{}{}
+	defer func() { <-k.writing }()
 	frame := b
 	switch {
 	case !k.greeted:
@@ -75,8 +75,8 @@ func (k *link) withWatch(b []byte) []byte {
 // rewatch sets the watches again that the session had when its last link ended, at the zxid that it had seen then. The reading goroutine
 // does that before go-zookeeper learns of the session, so that ahead of the first answer comes what has changed meanwhile.
 func (k *link) rewatch() error {
-	k.writeMu.Lock()
-	defer k.writeMu.Unlock()
+	k.writing <- struct{}{}
+	defer func() { <-k.writing }()
 	for _, frame := range k.line.watches.setWatches(k.seen) {
 		if _, err := k.Conn.Write(frame); err != nil {
 			return err
@@ -88,16 +88,20 @@ func (k *link) rewatch() error {
 // goodbye asks the server to end the session that this link has or is about to get: the request may stand behind a handshake that is not
 // answered yet. It waits for the server to hang up, at most for as long as patience, and ends the link.
 func (k *link) goodbye(patience time.Duration) {
+	defer k.end(ErrClosed)
 	defer time.AfterFunc(patience, func() { k.end(ErrClosed) }).Stop() // wakes a write that is stuck, too
-	k.writeMu.Lock()
+	select {
+	case k.writing <- struct{}{}:
+	case <-k.done:
+		return
+	}
 	greeted := k.greeted
 	var err error
 	if greeted {
 		_, err = k.Conn.Write(sealed(newFrame(xidGoodbye, opClose)))
 	}
-	k.writeMu.Unlock()
+	<-k.writing
 	if greeted && err == nil {
 		<-k.done
 	}
-	k.end(ErrClosed)
 }

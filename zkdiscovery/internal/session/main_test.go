@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
@@ -27,10 +28,9 @@ func bubble(t *testing.T, body func(t *testing.T, zk *zktest.Server, cfg Config)
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		zk := zktest.NewServer(opts...)
+		t.Cleanup(zk.Close) // also when body fails: the bubble would report what is left instead
 		must(t, zk.Create("/app", nil))
 		body(t, zk, Config{Servers: []string{"zk:2181"}, Dial: zk.Dial, Logger: slog.New(&journal{out: t.Output()})})
-		zk.Close()
-		synctest.Wait()
 	})
 }
 
@@ -155,3 +155,6 @@ func silent(c net.Conn) {
 
 // turning hangs up on every client, as a ZooKeeper server does that has no leader.
 func turning(c net.Conn) { _, _ = c.Read(make([]byte, 1024)) }
+
+func deleted(path string) zk.Event { return zk.Event{Type: zk.EventNodeDeleted, Path: path} }
+func changed(path string) zk.Event { return zk.Event{Type: zk.EventNodeDataChanged, Path: path} }

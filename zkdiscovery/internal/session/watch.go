@@ -27,9 +27,13 @@ type watches struct {
 }
 
 type watchEntry struct {
-	placed bool
-	askers int32 // requests under way that want it
+	placed  bool
+	doubted bool  // placed, but the next request is to leave it once more
+	askers  int32 // requests under way that want it
 }
+
+// lacking reports that a request should leave the watch.
+func (e watchEntry) lacking() bool { return !e.placed || e.doubted }
 
 func newWatches() *watches { return &watches{m: make(map[watchKey]watchEntry)} }
 
@@ -39,7 +43,7 @@ func (w *watches) want(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.m[k]
-	if e.placed {
+	if !e.lacking() {
 		return false
 	}
 	e.askers++
@@ -68,36 +72,36 @@ func (w *watches) wanted(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.m[k]
-	return e.askers > 0 && !e.placed
+	return e.askers > 0 && e.lacking()
 }
 
 func (w *watches) placed(k watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.m[k]
-	e.placed = true
+	e.placed, e.doubted = true, false
 	w.m[k] = e
 }
 
-// gone notes that watches have fired, or are not to be relied on.
+// gone notes that watches have fired.
 func (w *watches) gone(keys ...watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range keys {
 		e := w.m[k]
-		e.placed = false
+		e.placed, e.doubted = false, false
 		w.keep(k, e)
 	}
 }
 
-// goneBelow notes that the watches on path and its children are not to be relied on.
-func (w *watches) goneBelow(path string) {
+// doubt makes the next requests leave the watches on path and its children once more.
+func (w *watches) doubt(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for k, e := range w.m {
-		if parent, _ := splitPath(k.path); k.path == path || parent == path {
-			e.placed = false
-			w.keep(k, e)
+		if parent, _ := splitPath(k.path); e.placed && (k.path == path || parent == path) {
+			e.doubted = true
+			w.m[k] = e
 		}
 	}
 }
