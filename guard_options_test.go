@@ -1,0 +1,230 @@
+package holdfast_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// Each option of the guard, what it refuses, and what it costs.
+
+// heldAfter registers twenty, loses them as loss says, and tells how many are held then.
+func heldAfter(w *world, service string, f *fleet, g zkdiscovery.Guard, loss func()) *zkdiscovery.Discovery {
+	w.Helper()
+	w.register(service, between(0, 20)...)
+	d := w.guarded(service, f, g)
+	pass(time.Minute)
+	loss()
+	return d
+}
+
+func TestGuardShareIsWhatMakesALossSuspicious(t *testing.T) {
+	for share, held := range map[float64]int{0: 0, 0.2: 5, 0.25: 0, 1: 0} {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			d := heldAfter(t, "Arith", newFleet(), zkdiscovery.Guard{Share: share}, func() { t.lose("Arith", between(0, 5)...) })
+			pass(time.Second)
+			if got := len(d.Snapshot().Held); got != held {
+				t.Errorf("Share %v: %d of the lost quarter are held, want %d", share, got, held)
+			}
+		})
+	}
+}
+
+func TestGuardWindowIsOverWhatLossesAreCounted(t *testing.T) {
+	for _, rule := range []struct {
+		window, session, every time.Duration
+		held                   int
+	}{
+		{0, 10 * time.Second, 900 * time.Millisecond, 20},  // the default is the session timeout …
+		{0, 40 * time.Second, 2900 * time.Millisecond, 20}, // … that was negotiated
+		{0, 10 * time.Second, 2900 * time.Millisecond, 9},  // only the last are more than half of what is left
+		{40 * time.Second, 10 * time.Second, 2900 * time.Millisecond, 20},
+	} {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			t.register("Arith", between(0, 20)...)
+			d := t.guarded("Arith", newFleet(), zkdiscovery.Guard{Window: rule.window}, zkdiscovery.WithSessionTimeout(rule.session))
+			pass(time.Minute)
+			trickle(t, 20, rule.every)
+			got := len(d.Snapshot().Held)
+			if got > rule.held || rule.held == 20 && got < 20 {
+				t.Errorf("%+v: %d are held", rule, got)
+			}
+		})
+	}
+}
+
+func TestGuardHoldIsHowLongWhoDoesNotAnswerStays(t *testing.T) {
+	for _, rule := range []struct {
+		guard zkdiscovery.Guard
+		fate  func(context.Context) error
+		hold  time.Duration
+	}{
+		{zkdiscovery.Guard{}, cannotBeAsked, time.Minute},
+		{zkdiscovery.Guard{HoldUnprobed: time.Hour}, cannotBeAsked, time.Hour},
+		{zkdiscovery.Guard{ProbeTimeout: time.Hour}, isBlackHole, 5 * time.Minute},
+		{zkdiscovery.Guard{ProbeTimeout: time.Hour, Hold: 20 * time.Second}, isBlackHole, 20 * time.Second},
+	} {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			f := newFleet()
+			f.become(rule.fate, between(0, 20)...)
+			d := heldAfter(t, "Arith", f, rule.guard, func() { t.lose("Arith", between(0, 20)...) })
+			pass(rule.hold * 9 / 10)
+			t.held(d, 20)
+			pass(rule.hold / 5)
+			t.held(d, 0)
+			t.lists(d, map[string]string{})
+		})
+	}
+}
+
+func TestGuardProbeTimeoutIsForOneProbe(t *testing.T) {
+	for timeout, stays := range map[time.Duration]bool{0: false, 3 * time.Second: true} {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			f := newFleet()
+			f.become(func(ctx context.Context) error {
+				select {
+				case <-time.After(1500 * time.Millisecond):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}, between(0, 20)...)
+			d := heldAfter(t, "Arith", f, zkdiscovery.Guard{ProbeTimeout: timeout}, func() { t.lose("Arith", between(0, 20)...) })
+			pass(10 * time.Minute)
+			if n := len(d.GetServices()); stays != (n == 20) || !stays && n > 0 {
+				t.Errorf("ProbeTimeout %v: %d of 20 which take 1.5s to answer are left", timeout, n)
+			}
+		})
+	}
+}
+
+func TestGuardParallelBoundsTheProbes(t *testing.T) {
+	for parallel, want := range map[int]int{0: 8, 1: 1, 15: 15} {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			f := newFleet()
+			f.become(isBlackHole, between(0, 20)...)
+			heldAfter(t, "Arith", f, zkdiscovery.Guard{Parallel: parallel}, func() { t.lose("Arith", between(0, 20)...) })
+			pass(time.Minute)
+			if _, atOnce, _ := f.probes(); atOnce != want {
+				t.Errorf("Parallel %d: %d probes at once, want %d", parallel, atOnce, want)
+			}
+		})
+	}
+}
+
+func TestGuardRefusesWhatMakesNoSense(t *testing.T) {
+	for name, bad := range map[string]struct {
+		guard zkdiscovery.Guard
+		wants []string
+	}{
+		"share below zero":      {zkdiscovery.Guard{Share: -0.1}, []string{"Share -0.1", "(0, 1]"}},
+		"share above one":       {zkdiscovery.Guard{Share: 1.01}, []string{"Share 1.01", "(0, 1]"}},
+		"share infinite":        {zkdiscovery.Guard{Share: math.Inf(1)}, []string{"Share +Inf", "(0, 1]"}},
+		"share not a number":    {zkdiscovery.Guard{Share: math.NaN()}, []string{"Share NaN", "(0, 1]"}},
+		"hold":                  {zkdiscovery.Guard{Hold: -time.Second}, []string{"Hold -1s", "negative"}},
+		"hold without probes":   {zkdiscovery.Guard{HoldUnprobed: -time.Second}, []string{"HoldUnprobed -1s", "negative"}},
+		"window":                {zkdiscovery.Guard{Window: -1}, []string{"Window -1ns", "negative"}},
+		"timeout":               {zkdiscovery.Guard{ProbeTimeout: -time.Minute}, []string{"ProbeTimeout -1m0s", "negative"}},
+		"parallel below zero":   {zkdiscovery.Guard{Parallel: -1}, []string{"Parallel -1", "negative"}},
+		"parallel out of hand":  {zkdiscovery.Guard{Parallel: math.MaxInt}, []string{"Parallel 9223372036854775807", "1000"}},
+		"every mistake at once": {zkdiscovery.Guard{Share: 2, Hold: -1, Parallel: -1}, []string{"Share 2", "Hold -1ns", "Parallel -1"}},
+	} {
+		d, err := zkdiscovery.New("/rpcx", "Arith", []string{"127.0.0.1:2181"}, zkdiscovery.WithoutCache(), zkdiscovery.WithGuard(bad.guard))
+		if err == nil {
+			d.Close()
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		for _, want := range append(bad.wants, "WithGuard") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: the error does not say %s: %v", name, want, err)
+			}
+		}
+	}
+}
+
+func TestGuardProbesTellWhatTheyCannotAsk(t *testing.T) {
+	for name, probe := range map[string]zkdiscovery.Probe{"heartbeat": zkdiscovery.HeartbeatProbe(nil), "dial": zkdiscovery.DialProbe()} {
+		if err := probe(t.Context(), "kcp", "127.0.0.1:1"); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGuardProbesNoMoreThanItSays(t *testing.T) {
+	inBubble(t, func(t *world, _ *zktest.Server) {
+		const n = 2_000
+		f := newFleet()
+		f.become(refuses, between(0, n/4)...)
+		f.become(isBlackHole, between(n/4, n/2)...)
+		all := t.register("Arith", between(0, n)...)
+		d := t.guarded("Arith", f, zkdiscovery.Guard{})
+		pass(time.Hour)
+		t.lose("Arith", between(0, n)...)
+		goroutines := runtime.NumGoroutine()
+		for range 10 {
+			pass(time.Second)
+			if more := runtime.NumGoroutine() - goroutines; more > 5*8 {
+				t.Errorf("%d more goroutines while %d are held", more, n)
+			}
+		}
+		pass(10 * time.Minute)
+		if total, atOnce, shortest := f.probes(); total < n || atOnce > 8 || shortest < time.Second/2 {
+			t.Errorf("%d probes, %d at once, two of one instance within %v", total, atOnce, shortest)
+		}
+		for i := range n / 2 {
+			delete(all, instance(i))
+		}
+		t.lists(d, all)
+	})
+}
+
+// A list that somebody else writes: waves of addresses that nobody answers at.
+func TestGuardSurvivesAHostileList(t *testing.T) {
+	inBubble(t, func(t *world, zk *zktest.Server) {
+		const wave = 10_000
+		f := newFleet()
+		d := t.guarded("Arith", f, zkdiscovery.Guard{Probe: func(ctx context.Context, _, _ string) error { return isBlackHole(ctx) }}, zkdiscovery.WithoutMetadataWatch())
+		goroutines := runtime.NumGoroutine()
+		var heap []uint64
+		for w := range 3 {
+			for i := range wave {
+				must(t.T, zk.Put(t.service("Arith")+"/"+instance(w*wave+i), nil))
+			}
+			pass(2 * time.Second)
+			for i := range wave {
+				must(t.T, zk.Delete(t.service("Arith")+"/"+instance(w*wave+i)))
+			}
+			pass(5 * time.Second)
+			if n := len(d.GetServices()); n > wave {
+				t.Errorf("wave %d: the list has %d", w, n)
+			}
+			if more := runtime.NumGoroutine() - goroutines; more > 100 {
+				t.Errorf("wave %d: %d more goroutines", w, more)
+			}
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			heap = append(heap, m.HeapAlloc)
+		}
+		if grown := int64(heap[2]) - int64(heap[0]); grown > 20<<20 {
+			t.Errorf("the heap has grown by %d MB since the first wave: %v", grown>>20, heap)
+		}
+		pass(6 * time.Minute)
+		t.lists(d, map[string]string{})
+		t.held(d, 0)
+		own := t.register("Arith", 1)
+		pass(2 * time.Second)
+		if got := listed(d.GetServices()); !maps.Equal(got, own) {
+			t.Errorf("afterwards: %v", got)
+		}
+	})
+}
