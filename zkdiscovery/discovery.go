@@ -202,7 +202,7 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 
 // Close ends the Discovery. When it owns the connection (what New and NewTemplate return), that ends too, and with it every clone; closing a
 // clone ends nothing but itself. Close returns when everything that it ends is gone: after about two seconds at most, when ZooKeeper cannot
-// be told. It may be called more than once, and every call waits. Afterwards the last list stays readable, nothing is delivered, RemoveWatcher
+// be told, and two more when the disk hangs, where the write that is under way is left behind. It may be called more than once, and every call waits. Afterwards the last list stays readable, nothing is delivered, RemoveWatcher
 // does nothing, and Clone returns an inert Discovery.
 func (d *Discovery) Close() {
 	d.mu.Lock()

@@ -14,8 +14,8 @@ func ensembleID(name string, addrs []string, chroot string) string {
 	return strings.Join(slices.Compact(sorted), ",") + chroot
 }
 
-// sameEnsemble says whether a file of ensemble theirs is ours: the names are equal, or, where the servers stand for the name, the chroots are
-// equal and at least one server is in both, since servers come and go one at a time.
+// sameEnsemble says whether a file of ensemble theirs is ours, who have no name for it: the servers stand for the name, so the chroots are equal
+// and at least one server is in both, since servers come and go one at a time.
 func sameEnsemble(ours, theirs string) bool {
 	if ours == theirs {
 		return true

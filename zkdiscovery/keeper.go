@@ -13,6 +13,7 @@ const (
 	saveGap     = time.Second      // between two writes; the first is written at once
 	saveRetry   = 10 * time.Second // after a failed write
 	lastRestamp = 15 * time.Minute // a file whose list does not change is written again this often, with a newer AsOf
+	hungDisk    = 2 * time.Second  // how long Close waits for the disk
 )
 
 // keeper reads, writes and watches the cache file of one service, off the delivery path: a slow or broken disk delays only itself.
@@ -22,7 +23,9 @@ type keeper struct {
 	mu    sync.Mutex
 	want  *whole        // the newest that is not written yet
 	wants chan struct{} // one token while there is one
-	cache *filecache.Cache
+	ended chan struct{} // closed by run when everything of the keeper's is gone
+
+	file, overrideFile string // names; noted here because to find them out is a look at the disk
 }
 
 // fileNews is what the keeper tells the service's loop.
@@ -34,7 +37,9 @@ type fileNews struct {
 	conflict bool                // file was in the way of a write: it claims to be newer
 }
 
-func newKeeper(sv *service) *keeper { return &keeper{sv: sv, wants: make(chan struct{}, 1)} }
+func newKeeper(sv *service) *keeper {
+	return &keeper{sv: sv, wants: make(chan struct{}, 1), ended: make(chan struct{})}
+}
 
 // offer leaves a list that ZooKeeper has confirmed to be written. It never blocks; the newest wins.
 func (k *keeper) offer(w whole) {
@@ -55,38 +60,55 @@ func (k *keeper) take() *whole {
 func (k *keeper) path() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cache == nil {
-		return ""
-	}
-	return k.cache.Path()
+	return k.file
 }
 
 func (k *keeper) overridePath() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.cache == nil {
-		return ""
+	return k.overrideFile
+}
+
+// noteNames notes where the files are: a file of another ensemble may have taken the plain name, or given it back.
+func (k *keeper) noteNames(cache *filecache.Cache) {
+	file, override := cache.Path(), cache.OverridePath()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.file, k.overrideFile = file, override
+}
+
+// wait waits until the keeper has ended, which it does when the loop has, after a last write; but not for a disk that hangs: nothing can end
+// the keeper then, and it stays with that disk.
+func (k *keeper) wait() {
+	t := time.NewTimer(hungDisk)
+	defer t.Stop()
+	select {
+	case <-k.ended:
+	case <-t.C:
+		k.sv.log.Error("the disk of the cache file does not answer, leaving it", "dir", k.sv.root.cfg.cacheDir)
 	}
-	return k.cache.OverridePath()
 }
 
 // run is the keeper's goroutine, which ends with the service after a last write of what is wanted still.
 func (k *keeper) run() {
+	defer close(k.ended)
 	sv, cfg := k.sv, k.sv.root.cfg
-	opts := []filecache.Option{filecache.WithMaxAge(cfg.maxCacheAge), filecache.WithLogger(sv.log), filecache.WithEnsembleMatch(sameEnsemble)}
+	opts := []filecache.Option{filecache.WithMaxAge(cfg.maxCacheAge), filecache.WithLogger(sv.log)}
+	if cfg.ensembleName == "" {
+		opts = append(opts, filecache.WithEnsembleMatch(sameEnsemble))
+	}
 	if cfg.pollFiles {
 		opts = append(opts, filecache.WithPollingOnly())
 	}
 	cache, err := filecache.Open(cfg.cacheDir, cfg.ensemble, sv.path, opts...)
 	if err != nil {
 		sv.log.Error("no cache file: an outage at the next start will not find one", "dir", cfg.cacheDir, "err", err)
+		sv.note(func(st *serviceStatus) { st.CacheErr = &OpError{Op: "open", Path: cfg.cacheDir, Err: err} })
 		k.tell(fileNews{err: err})
 		return
 	}
 	defer func() { _ = cache.Close() }() // nothing is lost by an error here: every write has ended
-	k.mu.Lock()
-	k.cache = cache
-	k.mu.Unlock()
+	k.noteNames(cache)
 
 	var news fileNews
 	if s, err := cache.Load(); err == nil {
@@ -193,12 +215,14 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	began := time.Now()
 	s.SavedAt = began
 	err := cache.Save(s)
+	k.noteNames(cache)
+	file := k.path()
 	failed := err != nil && !errors.Is(err, filecache.ErrNewer)
 	var wasFailing bool
 	sv.note(func(st *serviceStatus) {
 		wasFailing = st.CacheErr != nil
 		if st.CacheErr = nil; failed {
-			st.CacheErr = &OpError{Op: "save", Path: cache.Path(), Err: err}
+			st.CacheErr = &OpError{Op: "save", Path: file, Err: err}
 			st.SaveErrors++
 		} else if err == nil {
 			st.Saves++
@@ -207,11 +231,11 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	})
 	switch {
 	case failed && !wasFailing:
-		sv.log.Error("cache file not written: a start during an outage would find an older one, or none", "file", cache.Path(), "err", err)
+		sv.log.Error("cache file not written: a start during an outage would find an older one, or none", "file", file, "err", err)
 	case failed:
-		sv.log.Debug("cache file not written", "file", cache.Path(), "err", err)
+		sv.log.Debug("cache file not written", "file", file, "err", err)
 	case wasFailing:
-		sv.log.Info("cache file written again", "file", cache.Path())
+		sv.log.Info("cache file written again", "file", file)
 	}
 	if o := sv.root.cfg.observer.Saved; o != nil {
 		sv.root.cfg.observe(func(*Observer) {

@@ -2,9 +2,8 @@ package zkdiscovery
 
 import "time"
 
-// Observer is a set of hooks for metrics; nil ones are skipped. They are called one at a time per service, without any lock of the library's,
-// on the goroutine that publishes or saves: a hook must return soon, and must not call Close. One that panics is reported and goes on being
-// called.
+// Observer is a set of hooks for metrics; nil ones are skipped. They are called without any lock of the library's, on whatever goroutine
+// publishes or saves, several at once: a hook must return soon, and must not call Close. One that panics is reported and goes on being called.
 type Observer struct {
 	// Published is called after a list was delivered to the watchers of one Discovery.
 	Published func(Published)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +33,7 @@ type config struct {
 	cacheDir       string
 	cacheDirSet    bool
 	noCache        bool
+	uncached       error // why there is no cache file; nil when there is to be one
 	pollFiles      bool
 	ensembleName   string
 	maxCacheAge    time.Duration
@@ -63,7 +63,8 @@ func defaultConfig() config {
 }
 
 // WithCacheDir names the directory of the cache files, one per service. The default is "holdfast" in the user's cache directory
-// (os.UserCacheDir), or, where there is none, a private directory below os.TempDir. It is created with mode 0700 when missing. Processes may
+// (os.UserCacheDir), or, where there is none, a private directory below os.TempDir, if that is this user's alone. It is created with mode 0700
+// when missing. Processes may
 // share it. In a container, give it a volume that outlives the container, or a restart during an outage finds no file.
 func WithCacheDir(dir string) Option {
 	return optionFunc(func(c *config) {
@@ -214,30 +215,23 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	if c.noCache && c.maxCacheAge > 0 {
 		c.mistake("WithoutCache contradicts WithMaxCacheAge(%v)", c.maxCacheAge)
 	}
-	if !c.noCache && c.cacheDir == "" {
-		c.cacheDir = defaultCacheDir()
-	}
 	if c.noGuard && c.guardSet {
 		c.mistake("WithoutGuard contradicts WithGuard")
 	}
 	c.mistakes = append(c.mistakes, c.guard.validate()...)
-	if fi, err := os.Stat(c.cacheDir); err == nil && !fi.IsDir() && !c.noCache {
+	if fi, err := os.Stat(c.cacheDir); c.cacheDirSet && err == nil && !fi.IsDir() {
 		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
 	}
 	if err := errors.Join(c.mistakes...); err != nil {
 		return nil, fmt.Errorf("zkdiscovery: %w", err)
 	}
+	if c.noCache {
+		c.uncached = errNoCache
+	} else if c.cacheDir == "" {
+		c.cacheDir, c.uncached = defaultCacheDir()
+	}
 	c.ensemble = ensembleID(c.ensembleName, c.addrs, c.chroot)
 	return &c, nil
-}
-
-// defaultCacheDir is the user's cache directory, or a directory of this user's own below the temporary one: a shared name there could be
-// somebody else's, and the file directs traffic.
-func defaultCacheDir() string {
-	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "holdfast")
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-%d", os.Getuid()))
 }
 
 // cleanBase brings a base path to the form "/a/b"; the root is "".

@@ -16,7 +16,7 @@ type root struct {
 	session *session.Session
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup // the goroutine that reports connections
+	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, and the goroutine that reports connections
 	seq     atomic.Int64   // grows with every list
 
 	mu       sync.Mutex // guards what follows; may be held while a service's or a Discovery's mu is taken, never the other way round
@@ -30,6 +30,9 @@ func newRoot(cfg *config) *root {
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
 	})
+	if cfg.uncached != nil && !cfg.noCache {
+		cfg.log.Error("no cache file: an outage at the next start will not find one", "err", cfg.uncached)
+	}
 	if cfg.observer.Connection != nil {
 		r.wg.Go(r.reportConnections)
 	}
@@ -47,6 +50,7 @@ func (r *root) attach(d *Discovery, fallbackAt time.Time) *service {
 	if sv == nil {
 		sv = newService(r, d.path)
 		r.services[d.path] = sv
+		r.wg.Go(sv.run)
 	}
 	sv.mu.Lock()
 	sv.views[d] = struct{}{}
@@ -112,17 +116,10 @@ func (r *root) forgetUnused(sv *service) bool {
 func (r *root) close() {
 	r.mu.Lock()
 	r.closed = true
-	services := make([]*service, 0, len(r.services))
-	for _, sv := range r.services {
-		services = append(services, sv)
-	}
 	r.mu.Unlock()
 	r.cancel()
-	for _, sv := range services {
-		<-sv.ended
-	}
-	r.session.Close()
 	r.wg.Wait()
+	r.session.Close()
 }
 
 func (r *root) reportConnections() {

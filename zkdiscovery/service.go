@@ -29,7 +29,7 @@ type service struct {
 	cancel context.CancelFunc
 	looped chan struct{}  // closed when the loop has ended: the keeper is offered nothing after it
 	ended  chan struct{}  // closed when that and all that it started are gone
-	jobs   sync.WaitGroup // jobs and the keeper
+	jobs   sync.WaitGroup
 
 	answers chan func(now time.Time) // a job sends what to do with its answer; the loop receives
 	files   chan fileNews            // the keeper sends, the loop receives
@@ -74,13 +74,15 @@ func newService(r *root, path string) *service {
 		root: r, path: path, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
 		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
-		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.noCache,
-		fileErr: errNoCache, began: time.Now(), suspicion: newSuspicion(r.cfg),
+		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
+		fileErr: r.cfg.uncached, began: time.Now(), suspicion: newSuspicion(r.cfg),
 	}
-	if !r.cfg.noCache {
+	switch {
+	case r.cfg.uncached == nil:
 		sv.keeper = newKeeper(sv)
+	case !r.cfg.noCache:
+		sv.status.CacheErr = &OpError{Op: "make a directory for", Path: path, Err: r.cfg.uncached}
 	}
-	go sv.run()
 	return sv
 }
 
@@ -101,14 +103,15 @@ func (sv *service) poke() {
 func (sv *service) run() {
 	defer close(sv.ended)
 	defer sv.jobs.Wait()
+	if sv.keeper != nil {
+		go sv.keeper.run()
+		defer sv.keeper.wait()
+	}
 	defer sv.suspicion.prober.Wait()
 	defer close(sv.looped)
 	defer sv.cancel()
 	sub := sv.root.session.Subscribe(sv.path)
 	defer sub.Close()
-	if sv.keeper != nil {
-		sv.jobs.Go(sv.keeper.run)
-	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
