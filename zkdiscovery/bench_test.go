@@ -101,7 +101,7 @@ func BenchmarkChange(b *testing.B) {
 			}
 			for _, k := range kinds {
 				b.Run(k.name, func(b *testing.B) {
-					var took []time.Duration
+					var took, wrote []time.Duration
 					i := 0
 					for b.Loop() {
 						i++
@@ -110,6 +110,7 @@ func BenchmarkChange(b *testing.B) {
 						if err := k.change(i); err != nil {
 							b.Fatal(err)
 						}
+						wrote = append(wrote, time.Since(began))
 						<-ch
 						took = append(took, time.Since(began))
 						if k.undo != nil {
@@ -120,6 +121,8 @@ func BenchmarkChange(b *testing.B) {
 						}
 					}
 					report(b, took)
+					slices.Sort(wrote)
+					b.ReportMetric(wrote[len(wrote)/2].Seconds()*1e3, "write-p50-ms")
 				})
 			}
 		})
