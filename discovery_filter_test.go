@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
-	"github.com/smallnest/rpcx/client"
 )
 
 // What is listed of what ZooKeeper has: L8, and of L6 what may not be read.

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
-	"github.com/smallnest/rpcx/client"
 )
 
 // The order of things: L7, L9 and L10.

@@ -11,9 +11,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
-	"github.com/smallnest/rpcx/client"
 )
 
 // Lists: L1 to L10.

@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/holdfast-go/holdfast/zkdiscovery"
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	"github.com/smallnest/rpcx/client"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(closingEnsembles{m}) }
@@ -180,7 +181,7 @@ func (w *world) source(d *zkdiscovery.Discovery, want zkdiscovery.Source) {
 	}
 }
 
-// instance is the i-th instance's key.
+// instance is the i-th instance's key. Nobody listens there.
 func instance(i int) string { return fmt.Sprintf("tcp@127.1.%d.%d:8972", i/250, i%250+1) }
 
 // listed is a list as a map from key to metadata. A key that is there twice shows.

@@ -61,10 +61,12 @@ func TestBadInputIsRefusedWithEveryMistakeAndNothingIsStarted(t *testing.T) {
 		},
 		"guard and none": {
 			"/rpcx", "Arith", good,
-			[]zkdiscovery.Option{zkdiscovery.WithoutGuard(), zkdiscovery.WithGuard(zkdiscovery.Guard{})}, []string{"WithoutGuard", "contradicts"},
+			[]zkdiscovery.Option{zkdiscovery.WithoutGuard(), zkdiscovery.WithGuard(zkdiscovery.Guard{})},
+			[]string{"WithoutGuard", "contradicts"},
 		},
 		"everything at once": {
-			"/a//b", "..", []string{"zk1", "x://y:1", "a:1/c/"},
+			"/a//b", "..",
+			[]string{"zk1", "x://y:1", "a:1/c/"},
 			[]zkdiscovery.Option{
 				zkdiscovery.WithCacheDir(file), zkdiscovery.WithStartTimeout(0), zkdiscovery.WithSessionTimeout(-time.Second), zkdiscovery.WithTLS(nil),
 			},

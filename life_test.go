@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
-	"github.com/smallnest/rpcx/client"
 )
 
 // Life: C1 to C4.
@@ -30,7 +31,7 @@ func TestC1CloseEndsEverythingInEveryState(t *testing.T) {
 		"just silent":  func(_ *world, zk *zktest.Server) { zk.Silence(true) },
 		"in a long read": func(w *world, zk *zktest.Server) {
 			zk.Delay(time.Second)
-			w.put(w.service("Arith/tcp@1.1.1.1:1"), "")
+			w.put(w.service("Arith/tcp@127.1.1.1:1"), "")
 			time.Sleep(1500 * time.Millisecond)
 		},
 		"in a handshake": func(_ *world, zk *zktest.Server) {

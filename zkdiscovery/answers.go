@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // answered ends a job that was answered, and reports whether the answer counts: one from an earlier session has no watch behind it.

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/filecache"
 )
 
 var errNoCache = errors.New("no cache file: WithoutCache")

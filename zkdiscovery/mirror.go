@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // phase says how far a mirror can be trusted.
@@ -128,7 +129,9 @@ const (
 )
 
 // String is the operation for an OpError.
-func (k jobKind) String() string { return [...]string{"do nothing with", "list", "read instances of", "check"}[k] }
+func (k jobKind) String() string {
+	return [...]string{"do nothing with", "list", "read instances of", "check"}[k]
+}
 
 type job struct {
 	kind          jobKind

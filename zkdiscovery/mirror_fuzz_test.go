@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // rig drives a mirror against a model ZooKeeper, step by step as bytes say, and checks after each step what the mirror promises:

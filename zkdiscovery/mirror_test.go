@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -424,16 +425,22 @@ func TestWhatTheFileHasDecidesTheEra(t *testing.T) {
 		wantEra  func(live int64) int64
 	}{
 		{"an older file says nothing", func(g generation) generation { g.zxid--; return g }, true, false, func(e int64) int64 { return e }},
-		{"a newer one of our history is a sibling's: it was told first", func(g generation) generation { g.zxid++; return g }, false, false,
-			func(e int64) int64 { return e }},
-		{"a newer one in the way was undone by a backup, if the ensemble has caught up", func(g generation) generation { g.zxid++; return g }, true, true,
-			func(e int64) int64 { return e + 1 }},
+		{
+			"a newer one of our history is a sibling's: it was told first", func(g generation) generation { g.zxid++; return g }, false, false,
+			func(e int64) int64 { return e },
+		},
+		{
+			"a newer one in the way was undone by a backup, if the ensemble has caught up", func(g generation) generation { g.zxid++; return g }, true, true,
+			func(e int64) int64 { return e + 1 },
+		},
 		{"a later era of our lineage is ours too", func(g generation) generation { g.era += 4; return g }, true, false, func(e int64) int64 { return e + 4 }},
 		{"another lineage in the way is earlier than ours, which ZooKeeper says now", func(g generation) generation {
 			return generation{"f-f", g.era + 2, g.zxid}
 		}, true, false, func(e int64) int64 { return e + 3 }},
-		{"another lineage in nobody's way says nothing", func(g generation) generation { return generation{"f-f", g.era + 2, g.zxid} }, false, false,
-			func(e int64) int64 { return e }},
+		{
+			"another lineage in nobody's way says nothing", func(g generation) generation { return generation{"f-f", g.era + 2, g.zxid} }, false, false,
+			func(e int64) int64 { return e },
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := liveRig(t, true, "tcp@a:1")

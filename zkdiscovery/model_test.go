@@ -92,7 +92,9 @@ func (m *model) txn(f func(*state)) {
 	m.passed = append(m.passed, time.Time{})
 }
 
-func (s *state) tell(kind eventKind, name string) { s.events = append(s.events, modelEvent{kind, name}) }
+func (s *state) tell(kind eventKind, name string) {
+	s.events = append(s.events, modelEvent{kind, name})
+}
 
 func (s *state) create(name, value string) {
 	if !s.exists {

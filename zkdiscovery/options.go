@@ -12,8 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // Option changes one of New's defaults.

@@ -27,8 +27,8 @@ type service struct {
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
-	looped chan struct{}  // closed when the loop has ended: the keeper is offered nothing after it
-	ended  chan struct{}  // closed when that and all that it started are gone
+	looped chan struct{} // closed when the loop has ended: the keeper is offered nothing after it
+	ended  chan struct{} // closed when that and all that it started are gone
 	jobs   sync.WaitGroup
 
 	answers chan func(now time.Time) // a job sends what to do with its answer; the loop receives

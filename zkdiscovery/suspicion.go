@@ -5,8 +5,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
 )
 
 // fileWait is how long the first list of ZooKeeper's waits for the file, which is the guard's memory over restarts: a disk that hangs delays a

@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -464,6 +465,32 @@ func TestAMassOfDepartedIsNoQuadraticWork(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("%v for %d that refuse", took, len(s))
 	}
+}
+
+func TestFiveThousandHeldCostLittleMemory(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(5_000)
+	b.list(s)
+	b.list(s)
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	b.g.Listed(nil, "a", b.now)
+	b.g.Probes(b.now)
+	b.wantHeld(5_000)
+	if n := len(b.g.List()); n != 5_000 {
+		t.Fatalf("the list has %d", n)
+	}
+	if cost := heap() - before; cost > 5<<20 {
+		t.Errorf("%d bytes", cost)
+	} else {
+		t.Logf("%d bytes for 5,000 held instances", cost)
+	}
+	runtime.KeepAlive(b)
 }
 
 func TestProbesAreBounded(t *testing.T) {
