@@ -9,10 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 	"github.com/rcrowley/go-metrics"
 	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 const drainWait = 2 * time.Second

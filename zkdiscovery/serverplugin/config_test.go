@@ -138,8 +138,11 @@ func TestNodesHaveTheACLTheyShould(t *testing.T) {
 		{"anybody, as with rpcx-zookeeper", nil, zktest.ACL{Perms: 31, Scheme: "world", ID: "anyone"}},
 		{"the creator alone, with credentials", []ZooKeeperOpt{WithAuth("digest", []byte("user:secret"))}, creator},
 		{"also with rpcx-zookeeper's", []ZooKeeperOpt{WithZkOptions(&store.Config{Username: "user", Password: "secret"})}, creator},
-		{"or as said", []ZooKeeperOpt{WithAuth("digest", []byte("user:secret")), WithZkACL([]ACL{{Perms: 15, Scheme: "world", ID: "anyone"}})},
-			zktest.ACL{Perms: 15, Scheme: "world", ID: "anyone"}},
+		{
+			"or as said",
+			[]ZooKeeperOpt{WithAuth("digest", []byte("user:secret")), WithZkACL([]ACL{{Perms: 15, Scheme: "world", ID: "anyone"}})},
+			zktest.ACL{Perms: 15, Scheme: "world", ID: "anyone"},
+		},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
 			inBubble(t, func(b bubble) {

@@ -43,7 +43,7 @@
 //
 // What is known and wanted of a znode is a [node]; step decides, without I/O or clock, what to do about it, and a fuzzer lets several processes
 // with step as their only mind compete for one address. The registrar owns the nodes. Its loop feeds them with what happens (Register, hints of
-// watches, connections, answers) and starts the actions that they ask for, at most one per node and 64 at once.
+// watches, connections, answers) and starts the actions that they ask for, at most one per node and 128 at once.
 //
 // The order of two processes at one address rests on versions: an action on a node names the version that it was decided for, and a takeover
 // gives the new node another version than the old one had, so that whatever the old owner still has under way fails.

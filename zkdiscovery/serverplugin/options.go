@@ -9,10 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/rcrowley/go-metrics"
 	"github.com/rpcxio/libkv/store"
 	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // ZooKeeperOpt sets one thing of a plugin, for NewZooKeeperRegisterPlugin.

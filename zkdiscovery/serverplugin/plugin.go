@@ -9,10 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 	"github.com/rcrowley/go-metrics"
 	"github.com/rpcxio/libkv/store"
 	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	pipelined    = 64          // actions under way at once
+	pipelined    = 128         // actions under way at once
 	unregistered = time.Second // how long Unregister waits
 )
 

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package serverplugin
+
+import (
+	"os"
+	"testing"
+)
+
+func pause(t *testing.T, _ *os.Process)  { t.Helper() }
+func resume(t *testing.T, _ *os.Process) { t.Helper() }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package serverplugin
+
+const raceDetector = false

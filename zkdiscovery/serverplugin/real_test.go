@@ -1,0 +1,396 @@
+package serverplugin
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// realZooKeeper is a test on a real one, with a base path of its own.
+type realZooKeeper struct {
+	*testing.T
+	ensemble *zktest.Ensemble
+	conn     *zk.Conn // of somebody who looks, and interferes by hand
+	base     string
+}
+
+func (r realZooKeeper) node() string { return r.base + "/Arith/" + address }
+
+// TestOnRealZooKeeper is what bubble tests show, once more.
+func TestOnRealZooKeeper(t *testing.T) {
+	e := zktest.StartEnsemble(t, 1)
+	conn, events, err := zk.Connect(e.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		conn.Close()
+		for range events { //nolint:revive // its goroutines are gone when this is closed
+		}
+	}()
+	for i, tc := range []struct {
+		name string
+		test func(realZooKeeper)
+	}{
+		{"kill -9 and restart on the same address", testKillAndRestart},
+		{"an old process that wakes up late", testLateProcess},
+		{"takeovers that readers do not see", testTakeoversAreAtomic},
+		{"a network cut longer than the session", testNetworkCut},
+		{"changes by hand", testChangesByHand},
+		{"500 services", testFiveHundredServices},
+		{"metadata at the limit", testLongMetadata},
+		{"credentials", testCredentials},
+		{"stop while ZooKeeper hangs", testStopWhilePaused},
+		{"away at the start, and wiped", testAwayAndWiped},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tc.test(realZooKeeper{t, e, conn, fmt.Sprint("/base", i)}) })
+	}
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// plugin starts one with a session of 4 s.
+func (r realZooKeeper) plugin(opts ...ZooKeeperOpt) *ZooKeeperRegisterPlugin {
+	r.Helper()
+	p := NewZooKeeperRegisterPlugin(append([]ZooKeeperOpt{
+		WithZKServiceAddress(address), WithZKServersAddress(r.ensemble.Servers()), WithZKBasePath(r.base), WithSessionTimeout(childSession),
+	}, opts...)...)
+	if err := p.Start(); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { _ = p.Stop() })
+	return p
+}
+
+// soon waits until ok, for as long as a registration may take to be whole again.
+func (r realZooKeeper) soon(what string, ok func() bool) {
+	r.Helper()
+	for deadline := time.Now().Add(childSession + 30*time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.Fatal("still not: ", what)
+		}
+	}
+}
+
+func (r realZooKeeper) register(p *ZooKeeperRegisterPlugin, metadata string) {
+	r.Helper()
+	if err := p.Register("Arith", nil, metadata); err != nil {
+		r.Fatal(err)
+	}
+	if err := p.WaitRegistered(r.Context()); err != nil {
+		r.Fatal(err)
+	}
+	if !r.owns(p, metadata) {
+		r.Fatalf("registered, but not in ZooKeeper: %v", p.Status())
+	}
+}
+
+// owns reports whether the node belongs to p and says data.
+func (r realZooKeeper) owns(p *ZooKeeperRegisterPlugin, data string) bool {
+	got, st, err := r.conn.Get(r.node())
+	return err == nil && string(got) == data && st.EphemeralOwner == p.Status().SessionID && st.EphemeralOwner != 0 && p.Registered()
+}
+
+// watch reads the node all the time until the returned function is called: missing or without metadata, it is a failure. So is a list of a
+// client's that lacks it.
+func (r realZooKeeper) watch() (stop func()) {
+	r.Helper()
+	d, err := zkdiscovery.New(r.base, "Arith", r.ensemble.Servers(), zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard())
+	if err != nil {
+		r.Fatal(err)
+	}
+	ch := d.WatchService()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for list := range ch {
+			if len(list) != 1 || list[0].Key != address || list[0].Value == "" {
+				r.Errorf("a client sees %v", list)
+			}
+		}
+	})
+	var stopped atomic.Bool
+	wg.Go(func() {
+		for !stopped.Load() {
+			if data, _, err := r.conn.Get(r.node()); err != nil || len(data) == 0 {
+				r.Errorf("a reader sees %q, %v", data, err)
+				return
+			}
+		}
+	})
+	return func() {
+		stopped.Store(true)
+		d.RemoveWatcher(ch)
+		close(ch)
+		wg.Wait()
+		d.Close()
+	}
+}
+
+func testKillAndRestart(r realZooKeeper) {
+	o := childOptions{r.ensemble.Servers()[0], r.base, "weight=1"}
+	old := startChild(r.T, o)
+	old.do("register")
+	_, before, err := r.conn.Get(r.node())
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer r.watch()()
+	old.kill()
+	killed := time.Now()
+	o.Metadata = "weight=2"
+	startChild(r.T, o).do("register")
+	if took := time.Since(killed); took < childSession {
+		r.Logf("registered %v after the kill", took)
+	} else {
+		r.Errorf("registered %v after the kill: the old session was over anyway", took)
+	}
+	for deadline := killed.Add(2*childSession + time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		data, st, err := r.conn.Get(r.node())
+		if err != nil || string(data) != "weight=2" || st.EphemeralOwner == before.EphemeralOwner || st.EphemeralOwner == 0 {
+			r.Fatalf("%v after the kill: %q, %+v, %v", time.Since(killed), data, st, err)
+		}
+	}
+}
+
+// testLateProcess has the old process stand still while the new one takes over, and unregister and stop when it wakes up.
+func testLateProcess(r realZooKeeper) {
+	if runtime.GOOS == "windows" {
+		r.Skip("processes cannot be stopped here")
+	}
+	old := startChild(r.T, childOptions{r.ensemble.Servers()[0], r.base, "weight=1"})
+	old.do("register")
+	defer r.watch()()
+	pause(r.T, old.cmd.Process)
+	p := r.plugin()
+	r.register(p, "weight=2")
+	resume(r.T, old.cmd.Process)
+	old.do("unregister")
+	old.do("stop")
+	for range 20 {
+		if !r.owns(p, "weight=2") {
+			r.Fatal("the successor's node is gone")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func testTakeoversAreAtomic(r realZooKeeper) {
+	plugins := []*ZooKeeperRegisterPlugin{r.plugin(), r.plugin(), r.plugin()}
+	r.register(plugins[0], "weight=0")
+	defer r.watch()()
+	for i := range 60 {
+		r.register(plugins[i%3], fmt.Sprint("weight=", i))
+	}
+	if st := plugins[0].Status(); st.Takeovers == 0 {
+		r.Errorf("%+v", st)
+	}
+}
+
+func testNetworkCut(r realZooKeeper) {
+	proxy, err := zktest.NewProxy(r.ensemble.Servers()[0])
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer proxy.Close()
+	p := r.plugin(WithZKServersAddress([]string{proxy.Addr()}))
+	r.register(p, "weight=3")
+	was := p.Status().SessionID
+	proxy.Cut(true)
+	r.soon("the plugin says that it is not registered", func() bool { return !p.Registered() })
+	r.soon("the node is gone", func() bool { ok, _, _ := r.conn.Exists(r.node()); return !ok })
+	proxy.Cut(false)
+	start := time.Now()
+	r.soon("registered again", func() bool { return r.owns(p, "weight=3") })
+	r.Logf("registered %v after the cut", time.Since(start))
+	if p.Status().SessionID == was {
+		r.Error("the session has survived: nothing was tested")
+	}
+}
+
+func testChangesByHand(r realZooKeeper) {
+	p := r.plugin()
+	r.register(p, "weight=3")
+	for what, change := range map[string]func() error{
+		"deleted":     func() error { return r.conn.Delete(r.node(), -1) },
+		"overwritten": func() error { _, err := r.conn.Set(r.node(), []byte("by hand"), -1); return err },
+		"replaced by a persistent node": func() error {
+			_, err := r.conn.Multi(&zk.DeleteRequest{Path: r.node(), Version: -1},
+				&zk.CreateRequest{Path: r.node(), Acl: zk.WorldACL(zk.PermAll)})
+			return err
+		},
+		"deleted with its parent": func() error {
+			_, err := r.conn.Multi(&zk.DeleteRequest{Path: r.node(), Version: -1}, &zk.DeleteRequest{Path: r.base + "/Arith", Version: -1})
+			return err
+		},
+	} {
+		_, before, _ := r.conn.Get(r.node())
+		if err := change(); err != nil {
+			r.Fatal(what, ": ", err)
+		}
+		start := time.Now()
+		r.soon(what+", restored", func() bool {
+			_, st, err := r.conn.Get(r.node())
+			return err == nil && st.Mzxid != before.Mzxid && r.owns(p, "weight=3")
+		})
+		r.Logf("%s, restored after %v", what, time.Since(start))
+	}
+}
+
+// testFiveHundredServices compares with 1,000 writes in the pipeline of a client that does nothing else.
+func testFiveHundredServices(r realZooKeeper) {
+	const services = 500
+	if _, err := r.conn.Create(r.base, nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
+		r.Fatal(err)
+	}
+	inParallel := func(n int, do func(i int) error) time.Duration {
+		start := time.Now()
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		for range pipelined {
+			wg.Go(func() {
+				for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+					if err := do(i); err != nil {
+						r.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	inParallel(services, func(i int) error { // the parents are there when a server has run before
+		_, err := r.conn.Create(fmt.Sprint(r.base, "/Service", i), nil, 0, zk.WorldACL(zk.PermAll))
+		return err
+	})
+	plain, took := time.Hour, time.Hour // the best of some rounds: the machine does other things too
+	for range 5 {
+		plain = min(plain, inParallel(2*services, func(i int) error {
+			_, err := r.conn.Create(fmt.Sprint(r.base, "/plain", i), []byte("weight=3"), zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+			return err
+		}))
+		inParallel(2*services, func(i int) error { return r.conn.Delete(fmt.Sprint(r.base, "/plain", i), -1) })
+
+		p := r.plugin()
+		r.soon("connected", func() bool { return p.Status().Connected })
+		start := time.Now()
+		for i := range services {
+			if err := p.Register(fmt.Sprint("Service", i), nil, "weight=3"); err != nil {
+				r.Fatal(err)
+			}
+		}
+		if err := p.WaitRegistered(r.Context()); err != nil {
+			r.Fatal(err)
+		}
+		took = min(took, time.Since(start))
+		if st := p.Status(); st.Connections != 1 || st.Writes != services {
+			r.Errorf("%+v", st.Counters)
+		}
+		_ = p.Stop()
+	}
+	r.Logf("%d services registered in %v; 1,000 creates pipelined by go-zookeeper took %v", services, took, plain)
+	if took > 2*plain {
+		r.Error("far longer than 1,000 requests")
+	}
+}
+
+func testLongMetadata(r realZooKeeper) {
+	old, p := r.plugin(), r.plugin()
+	r.register(old, strings.Repeat("x", maxMetadata))
+	r.register(p, strings.Repeat("y", maxMetadata))
+	if n := p.Status().Connections + old.Status().Connections; n != 2 {
+		r.Errorf("%d connections: ZooKeeper has dropped some", n)
+	}
+}
+
+func testCredentials(r realZooKeeper) {
+	auth := WithAuth("digest", []byte("user:secret"))
+	old, stranger, p := r.plugin(auth), r.plugin(), r.plugin(auth)
+	if err := errors.Join(old.Register("Arith", nil, "a"), old.WaitRegistered(r.Context())); err != nil {
+		r.Fatal(err)
+	}
+	if _, _, err := r.conn.Get(r.node()); !errors.Is(err, zk.ErrNoAuth) {
+		r.Errorf("a stranger reads it: %v", err)
+	}
+	_, before, err := r.conn.Exists(r.node())
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := stranger.Register("Arith", nil, "b"); err != nil {
+		r.Fatal(err)
+	}
+	r.soon("the stranger is refused", func() bool { s := stranger.Status(); return len(s.Services) == 1 && s.Services[0].Err != nil })
+	if _, now, err := r.conn.Exists(r.node()); err != nil || now.EphemeralOwner != before.EphemeralOwner {
+		r.Error("the stranger has taken over")
+	}
+	if err := errors.Join(p.Register("Arith", nil, "c"), p.WaitRegistered(r.Context())); err != nil {
+		r.Fatal(err)
+	}
+	r.soon("the old one yields", func() bool { return old.Status().Services[0].Phase == Yielded })
+}
+
+func testStopWhilePaused(r realZooKeeper) {
+	p := r.plugin()
+	r.register(p, "a")
+	if err := r.ensemble.Pause(0); errors.Is(err, errors.ErrUnsupported) {
+		r.Skip(err)
+	} else if err != nil {
+		r.Fatal(err)
+	}
+	start := time.Now()
+	if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+		r.Error(err)
+	}
+	unregistered := time.Since(start)
+	if err := p.Stop(); err != nil {
+		r.Error(err)
+	}
+	if stopped := time.Since(start) - unregistered; unregistered > 3*time.Second || stopped > 4*time.Second { // a second each, on an idle machine
+		r.Errorf("Unregister took %v, Stop took %v", unregistered, stopped)
+	}
+	if err := r.ensemble.Resume(0); err != nil {
+		r.Fatal(err)
+	}
+	r.soon("the node is gone", func() bool { ok, _, err := r.conn.Exists(r.node()); return err == nil && !ok })
+}
+
+func testAwayAndWiped(r realZooKeeper) {
+	if err := r.ensemble.Kill(0); err != nil {
+		r.Fatal(err)
+	}
+	p := r.plugin()
+	if err := p.Register("Arith", nil, "weight=3"); err != nil {
+		r.Fatal(err)
+	}
+	if p.Registered() || p.Unregister("Other") != nil {
+		r.Error("registered without ZooKeeper")
+	}
+	if err := r.ensemble.Restart(0); err != nil {
+		r.Fatal(err)
+	}
+	r.soon("registered", func() bool { return r.owns(p, "weight=3") })
+	if err := r.ensemble.Wipe(); err != nil {
+		r.Fatal(err)
+	}
+	fresh, events, err := zk.Connect(r.ensemble.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{})) // conn has seen too much
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.conn = fresh
+	r.soon("registered in the new ensemble", func() bool { return r.owns(p, "weight=3") })
+	fresh.Close()
+	for range events { //nolint:revive // see TestOnRealZooKeeper
+	}
+}

@@ -1,0 +1,145 @@
+package serverplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// instance is one server of a fleet.
+type instance struct {
+	addr   string
+	server *server.Server
+	plugin *ZooKeeperRegisterPlugin
+	served chan error
+}
+
+func (in *instance) start(ctx context.Context, zk []string, base string) error {
+	in.server = server.NewServer()
+	in.plugin = NewZooKeeperRegisterPlugin(WithZKServiceAddress("tcp@"+in.addr), WithZKServersAddress(zk), WithZKBasePath(base),
+		WithServer(in.server), WithDrainWait(time.Second))
+	if err := in.plugin.Start(); err != nil {
+		return err
+	}
+	in.server.Plugins.Add(in.plugin)
+	if err := in.server.RegisterName("Arith", new(Arith), "weight=1"); err != nil {
+		return err
+	}
+	in.served = make(chan error, 1)
+	s, served := in.server, in.served
+	go func() { served <- s.Serve("tcp", in.addr) }()
+	return in.plugin.WaitRegistered(ctx)
+}
+
+// drained is how a server ends; abrupt is how it ends with rpcx's means alone.
+func (in *instance) drained(ctx context.Context) error {
+	err := in.plugin.Shutdown(ctx, in.server)
+	<-in.served
+	return err
+}
+
+func (in *instance) abrupt(ctx context.Context) error {
+	err := errors.Join(in.server.Shutdown(ctx), in.plugin.Stop())
+	<-in.served
+	return err
+}
+
+// TestRollingRestartFailsNoCall restarts 20 servers, five at a time, under load, and once more without Drain for comparison.
+func TestRollingRestartFailsNoCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 15 s")
+	}
+	e := zktest.StartEnsemble(t, 1)
+	for _, tc := range []struct {
+		name string
+		end  func(*instance, context.Context) error
+	}{{"with Drain", (*instance).drained}, {"without", (*instance).abrupt}} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.name == "without" && raceDetector {
+				t.Skip("calls that fail race with rpcx's own Client.Close")
+			}
+			calls, failures := rollingRestart(t, e.Servers(), tc.end)
+			t.Logf("%d calls, %d failed", calls, len(failures))
+			if tc.name == "without" {
+				return
+			}
+			if calls < 1000 {
+				t.Errorf("%d calls are no load", calls)
+			}
+			for _, err := range failures {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func rollingRestart(t *testing.T, zk []string, end func(*instance, context.Context) error) (calls int64, failures []error) {
+	t.Helper()
+	const servers, batch, callers = 20, 5, 8
+	base := fmt.Sprint("/rolling", time.Now().UnixNano())
+	fleet := make([]*instance, servers)
+	each := func(from, to int, do func(in *instance) error) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, in := range fleet[from:to] {
+			wg.Go(func() {
+				if err := do(in); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for i := range fleet {
+		fleet[i] = &instance{addr: freeAddress(t)}
+	}
+	each(0, servers, func(in *instance) error { return in.start(t.Context(), zk, base) })
+	defer each(0, servers, func(in *instance) error { return in.abrupt(context.Background()) })
+
+	d, err := zkdiscovery.New(base, "Arith", zk, zkdiscovery.WithoutCache())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	xc := client.NewXClient("Arith", client.Failfast, client.RandomSelect, d, client.DefaultOption)
+	defer xc.Close()
+
+	var mu sync.Mutex
+	var count atomic.Int64
+	var stopped atomic.Bool
+	var load sync.WaitGroup
+	for range callers {
+		load.Go(func() {
+			for !stopped.Load() {
+				count.Add(1)
+				var reply Reply
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // without Drain some hang
+				err := xc.Call(ctx, "Mul", &Args{6, 7}, &reply)
+				if cancel(); err != nil || reply.C != 42 {
+					mu.Lock()
+					failures = append(failures, fmt.Errorf("6 × 7 = %d, %w", reply.C, err))
+					mu.Unlock()
+				}
+				time.Sleep(2 * time.Millisecond) // the load, not a wait
+			}
+		})
+	}
+	for from := 0; from < servers; from += batch {
+		each(from, from+batch, func(in *instance) error {
+			return errors.Join(end(in, t.Context()), in.start(t.Context(), zk, base))
+		})
+	}
+	stopped.Store(true)
+	load.Wait()
+	return count.Load(), failures
+}

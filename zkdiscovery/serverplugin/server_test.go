@@ -1,0 +1,198 @@
+package serverplugin
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rcrowley/go-metrics"
+	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+type (
+	Args  struct{ A, B int }
+	Reply struct{ C int }
+	Arith int
+)
+
+func (*Arith) Mul(_ context.Context, args *Args, reply *Reply) error {
+	reply.C = args.A * args.B
+	return nil
+}
+
+// onLoopback is a plugin outside of a bubble, with an in-process ZooKeeper.
+func onLoopback(t *testing.T, address string, opts ...ZooKeeperOpt) (*ZooKeeperRegisterPlugin, *zktest.Server) {
+	t.Helper()
+	zk := zktest.NewServer()
+	t.Cleanup(zk.Close)
+	p := NewZooKeeperRegisterPlugin(append([]ZooKeeperOpt{
+		WithZKServiceAddress(address), WithZKServersAddress([]string{"zk:2181"}), WithZKBasePath("rpcx"), WithDialer(zk.Dial),
+	}, opts...)...)
+	t.Cleanup(func() { _ = p.Stop() })
+	return p, zk
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// TestWithServerRegistersWhenItListens has a service registered before its server listens, as rpcx does it.
+func TestWithServerRegistersWhenItListens(t *testing.T) {
+	for network, serve := range map[string]func(*server.Server, net.Listener) error{
+		"tcp":  func(s *server.Server, ln net.Listener) error { return s.ServeListener("tcp", ln) },
+		"unix": func(s *server.Server, ln net.Listener) error { return s.ServeListener("unix", ln) },
+		"http": func(s *server.Server, ln net.Listener) error { return s.ServeListener("http", ln) },
+		"ws":   func(*server.Server, net.Listener) error { return nil }, // rpcx takes no listener for it, and cannot be closed without a race
+	} {
+		t.Run(network, func(t *testing.T) {
+			transport, addr := "tcp", freeAddress(t)
+			if network == "unix" {
+				transport, addr = "unix", filepath.Join(t.TempDir(), "s")
+			}
+			s := server.NewServer()
+			p, zk := onLoopback(t, network+"@"+addr, WithServer(s))
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s.Plugins.Add(p)
+			if err := s.RegisterName("Arith", new(Arith), "weight=3"); err != nil {
+				t.Fatal(err)
+			}
+			never, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if err := p.WaitRegistered(never); err == nil || zk.Stats().Requests[zktest.OpCreate] > 0 {
+				t.Fatal("registered before the server listens")
+			}
+			ln, err := net.Listen(transport, addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- serve(s, ln) }()
+			if err := p.WaitRegistered(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Stop(); err != nil {
+				t.Error(err)
+			}
+			_ = ln.Close()
+			<-served
+		})
+	}
+}
+
+func TestWithServerDoesNotWaitForEverOverHTTP(t *testing.T) {
+	p, _ := onLoopback(t, "http@"+freeAddress(t), WithServer(server.NewServer())) // behind a proxy, say: its address is not reached from here
+	if err := p.Register("Arith", nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := p.WaitRegistered(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < 2*time.Second {
+		t.Errorf("registered after %v, want 3 s", took)
+	}
+}
+
+func TestStopAndUnregisterWhileTheServerDoesNotListen(t *testing.T) {
+	for _, network := range []string{"tcp", "http"} {
+		p, zk := onLoopback(t, network+"@"+freeAddress(t), WithServer(server.NewServer()))
+		for _, name := range []string{"Arith", "Echo"} {
+			if err := p.Register(name, nil, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Unregister("Echo"); err != nil {
+			t.Error(err)
+		}
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+		if n := zk.Stats().Requests[zktest.OpCreate]; n > 0 {
+			t.Errorf("%d creates", n)
+		}
+	}
+}
+
+// TestShutdownCallsUnregister is how rpcx ends: with its locks held it unregisters, and calls back into nothing.
+func TestShutdownCallsUnregister(t *testing.T) {
+	addr := freeAddress(t)
+	s := server.NewServer()
+	p, zk := onLoopback(t, "tcp@"+addr, WithServer(s), WithDrainWait(50*time.Millisecond))
+	s.Plugins.Add(p)
+	if err := s.RegisterName("Arith", new(Arith), "weight=3"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RegisterFunctionName("Functions", "one", func(context.Context, *Args, *Reply) error { return nil }, "weight=1"); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve("tcp", addr) }()
+	if err := p.WaitRegistered(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Services) != 2 {
+		t.Errorf("services %q", p.Services)
+	}
+	if err := p.Shutdown(t.Context(), s); err != nil {
+		t.Error(err)
+	}
+	<-served
+	for _, path := range []string{"/rpcx/Arith", "/rpcx/Functions"} {
+		if children, err := zk.Children(path); err != nil || len(children) > 0 {
+			t.Errorf("%s: %q, %v", path, children, err)
+		}
+	}
+	if n := len(zk.Sessions()); n > 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
+// TestZookeeperRegistry is rpcx-zookeeper's own test, of a server that has changed its import line: nothing in it but ZooKeeper's address was
+// changed, and the errors that it let pass are told.
+func TestZookeeperRegistry(t *testing.T) {
+	e := zktest.StartEnsemble(t, 1)
+	addr := freeAddress(t)
+	s := server.NewServer()
+	r := NewZooKeeperRegisterPlugin(
+		WithZKServiceAddress("tcp@"+addr),
+		WithZKServersAddress(e.Servers()),
+		WithZKBasePath("rpcx_test"),
+		WithZKMetrics(metrics.NewRegistry()),
+		WithZkUpdateInterval(time.Minute))
+	err := r.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Plugins.Add(r)
+
+	if err := s.RegisterName("Arith", new(Arith), ""); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve("tcp", addr) }()
+	defer func() {
+		<-s.Started // rpcx's Serve outlives a Close that comes before it
+		_ = s.Close()
+		<-served
+	}()
+
+	if len(r.Services) != 1 {
+		t.Fatal("failed to register services in zookeeper")
+	}
+
+	if err := r.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
