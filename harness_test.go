@@ -17,13 +17,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/log"
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(closingEnsembles{m}) }
+func TestMain(m *testing.M) {
+	log.SetDummyLogger() // rpcx's, which tells of every connection that ends; here, because nothing may log meanwhile
+	goleak.VerifyTestMain(closingEnsembles{m})
+}
 
 // closingEnsembles ends what tests have shared before the leaks are counted.
 type closingEnsembles struct{ *testing.M }
