@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -407,6 +408,56 @@ func TestO7AStartRightAfterAWipeKeepsWhoAnswersAndTheFile(t *testing.T) {
 		}
 		if saved := t.saved("Arith"); len(saved) != 20 {
 			t.Errorf("the file has %d", len(saved))
+		}
+	})
+}
+
+func TestO7AStartFromTheFileKeepsItsListWhenZooKeeperComesBackEmpty(t *testing.T) {
+	for name, comeBack := range map[string]func(*world, *zktest.Server){
+		"wiped":   func(_ *world, zk *zktest.Server) { zk.Wipe() },
+		"expired": func(t *world, _ *zktest.Server) { t.lose("Arith", between(0, 20)...) },
+		"one is gone": func(t *world, _ *zktest.Server) {
+			t.lose("Arith", 3)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *world, zk *zktest.Server) {
+				f := newFleet()
+				all := t.register("Arith", between(0, 20)...)
+				withFile(t, "Arith")
+				t.stop()
+				d := t.guarded("Arith", f, zkdiscovery.Guard{})
+				t.source(d, zkdiscovery.File)
+				watcher := follow(t.T, d)
+				pass(time.Hour)
+				comeBack(t, zk)
+				t.start()
+				pass(time.Minute)
+				t.source(d, zkdiscovery.Live)
+				t.lists(d, all)
+				t.held(d, 20-len(t.children(t.service("Arith"))))
+				t.neverLess(watcher, 20)
+			})
+		})
+	}
+}
+
+func TestO7TheEndOfAnOverrideIsNoLoss(t *testing.T) {
+	inBubble(t, func(t *world, _ *zktest.Server) {
+		f := newFleet()
+		all := t.register("Arith", between(0, 2)...)
+		d := t.guarded("Arith", f, zkdiscovery.Guard{})
+		pass(time.Minute)
+		override := d.Status().OverrideFile
+		must(t.T, os.WriteFile(override, []byte(`{"servers": [{"key": "tcp@127.0.0.9:1"}, {"key": "tcp@127.0.0.9:2"}, {"key": "tcp@127.0.0.9:3"}]}`), 0o600))
+		pass(time.Minute)
+		t.source(d, zkdiscovery.Override)
+		must(t.T, os.Remove(override))
+		pass(time.Minute)
+		t.source(d, zkdiscovery.Live)
+		t.lists(d, all)
+		if n, _, _ := f.probes(); n > 0 {
+			t.Errorf("%d probes", n)
 		}
 	})
 }

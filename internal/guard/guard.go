@@ -170,7 +170,7 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 			g.lost[p.Key] = loss{p, now, first && !g.shown}
 		}
 	}
-	if other || now.Before(g.suspectUntil) && !(first && !g.shown) || g.tooMany(active) {
+	if other || now.Before(g.suspectUntil) && (!first || g.shown) || g.tooMany(active) {
 		g.holdLosses(now)
 	}
 }
@@ -294,7 +294,7 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 		}
 		h.due = now.Add(retryAfter)
 	case Unaskable:
-		h.end = h.since.Add(g.cfg.Unprobed)
+		h.answers, h.end = false, h.since.Add(g.cfg.Unprobed)
 		g.endsAt = sooner(g.endsAt, h.end)
 		return
 	}

@@ -264,6 +264,17 @@ func TestWhoCannotBeAskedLeavesWhenItsHoldEnds(t *testing.T) {
 	b.want("after it", s[1:])
 }
 
+func TestWhoCannotBeAskedAnyMoreIsNotKeptForEver(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(1)
+	b.list(s)
+	b.list(nil)
+	b.pass(time.Hour)
+	b.unaskable = func(string) bool { return true }
+	b.pass(againAfter)
+	b.want("its last answer is history", nil)
+}
+
 func TestBlackHolesOutlastTheHoldAndLeaveAtItsEnd(t *testing.T) {
 	b := newBench(t, Config{Hold: 5 * time.Minute})
 	s := b.servers(5_000)
