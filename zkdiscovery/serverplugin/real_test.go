@@ -301,7 +301,11 @@ func testFiveHundredServices(r realZooKeeper) {
 		_ = p.Stop()
 	}
 	r.Logf("%d services registered in %v; 1,000 creates pipelined by go-zookeeper took %v", services, took, plain)
-	if took > 2*plain {
+	slack := time.Duration(2) // for what the machine does besides
+	if raceDetector {
+		slack = 6 // it slows down this side only
+	}
+	if took > slack*plain {
 		r.Error("far longer than 1,000 requests")
 	}
 }
