@@ -1,0 +1,96 @@
+package zkdiscovery
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestWhoDecidesTheList(t *testing.T) {
+	ours := generation{"a", 2, 50}
+	sibling, older, other := &generation{"a", 2, 51}, &generation{"a", 2, 49}, &generation{"b", 3, 1}
+	for _, tc := range []struct {
+		name     string
+		override bool
+		phase    phase
+		file     *generation
+		fallback bool
+		want     Source
+	}{
+		{"nothing is known", false, phaseCold, nil, false, None},
+		{"nothing is known, and nobody answers", false, phaseCold, nil, true, None},
+		{"ZooKeeper may still answer", false, phaseCold, older, false, None},
+		{"ZooKeeper does not answer", false, phaseCold, older, true, File},
+		{"ZooKeeper does not answer, whatever history the file has", false, phaseCold, other, true, File},
+		{"ZooKeeper has answered", false, phaseLive, older, true, Live},
+		{"ZooKeeper has answered, the file claims to know more", false, phaseLive, sibling, true, Live},
+		{"ZooKeeper has gone", false, phaseStale, nil, true, Stale},
+		{"ZooKeeper has gone, the file is older", false, phaseStale, older, true, Stale},
+		{"ZooKeeper has gone, the file is ours", false, phaseStale, &ours, true, Stale},
+		{"ZooKeeper has gone, a sibling has heard more", false, phaseStale, sibling, false, File},
+		{"ZooKeeper has gone, a sibling has heard of another history", false, phaseStale, other, true, Stale},
+		{"a person has decided, live", true, phaseLive, older, true, Override},
+		{"a person has decided, at the start", true, phaseCold, nil, false, Override},
+		{"a person has decided, in an outage", true, phaseStale, sibling, true, Override},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := choose(tc.override, tc.phase, ours, tc.file, tc.fallback); got != tc.want {
+				t.Errorf("%v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestErasComeBeforeZxids(t *testing.T) {
+	order := []generation{{"a", 1, 5}, {"a", 1, 6}, {"b", 2, 1}, {"b", 2, 2}, {"a", 3, 0}}
+	for i := range order {
+		for j := range order {
+			if got := order[i].before(&order[j]); got != (i < j) {
+				t.Errorf("%v before %v: %v", order[i], order[j], got)
+			}
+		}
+	}
+}
+
+// There is nothing else to turn to when an override is deleted during an outage that began before the start.
+func TestAnOverridesListStaysWhenNothingElseIsKnown(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.zk.Stop()
+		d := w.discover("Arith", WithLazyStart())
+		ch := d.WatchService()
+		w.do(os.WriteFile(d.Status().OverrideFile, []byte(`["tcp@a:1"]`), 0o600))
+		pass(10 * time.Second)
+		w.source(d, Override)
+		if got := keys(<-ch); got != "tcp@a:1" {
+			t.Errorf("the watcher has %q", got)
+		}
+		w.do(os.Remove(d.Status().OverrideFile))
+		pass(10 * time.Second)
+		w.source(d, None)
+		w.lists(d, "tcp@a:1")
+		if lines := w.log.with(0, "override file is gone", "service=/rpcx/Arith"); len(lines) != 1 {
+			t.Errorf("reported: %q", lines)
+		}
+		w.put("Arith", "tcp@b:1", "")
+		w.do(w.zk.Start())
+		pass(20 * time.Second)
+		w.source(d, Live)
+		if got := keys(<-ch); got != "tcp@b:1" {
+			t.Errorf("the watcher has %q", got)
+		}
+	})
+}
+
+func TestNewSaysWhyNeitherZooKeeperNorTheFileCouldServe(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.zk.Stop()
+		_, err := New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
+		wantError(t, err, ErrNoSnapshot, "/rpcx/Arith", "zk:2181", "refused", "cache: ", "file does not exist")
+		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options(withoutCacheDir(), WithoutCache())...)
+		wantError(t, err, ErrNoSnapshot, "WithoutCache")
+		w.do(w.zk.Start())
+		w.zk.Silence(true)
+		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
+		wantError(t, err, ErrNoSnapshot, "no answer within 3s", "file does not exist")
+	})
+}

@@ -1,0 +1,255 @@
+package zkdiscovery
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/filecache"
+)
+
+// file is what the cache file of service has.
+func (w *world) file(service string) filecache.Snapshot {
+	w.Helper()
+	s, err := w.sibling(service).Load()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// sibling is the file as another process has it.
+func (w *world) sibling(service string) *filecache.Cache {
+	w.Helper()
+	c, err := filecache.Open(w.dir, ensembleID("", []string{"zk:2181"}, ""), "/rpcx/"+service, filecache.WithPollingOnly())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) fileHas(service, want string) {
+	w.Helper()
+	var got []string
+	for _, s := range w.file(service).Servers {
+		got = append(got, s.Key)
+	}
+	if diff := cmp.Diff(want, strings.Join(got, ",")); diff != "" {
+		w.Errorf("file (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheFirstListIsWrittenAtOnceAndThenOneASecond(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(0)
+		w.fileHas("Arith", "tcp@a:1")
+		saves := d.Status().Saves
+		for i := range 100 {
+			w.put("Arith", "tcp@b:1", strings.Repeat("x", i+1))
+			pass(100 * time.Millisecond)
+		}
+		if n := d.Status().Saves - saves; n < 8 || n > 11 {
+			t.Errorf("%d writes in 10 s of constant change, want one a second", n)
+		}
+		pass(2 * time.Second)
+		w.fileHas("Arith", "tcp@a:1,tcp@b:1")
+		if s := w.file("Arith"); s.Servers[1].Value != strings.Repeat("x", 100) {
+			t.Errorf("the newest list is not in the file: %+v", s)
+		}
+	})
+}
+
+func TestTheLastListIsWrittenWhenCloseFollowsAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		ch := d.WatchService()
+		<-ch
+		w.put("Arith", "tcp@b:1", "")
+		<-ch
+		d.Close()
+		w.fileHas("Arith", "tcp@a:1,tcp@b:1")
+	})
+}
+
+func TestWhatIsNotWritten(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "weight=1")
+		d := w.discover("Arith")
+		pass(5 * time.Second)
+		saves := d.Status().Saves
+		unwritten := func(what string) {
+			t.Helper()
+			if n := d.Status().Saves - saves; n != 0 {
+				t.Errorf("%s: %d writes", what, n)
+			}
+			w.fileHas("Arith", "tcp@a:1")
+		}
+		for i := range 20 {
+			w.put("Arith", "tcp@a:1", "weight=1&calls="+strings.Repeat("1", i+1))
+			pass(2 * time.Second)
+		}
+		unwritten("calls")
+		d.SetFilter(without("tcp@a:1"))
+		pass(5 * time.Second)
+		w.lists(d, "")
+		unwritten("what a filter leaves")
+		w.do(os.WriteFile(d.Status().OverrideFile, []byte(`["tcp@z:1"]`), 0o600))
+		pass(10 * time.Second)
+		w.source(d, Override)
+		unwritten("an override")
+		w.zk.Stop()
+		pass(time.Minute)
+		unwritten("a list that cannot be confirmed")
+	})
+}
+
+func without(key string) func(*client.KVPair) bool {
+	return func(p *client.KVPair) bool { return p.Key != key }
+}
+
+func TestAQuietListIsWrittenAgainSoThatItDoesNotLookOld(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		maxAge time.Duration
+		every  time.Duration
+	}{
+		{"without a maximum age", 0, lastRestamp},
+		{"a quarter of the maximum age", 20 * time.Minute, 5 * time.Minute},
+		{"a long maximum age", 10 * time.Hour, lastRestamp},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.put("Arith", "tcp@a:1", "")
+				d := w.discover("Arith", WithMaxCacheAge(tc.maxAge))
+				pass(time.Second)
+				saves := d.Status().Saves
+				pass(10*tc.every + tc.every/2)
+				if n := d.Status().Saves - saves; n < 9 || n > 12 {
+					t.Errorf("%d writes in ten times %v", n, tc.every)
+				}
+				if age := time.Since(w.file("Arith").AsOf); age > tc.every*12/10 {
+					t.Errorf("the list looks %v old", age)
+				}
+				w.zk.Stop()
+				stopped := time.Now()
+				saves = d.Status().Saves
+				pass(10 * tc.every)
+				if n := d.Status().Saves - saves; n > 0 {
+					t.Errorf("%d writes of a list that nobody confirms", n)
+				}
+				if asOf := w.file("Arith").AsOf; asOf.After(stopped) {
+					t.Errorf("confirmed as of %v, but ZooKeeper has been away since %v", asOf, stopped)
+				}
+			})
+		})
+	}
+}
+
+func TestAFailedWriteIsTriedAgainAndReportedOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(5 * time.Second)
+		w.breakFile(d)
+		w.put("Arith", "tcp@b:1", "")
+		pass(10 * time.Minute)
+		st := d.Status()
+		if st.CacheErr == nil || !strings.Contains(st.String(), "cache file not written") {
+			t.Errorf("Status does not tell: %v", st)
+		}
+		if st.SaveErrors < 50 || st.SaveErrors > 70 {
+			t.Errorf("%d attempts in 10 min, want one every 10 s", st.SaveErrors)
+		}
+		if n := len(w.log.with(slog.LevelInfo, "cache file not written", "service=/rpcx/Arith", d.Status().CacheFile)); n != 1 {
+			t.Errorf("reported %d times", n)
+		}
+		w.lists(d, "tcp@a:1,tcp@b:1")
+		w.put("Arith", "tcp@c:1", "") // not what failed, but the newest is written when it can be
+		pass(5 * time.Second)
+		w.mendFile(d)
+		pass(15 * time.Second)
+		w.fileHas("Arith", "tcp@a:1,tcp@b:1,tcp@c:1")
+		if st := d.Status(); st.CacheErr != nil || time.Since(st.CacheSaved) > 15*time.Second {
+			t.Errorf("after a write that succeeded: %v, saved %v ago", st.CacheErr, time.Since(st.CacheSaved))
+		}
+		if n := len(w.log.with(slog.LevelInfo, "cache file written again", "service=/rpcx/Arith")); n != 1 {
+			t.Errorf("the end of it was reported %d times", n)
+		}
+	})
+}
+
+// A file that claims to be newer than what ZooKeeper says now is of an earlier process, or of a sibling that has counted more eras.
+func TestAFileThatRefusesToBeReplacedIsOvertaken(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		file func(live filecache.Snapshot) filecache.Snapshot
+	}{
+		{"a later era", func(s filecache.Snapshot) filecache.Snapshot { s.Era += 5; return s }},
+		{"another history", func(s filecache.Snapshot) filecache.Snapshot { s.Era, s.Lineage = s.Era+5, "f-f"; return s }},
+		{"a later transaction, which a backup has undone", func(s filecache.Snapshot) filecache.Snapshot { s.Zxid += 1000; return s }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.put("Arith", "tcp@a:1", "")
+				d := w.discover("Arith", WithoutGuard())
+				pass(5 * time.Second)
+				s := tc.file(w.file("Arith"))
+				s.Servers = []filecache.Server{{Key: "tcp@other:1"}}
+				w.do(w.sibling("Arith").Save(s))
+				pass(10 * time.Second)
+				w.source(d, Live)
+				w.lists(d, "tcp@a:1")
+				w.put("Arith", "tcp@b:1", "")
+				pass(10 * time.Second)
+				w.fileHas("Arith", "tcp@a:1,tcp@b:1")
+				if is := w.file("Arith"); is.Era < s.Era || is.Era == s.Era && is.Zxid < s.Zxid {
+					t.Errorf("era %d, zxid %d after %d, %d", is.Era, is.Zxid, s.Era, s.Zxid)
+				}
+				if st := d.Status(); st.SaveErrors > 0 || st.CacheErr != nil {
+					t.Errorf("that is no failed write: %v, %v", st.SaveErrors, st.CacheErr)
+				}
+			})
+		})
+	}
+}
+
+func TestADirectoryThatCannotBeOneIsNeverFatal(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		w.do(os.WriteFile(w.dir+"/file", nil, 0o600))
+		d := w.discover("Arith", WithCacheDir(w.dir+"/file/cache"))
+		pass(time.Minute)
+		w.source(d, Live)
+		st := d.Status()
+		if st.CacheErr == nil || len(w.log.with(slog.LevelError, "cache file", "service=/rpcx/Arith")) != 1 {
+			t.Errorf("CacheErr %v, log %q", st.CacheErr, w.log.from(slog.LevelError))
+		}
+	})
+}
+
+// The keeper meets a list that was offered between a token and its taking: it must not take the token for another list.
+func TestATokenMayStandForAListThatIsWrittenAlready(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(5 * time.Second)
+		d.mu.Lock()
+		k := d.service.keeper
+		d.mu.Unlock()
+		k.poke()
+		pass(5 * time.Second)
+		w.put("Arith", "tcp@b:1", "")
+		pass(5 * time.Second)
+		w.fileHas("Arith", "tcp@a:1,tcp@b:1")
+	})
+}

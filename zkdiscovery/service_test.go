@@ -1,0 +1,251 @@
+package zkdiscovery
+
+import (
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCallsAndConnectionsAloneAreDeliveredOnceASecond(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "weight=1&calls=0")
+		d := w.discover("Arith")
+		ch := d.WatchService()
+		<-ch
+		pass(time.Minute)
+		set := func(value string) { w.do(w.zk.Set("/rpcx/Arith/tcp@a:1", []byte(value))) }
+		var at []time.Duration
+		began := time.Now()
+		look := func() {
+			select {
+			case <-ch:
+				at = append(at, time.Since(began).Round(time.Millisecond))
+			default:
+			}
+		}
+		for i := range 25 {
+			set("weight=1&calls=" + strings.Repeat("1", i+1))
+			pass(100 * time.Millisecond)
+			look()
+		}
+		// The first was long after the one before, so it goes out at once.
+		if len(at) != 3 || at[0] > 100*time.Millisecond || at[1] < time.Second || at[2]-at[1] < time.Second {
+			t.Errorf("delivered after %v, want at once and then once a second", at)
+		}
+		at = nil
+		set("weight=1&calls=x")
+		pass(20 * time.Millisecond)
+		look()
+		if at != nil {
+			t.Fatal("calls alone were delivered within the second")
+		}
+		set("weight=2&calls=x")
+		pass(20 * time.Millisecond)
+		if look(); at == nil {
+			t.Error("a change of weight waits behind calls")
+		}
+		set("weight=2&calls=y")
+		pass(20 * time.Millisecond)
+		w.zk.Stop()
+		pass(20 * time.Millisecond)
+		w.source(d, Stale) // nor does the loss of ZooKeeper
+	})
+}
+
+func TestADaysOutageIsAHandfulOfLines(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(time.Minute)
+		edges := func() []string { return w.log.from(slog.LevelInfo) }
+		before := len(edges())
+		w.zk.Stop()
+		cut := time.Now()
+		pass(24 * time.Hour)
+		w.do(w.zk.Start())
+		pass(time.Minute)
+		w.source(d, Live)
+		lines := edges()[before:]
+		if len(lines) > 8 {
+			t.Errorf("%d lines: %q", len(lines), lines)
+		}
+		keeps := w.log.with(slog.LevelWarn, "ZooKeeper cannot be asked, keeping the last list", "service=/rpcx/Arith", "instances=1",
+			"since="+cut.Format("2006-01-02 15:04:05"), "confirmed=")
+		if len(keeps) != 1 {
+			t.Errorf("what is kept, of whom and since when, in %d lines: %q", len(keeps), lines)
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, "list is live") || !strings.Contains(last, "service=/rpcx/Arith") {
+			t.Errorf("the last line is %q, want that the list is live", last)
+		}
+	})
+}
+
+func TestAShortSilenceIsNoLinePerService(t *testing.T) {
+	inBubble(t, func(w *world) {
+		d := w.template()
+		for _, name := range []string{"A", "B", "C"} {
+			w.put(name, "tcp@a:1", "")
+			w.clone(d, name).WatchService()
+		}
+		pass(time.Minute)
+		before := len(w.log.with(slog.LevelInfo, "service="))
+		for range 100 {
+			w.zk.DropConnections()
+			pass(3 * time.Second)
+		}
+		if lines := w.log.with(slog.LevelInfo, "service=")[before:]; len(lines) > 0 {
+			t.Errorf("%d lines, such as %q", len(lines), lines[0])
+		}
+	})
+}
+
+func TestWhatRepeatsIsReportedOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.discover("Arith")
+		for i := range 50 {
+			w.put("Arith", "tcp@a:1", "a=1;"+strings.Repeat("b", i))
+			w.put("Arith", "lock-"+strings.Repeat("0", i+1), "")
+			pass(time.Second)
+		}
+		for _, msg := range []string{"metadata is not a URL query", "skipping children"} {
+			if lines := w.log.with(slog.LevelInfo, msg, "service=/rpcx/Arith"); len(lines) != 1 {
+				t.Errorf("%q in %d lines", msg, len(lines))
+			}
+		}
+		for _, line := range w.log.from(slog.LevelDebug) {
+			if strings.Contains(line, "a=1;") {
+				t.Errorf("metadata in the log: %s", line)
+			}
+		}
+	})
+}
+
+func TestACloneThatNobodyUsesIsLetGoAfterAMinute(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c, sibling := w.clone(d, "Arith"), w.clone(d, "Arith")
+		keeping := sibling.WatchService()
+		for range 5 { // whoever asks uses it
+			pass(releaseIdle / 2)
+			c.GetServices()
+		}
+		if !isHeld(c) {
+			t.Fatal("let go while it was asked")
+		}
+		pass(2*releaseIdle + time.Second)
+		if isHeld(c) || !isHeld(sibling) {
+			t.Fatalf("used by nobody: %v, watched: %v; want only the second to be held", isHeld(c), isHeld(sibling))
+		}
+		w.put("Arith", "tcp@b:1", "")
+		pass(time.Second)
+		w.source(c, Live) // the sibling has the service, so it is there at once
+		w.lists(c, "tcp@a:1,tcp@b:1")
+
+		sibling.RemoveWatcher(keeping)
+		pass(3 * releaseIdle)
+		if isHeld(c) || isHeld(sibling) {
+			t.Fatal("nobody uses them, and yet they are held")
+		}
+		if n := len(d.root.services); n > 0 {
+			t.Errorf("%d services are left", n)
+		}
+		w.put("Arith", "tcp@c:1", "")
+		ch := c.WatchService()
+		if got := keys(<-ch); got != "tcp@a:1,tcp@b:1" {
+			t.Errorf("at once: %s, want the last list", got)
+		}
+		if got := keys(<-ch); got != "tcp@a:1,tcp@b:1,tcp@c:1" {
+			t.Errorf("then: %s", got)
+		}
+		w.do(w.zk.Delete("/rpcx/Arith/tcp@a:1"))
+		if got := keys(<-ch); got != "tcp@b:1,tcp@c:1" {
+			t.Errorf("and then: %s", got)
+		}
+	})
+}
+
+func TestCloseOfTheOwnerWaitsForAServiceThatIsBeingLetGo(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(10 * time.Second)
+		w.breakFile(c)
+		w.put("Arith", "tcp@b:1", "")
+		pass(releaseIdle - 20*time.Second)
+		blocked := make(chan struct{})
+		w.log.holdWith(func(msg string) { // the keeper, which cannot write
+			if strings.HasPrefix(msg, "cache file not written") {
+				<-blocked
+			}
+		})
+		for isHeld(c) {
+			pass(100 * time.Millisecond)
+		}
+		closed := make(chan struct{})
+		go func() { d.Close(); close(closed) }()
+		pass(time.Millisecond)
+		select {
+		case <-closed:
+			t.Error("Close has returned while the keeper of a service was at work")
+		default:
+		}
+		close(blocked)
+		<-closed
+	})
+}
+
+// isHeld reports whether a clone has a service.
+func isHeld(d *Discovery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.service != nil
+}
+
+// A logger that blocks stands for a disk that hangs, on the keeper's goroutine.
+func TestADiskThatHangsDelaysNeitherListsNorStatusNorCloseForLong(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "weight=1")
+		d := w.discover("Arith")
+		file := d.Status().CacheFile
+		pass(3 * time.Second)
+		d.Close()
+		w.do(os.WriteFile(file, []byte("damaged"), 0o600))
+		hung := make(chan struct{})
+		w.log.holdWith(func(msg string) {
+			if strings.HasPrefix(msg, "damaged file") {
+				<-hung
+			}
+		})
+		began := time.Now()
+		d = w.discover("Arith")
+		if took := time.Since(began); took > fileWait+100*time.Millisecond {
+			t.Errorf("New has taken %v", took)
+		}
+		ch := d.WatchService()
+		<-ch
+		for i := range 5 {
+			w.put("Arith", "tcp@a:1", "weight="+strings.Repeat("2", i+1))
+			began := time.Now()
+			<-ch
+			if took := time.Since(began); took > 2*publishGap {
+				t.Errorf("a change has taken %v", took)
+			}
+			_ = d.Status().String()
+		}
+		began = time.Now()
+		d.Close()
+		if took := time.Since(began); took > hungDisk+time.Second {
+			t.Errorf("Close has taken %v", took)
+		}
+		if lines := w.log.with(slog.LevelError, "does not answer", "service=/rpcx/Arith", w.dir); len(lines) != 1 {
+			t.Errorf("reported: %q", lines)
+		}
+		close(hung)
+		synctest.Wait() // the keeper has nobody left to tell, and ends
+	})
+}
