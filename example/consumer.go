@@ -79,7 +79,8 @@ func call(ctx context.Context, xclient client.XClient) (server string, err error
 	return reply.Server, nil
 }
 
-// callUntilAnswered returns when a call of every XClient has succeeded: then each has a list with which one can.
+// callUntilAnswered returns when a call of every XClient has succeeded: then each has a list with which one can. They read the list from a
+// channel as the feed does, perhaps a moment later.
 func (c *consumer) callUntilAnswered(ctx context.Context) error {
 	again := time.NewTicker(thinkTime)
 	defer again.Stop()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,8 +17,11 @@ import (
 // longestBackoff is the library's longest pause between two attempts to connect.
 const longestBackoff = 5 * time.Second
 
-// awaitLimit is how long the drill waits for something that must happen, before it goes on and says so.
-const awaitLimit = 10 * time.Second
+// How long the drill waits for something that must happen, before it goes on and says so.
+const (
+	awaitLimit   = 10 * time.Second
+	recoverLimit = 15 * time.Second // from ZooKeeper's return: a pause, and what the guard takes to find out who is dead
+)
 
 // drill is the outage drill while it is held.
 type drill struct {
@@ -29,7 +33,8 @@ type drill struct {
 	zookeeper     zookeeper
 	instances     map[string]*instance // that live, by name
 	first, second *consumer
-	listsBefore   int // that the first client had received when ZooKeeper went away
+	stopped       time.Time // when ZooKeeper went away
+	listsBefore   int       // that the first client had received then
 	outcome       outcome
 }
 
@@ -57,6 +62,8 @@ func (d *drill) hold(ctx context.Context, servers []string) (err error) {
 	for p := range phases {
 		d.outcome.phases[p] = d.calls(p)
 	}
+	right := lists(d.living())
+	d.outcome.right = right(d.first.feed.current()) && right(d.second.feed.current())
 	return nil
 }
 
@@ -81,7 +88,7 @@ var timeline = [phases]func(*drill, context.Context) error{
 		return d.change(ctx, "server D", "starts", func() error { return d.start(ctx, "D") })
 	},
 	phaseWeighed: func(d *drill, ctx context.Context) error {
-		return d.change(ctx, "server D", "gets weight 6", func() error { d.instances["D"].weigh(6); return nil })
+		return d.change(ctx, "server D", "gets weight 6", func() error { return d.instances["D"].weigh(6) })
 	},
 	phaseAway: func(d *drill, ctx context.Context) error {
 		return d.loseZooKeeper(ctx)
@@ -95,7 +102,11 @@ var timeline = [phases]func(*drill, context.Context) error{
 		if err := d.watch(ctx); err != nil {
 			return err
 		}
-		return d.zookeeper.expire(ctx, d.first.discovery.Status().SessionTimeout) // on a real one this takes its time
+		// ZooKeeper rounds a session's end up to its next tick, of which the shortest session has two.
+		if err := pause(ctx, time.Until(d.stopped.Add(d.first.discovery.Status().SessionTimeout*3/2))); err != nil {
+			return err
+		}
+		return d.zookeeper.expire(ctx)
 	},
 	phaseReturning: func(d *drill, ctx context.Context) error {
 		return d.regainZooKeeper(ctx)
@@ -132,11 +143,13 @@ func (d *drill) living() map[string]string {
 }
 
 // watch lets the calls go on for a step.
-func (d *drill) watch(ctx context.Context) error {
-	step := time.NewTimer(d.step)
-	defer step.Stop()
+func (d *drill) watch(ctx context.Context) error { return pause(ctx, d.step) }
+
+func pause(ctx context.Context, d time.Duration) error {
+	over := time.NewTimer(d)
+	defer over.Stop()
 	select {
-	case <-step.C:
+	case <-over.C:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -182,11 +195,11 @@ func (d *drill) loseZooKeeper(ctx context.Context) error {
 		d.tale.say("client", "has not saved the list within %v", awaitLimit)
 	}
 	d.listsBefore = d.first.feed.current().lists
-	began := d.tale.change("ZooKeeper", "%s", d.zookeeper.stopping())
+	d.stopped = d.tale.change("ZooKeeper", "%s", d.zookeeper.stopping())
 	if err := d.zookeeper.stop(); err != nil {
 		return err
 	}
-	if err := d.notice(ctx, "ZooKeeper goes away", began, func(v view) bool { return !v.connected }); err != nil {
+	if err := d.notice(ctx, "ZooKeeper goes away", d.stopped, func(v view) bool { return !v.connected }); err != nil {
 		return err
 	}
 	return d.watch(ctx)
@@ -216,36 +229,64 @@ func (d *drill) startSecond(ctx context.Context) error {
 	return d.watch(ctx)
 }
 
-// regainZooKeeper brings ZooKeeper back, and returns when both clients have the list of the servers that live, and calls succeed with it.
+// regainZooKeeper brings ZooKeeper back, and returns when the servers are registered and both clients have recovered.
 func (d *drill) regainZooKeeper(ctx context.Context) error {
 	o := &d.outcome
 	o.secondAway = d.second.ledger.of(phaseSecond).plus(d.second.ledger.of(phaseDiedUnseen))
 	o.listsAway = d.first.feed.current().lists - d.listsBefore
+	was := d.first.discovery.Status()
+	o.liveWithin = was.SessionTimeout + longestBackoff
 
-	sessions := d.first.discovery.Status().Sessions
 	began := d.tale.change("ZooKeeper", "is back; all sessions have expired, so no server is registered")
 	if err := d.zookeeper.start(); err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, awaitLimit)
+	limit, cancel := context.WithTimeout(ctx, recoverLimit)
 	defer cancel()
-	err := errors.Join(d.first.discovery.WaitLive(limit), d.second.discovery.WaitLive(limit))
-	o.liveAfter, o.live = time.Since(began), err == nil
-	st := d.first.discovery.Status()
-	o.liveWithin = st.SessionTimeout + longestBackoff
-
-	if err := d.notice(ctx, "ZooKeeper is back: the list is right", began, lists(d.living())); err != nil {
-		return err
-	}
-	_, err = d.second.feed.await(limit, began, lists(d.living()))
-	o.right = err == nil && lists(d.living())(d.first.feed.current())
-	// XClients read the list from a channel as the feed does, perhaps a moment later.
-	if err := errors.Join(d.first.callUntilAnswered(limit), d.second.callUntilAnswered(limit)); err != nil {
-		d.tale.say("calls", "%v", err)
-	} else if st.Sessions > sessions {
-		d.tale.say("clients", "are both live again, in new sessions")
+	var waits sync.WaitGroup
+	waits.Go(func() { d.registeredAgain(limit) })
+	waits.Go(func() { o.returned[0] = d.recovered(limit, began, "client", d.first) })
+	waits.Go(func() { o.returned[1] = d.recovered(limit, began, "client 2", d.second) })
+	waits.Wait()
+	if d.first.discovery.Status().Sessions == was.Sessions {
+		return errors.New("the clients' sessions have outlasted ZooKeeper's absence")
 	}
 	return ctx.Err()
+}
+
+// registeredAgain waits until every server is, and tells so.
+func (d *drill) registeredAgain(ctx context.Context) {
+	for _, i := range d.instances {
+		if err := i.plugin.WaitRegistered(ctx); err != nil {
+			d.tale.say("servers", "%v", err)
+			return
+		}
+	}
+	d.tale.news(time.Now(), "servers", "are registered again: %s", describe(d.living()))
+}
+
+// recovered waits until a client is live, has the right list and can call with it.
+func (d *drill) recovered(ctx context.Context, began time.Time, who string, c *consumer) (r recovery) {
+	err := c.discovery.WaitLive(ctx)
+	if err == nil {
+		live := time.Now()
+		r.live = live.Sub(began)
+		if held := c.discovery.Status().Held; held > 0 {
+			d.tale.news(live, who, "is live again, and holds %d that are not registered", held)
+		} else {
+			d.tale.news(live, who, "is live again")
+		}
+		// Not the list that it still had, or took from the file, but the one that it has now.
+		var v view
+		if v, err = c.feed.await(ctx, live, lists(d.living())); err == nil {
+			r.right = max(v.at.Sub(began), r.live)
+			err = c.callUntilAnswered(ctx)
+		}
+	}
+	if err != nil {
+		d.tale.say(who, "has not recovered: %v", err)
+	}
+	return r
 }
 
 // tellCalls sums a phase up.

@@ -44,7 +44,7 @@ var story = []string{
 	`^A server dies, and nobody can say so$`,
 	`calls +.* calls, none failed: `,
 	`^ZooKeeper returns, every session expired$`,
-	`clients +are both live again, in new sessions`,
+	`ZooKeeper +is back; all sessions have expired`,
 	`^All is well again$`,
 	`calls +.* calls, none failed: `,
 	`^Calls +made +failed`,

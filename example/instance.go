@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/smallnest/rpcx/server"
 
-	"github.com/holdfast-go/holdfast/example/internal/register"
+	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 )
 
 // servicePath names the service of the drill.
@@ -35,12 +34,12 @@ func (g *Greeter) Greet(_ context.Context, q *Question, reply *Greeting) error {
 
 // instance is one real rpcx server on a free port, registered in ZooKeeper.
 type instance struct {
-	name         string
-	key          string // in the list, network@address
-	metadata     string // a URL query
-	rpc          *server.Server
-	serves       sync.WaitGroup
-	registration *register.Registration
+	name     string
+	key      string // in the list, network@address
+	metadata string // a URL query
+	rpc      *server.Server
+	plugin   *serverplugin.ZooKeeperRegisterPlugin
+	serves   sync.WaitGroup
 }
 
 // startInstance returns when clients can find and call the server.
@@ -50,19 +49,23 @@ func startInstance(ctx context.Context, name string, z zookeeper) (*instance, er
 		return nil, err
 	}
 	i := &instance{name: name, key: "tcp@" + ln.Addr().String(), metadata: metadata(name, 1), rpc: server.NewServer()}
+	i.plugin = serverplugin.NewZooKeeperRegisterPlugin(
+		serverplugin.WithZKServiceAddress(i.key),
+		serverplugin.WithZKServersAddress(z.servers()),
+		serverplugin.WithZKBasePath(z.base()),
+		serverplugin.WithSessionTimeout(sessionTimeout),
+		serverplugin.WithServer(i.rpc))
 	i.rpc.DisableHTTPGateway, i.rpc.DisableJSONRPC = true, true
-	if err := i.rpc.RegisterName(servicePath, &Greeter{server: name}, i.metadata); err != nil {
-		_ = ln.Close()
-		return nil, err
-	}
+	i.rpc.Plugins.Add(i.plugin)
 	i.serves.Go(func() { _ = i.rpc.ServeListener("tcp", ln) }) // returns when kill has closed ln, with that for an error
 	<-i.rpc.Started
 
-	limit, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limit, cancel := context.WithTimeout(ctx, awaitLimit)
 	defer cancel()
-	i.registration, err = register.Register(limit, register.Config{
-		Servers: z.servers(), BasePath: z.base(), ServicePath: servicePath, Address: i.key, Metadata: i.metadata, SessionTimeout: sessionTimeout,
-	})
+	err = i.rpc.RegisterName(servicePath, &Greeter{server: name}, i.metadata)
+	if err == nil {
+		err = i.plugin.WaitRegistered(limit)
+	}
 	if err != nil {
 		i.kill()
 		return nil, fmt.Errorf("server %s: %w", name, err)
@@ -71,9 +74,9 @@ func startInstance(ctx context.Context, name string, z zookeeper) (*instance, er
 }
 
 // weigh changes the server's weight.
-func (i *instance) weigh(weight int) {
+func (i *instance) weigh(weight int) error {
 	i.metadata = metadata(i.name, weight)
-	i.registration.Set(i.metadata)
+	return i.plugin.Register(servicePath, nil, i.metadata)
 }
 
 // kill ends the server at once, as a crash does: its port is closed, its connections are cut. Its session ends too, or, while ZooKeeper is
@@ -81,9 +84,7 @@ func (i *instance) weigh(weight int) {
 func (i *instance) kill() {
 	_ = i.rpc.Close() // the listener's error, of which there is none that matters
 	i.serves.Wait()
-	if i.registration != nil {
-		i.registration.Close()
-	}
+	_ = i.plugin.Stop() // never fails
 }
 
 // metadata says how much of the calls a server is to have, which rpcx's weighted selector reads, and its name, which the drill does.

@@ -81,7 +81,7 @@ func (n *narrator) line(at time.Time, who, what, after string) {
 	elapsed := n.in(dim, fmt.Sprintf("%6.2f s", at.Sub(n.start).Seconds()))
 	text := fmt.Sprintf("%s  %-10s %s", elapsed, who, what)
 	if after != "" {
-		text += pad(what, 48) + n.in(dim, after)
+		text += pad(what, 52) + n.in(dim, after)
 	}
 	say(n.out, "%s\n", text)
 }

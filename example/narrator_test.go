@@ -21,8 +21,8 @@ func TestNarratorAlignsItsColumns(t *testing.T) {
 	n.news(began.Add(1500*time.Microsecond), "client", "has the list: %s", "C D")
 	want := "\nA weight changes\n" +
 		" 12.34 s  server D   gets weight 6\n" +
-		" 12.34 s  client     has the list: C D×6                             1.5 ms later\n" +
-		" 12.34 s  client     has the list: C D                               1.5 ms later\n"
+		" 12.34 s  client     has the list: C D×6                                 1.5 ms later\n" +
+		" 12.34 s  client     has the list: C D                                   1.5 ms later\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,14 +20,19 @@ func (n *narrator) report(o *outcome, promises []promise) {
 		}
 		say(n.out, "  %-40s %7s  %s  %8s  %8s  %8s\n", titles[p], count(t.calls), failed,
 			duration(t.latency(0.5)), duration(t.latency(0.99)), duration(t.latency(1)))
-	}
-	if gap := o.phases[phaseReturning]; gap.failed > 0 {
-		say(n.out, "  %s of the calls failed as ZooKeeper returned: its list was empty until the servers had registered\n"+
-			"  again, and the clients believed it (rpcx: %v).\n", count(gap.failed), gap.firstErr)
+		if t.failed > 0 {
+			say(n.out, "    the first error: %v\n", t.firstErr)
+		}
 	}
 
 	n.title("Time to notice")
-	for _, c := range o.changes {
+	changes := slices.Clone(o.changes)
+	for i, who := range []string{"client", "client 2"} {
+		r := o.returned[i]
+		changes = append(changes, change{"ZooKeeper is back: " + who + " is live", r.live, r.live > 0},
+			change{"ZooKeeper is back: its list is right", r.right, r.right > 0})
+	}
+	for _, c := range changes {
 		took := duration(c.took)
 		if !c.noticed {
 			took = n.in(red, "   never")

@@ -22,10 +22,10 @@ type zookeeper interface {
 	base() string      // the path that everything of the drill is below
 	stop() error       // refuses from now on, and every connection is cut
 	stopping() string  // what stop does, in words
-	// expire returns when every session that there was before stop is over. They have a timeout.
-	expire(ctx context.Context, timeout time.Duration) error
-	start() error // serves again
-	close() error // leaves nothing behind
+	start() error      // serves again
+	close() error      // leaves nothing behind
+	// expire returns when every session that there was before stop is over. It is called when they have timed out.
+	expire(ctx context.Context) error
 	String() string
 }
 
@@ -57,7 +57,8 @@ func (z inProcess) start() error      { return z.Start() }
 func (z inProcess) close() error      { z.Close(); return nil }
 func (z inProcess) String() string    { return "a ZooKeeper in this process" }
 
-func (z inProcess) expire(context.Context, time.Duration) error {
+// expire does what a server that has started again would do a timeout later.
+func (z inProcess) expire(context.Context) error {
 	z.ExpireAll()
 	return nil
 }
@@ -72,7 +73,6 @@ type proxied struct {
 	direct    *zk.Conn        // past the proxies, to see what is left of the drill, and to tidy up
 	events    <-chan zk.Event // direct's; closed by go-zookeeper when that has ended
 	connected bool            // direct has been
-	stopped   time.Time
 }
 
 func openProxied(ctx context.Context, servers []string) (_ *proxied, err error) {
@@ -130,7 +130,6 @@ func (z *proxied) stopping() string { return "is cut off by a proxy, which refus
 func (z *proxied) String() string   { return "the ZooKeeper at " + strings.Join(z.addrs, ",") }
 
 func (z *proxied) stop() error {
-	z.stopped = time.Now()
 	for _, p := range z.proxies {
 		if err := p.Refuse(true); err != nil {
 			return err
@@ -140,16 +139,8 @@ func (z *proxied) stop() error {
 	return nil
 }
 
-// expire waits. ZooKeeper rounds a session's end up to its next tick, of which the shortest session has two; and the servers' nodes can be
-// seen to go.
-func (z *proxied) expire(ctx context.Context, timeout time.Duration) error {
-	over := time.NewTimer(time.Until(z.stopped.Add(timeout * 3 / 2)))
-	defer over.Stop()
-	select {
-	case <-over.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// expire waits until the servers' nodes are gone.
+func (z *proxied) expire(ctx context.Context) error {
 	for {
 		var nodes []string
 		var changed <-chan zk.Event

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
 	"os/signal"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 	"github.com/smallnest/rpcx/server"
 
-	"github.com/holdfast-go/holdfast/example/internal/register"
+	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 )
 
 // Question and Greeting are the service's argument and reply. They travel by the names of their fields.
@@ -40,7 +41,7 @@ func (g *Greeter) Greet(_ context.Context, q *Question, reply *Greeting) error {
 
 func main() {
 	zk := flag.String("zk", "127.0.0.1:2181", "ZooKeeper at `host:port,...`; the last may carry a chroot, host:port/path")
-	addr := flag.String("addr", "127.0.0.1:8972", "listen on `host:port`, which must be what clients can reach")
+	addr := flag.String("addr", "127.0.0.1:8972", "listen on `host:port`, where clients can reach it")
 	base := flag.String("base", "/rpcx", "ZooKeeper `path` that the services are below")
 	flag.Parse()
 	if err := run(strings.Split(*zk, ","), *addr, *base); err != nil {
@@ -52,44 +53,46 @@ func run(zk []string, addr, base string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
-	// Listen before you register: clients call as soon as they find you. The port may be 0 this way, too.
+	// Listen first: an address that is taken is an error at once, and the port may be 0.
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	addr = ln.Addr().String()
 	s := server.NewServer()
-	if err := s.RegisterName("Greeter", &Greeter{addr}, ""); err != nil {
+	s.DisableHTTPGateway, s.DisableJSONRPC = true, true // unless somebody calls it by these
+
+	// The plugin keeps an ephemeral znode for every service: it lives as long as this process's session. If the process is killed, ZooKeeper
+	// takes it away after the session timeout, and nobody has to tidy up; a persistent one would send clients here for ever. The plugin makes
+	// it again in every new session. While ZooKeeper is away, this server starts all the same, for clients that know it from their file.
+	p := serverplugin.NewZooKeeperRegisterPlugin(
+		serverplugin.WithZKServiceAddress("tcp@"+ln.Addr().String()), // as clients reach it
+		serverplugin.WithZKServersAddress(zk),
+		serverplugin.WithZKBasePath(base),
+		serverplugin.WithServer(s), // not before it listens: clients call as soon as they find it
+		serverplugin.WithLogger(slog.Default()),
+	)
+	if err := p.Start(); err != nil {
+		return err // a mistake in the options
+	}
+	defer func() { _ = p.Stop() }() // for the ways out that come before Shutdown
+	s.Plugins.Add(p)
+	// The metadata is a URL query: weight, group, state=inactive, or what you like.
+	if err := s.RegisterName("Greeter", &Greeter{ln.Addr().String()}, "weight=1"); err != nil {
 		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.ServeListener("tcp", ln) }()
+	log.Printf("serving at %s", ln.Addr()) // a readiness probe may ask p.Registered()
 
-	// The znode is ephemeral: it lives as long as this process's session. If the process is killed, ZooKeeper takes it away after the session
-	// timeout, and nobody has to tidy up; a persistent one would send clients here for ever. It must therefore be made again in every new
-	// session, which Register sees to. Until ZooKeeper answers, Register waits, and the server serves those who know it from their file.
-	r, err := register.Register(ctx, register.Config{
-		Servers: zk, BasePath: base, ServicePath: "Greeter", Address: "tcp@" + addr,
-		Metadata:       "weight=1", // a URL query: weight, group, state=inactive, or what you like
-		SessionTimeout: 10 * time.Second,
-	})
-	if err != nil {
-		_ = s.Close()
-		return err
-	}
-	log.Printf("serving at %s, registered below %s", addr, base)
 	select {
 	case err := <-served: // the listener is broken
-		r.Close()
 		return err
 	case <-ctx.Done():
 	}
-
-	// Leave in this order: out of the list; a moment for the clients to hear of it; then finish the calls that are under way.
 	stop() // a second ^C ends the process at once
-	r.Close()
-	time.Sleep(time.Second)
-	limit, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+
+	// Leave without a failed call: out of the lists; a moment for the clients to notice; then finish the calls that are under way.
+	limit, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return s.Shutdown(limit)
+	return p.Shutdown(limit, s)
 }
