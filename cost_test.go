@@ -148,8 +148,6 @@ func TestListsAreDeliveredAtOnceAndThenEveryTenMilliseconds(t *testing.T) {
 		if got := listed(d.GetServices())[instance(0)]; got != "calls=599.00&connections=4.00&weight=3" {
 			t.Errorf("the last metrics have not arrived: %s", got)
 		}
-		began = time.Now()
-		revision = d.Snapshot().Revision
 		t.set(path, "calls=600.00&connections=5.00&weight=3")
 		pass(0)
 		t.set(path, "calls=601.00&connections=5.00&weight=4")

@@ -65,11 +65,11 @@ func TestF1FileIsWholeAtEveryInstant(t *testing.T) {
 						return
 					}
 					found.Store(s.Servers[0].Value, true)
-					time.Sleep(time.Millisecond)
+					time.Sleep(7 * time.Millisecond)
 				}
 			})
 		}
-		for n := 1; n <= 100; n++ {
+		for n := 1; n <= 50; n++ {
 			for i := range instances {
 				t.set(t.service("Arith")+"/"+instance(i), fmt.Sprintf("n=%d", n))
 			}
@@ -83,8 +83,8 @@ func TestF1FileIsWholeAtEveryInstant(t *testing.T) {
 		}
 		different := 0
 		found.Range(func(any, any) bool { different++; return true })
-		if different < 10 || different > 50 {
-			t.Errorf("%d versions were seen in the file in 30s: it is written at once, and then at most once a second", different)
+		if different < 5 || different > 25 {
+			t.Errorf("%d versions were seen in the file in 15s: it is written at once, and then at most once a second", different)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func TestF2DamagedFileIsSetAsideAndItsPredecessorUsed(t *testing.T) {
 		"bit flipped":  func(b []byte) []byte { b[len(b)-20] ^= 4; return b },
 		"zeroes":       func(b []byte) []byte { return make([]byte, len(b)) },
 		"not json":     func([]byte) []byte { return []byte("hello\nworld\n") },
-		"json of else": func([]byte) []byte { return []byte(`{"servers": ["tcp@6.6.6.6:666"]}`) },
+		"json of else": func([]byte) []byte { return []byte(`{"servers": ["tcp@127.6.6.6:666"]}`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *world, _ *zktest.Server) {
@@ -235,9 +235,9 @@ func TestF3OnlyWhatCameFromZooKeeperIsWritten(t *testing.T) {
 		if got := t.saved("Arith"); !maps.Equal(got, all) {
 			t.Errorf("the file is not the unfiltered list: %v", got)
 		}
-		must(t.T, os.WriteFile(d.Status().OverrideFile, []byte(`["tcp@6.6.6.6:666"]`), 0o600))
+		must(t.T, os.WriteFile(d.Status().OverrideFile, []byte(`["tcp@127.6.6.6:666"]`), 0o600))
 		pass(10 * time.Second)
-		t.lists(d, map[string]string{"tcp@6.6.6.6:666": ""})
+		t.lists(d, map[string]string{"tcp@127.6.6.6:666": ""})
 		pass(time.Hour)
 		if got := t.saved("Arith"); !maps.Equal(got, all) {
 			t.Errorf("the file is not what came from ZooKeeper: %v", got)

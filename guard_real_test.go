@@ -45,7 +45,7 @@ type rpcxServer struct {
 // startServer starts an rpcx server on loopback, with TLS where tc is not nil. It is killed with the test.
 func startServer(t *testing.T, tc *tls.Config) *rpcxServer {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	s := &rpcxServer{t: t, key: "tcp@" + ln.Addr().String(), server: server.NewServer(), ln: ln}
 	must(t, s.server.RegisterName("Arith", Arith{}, ""))
@@ -345,7 +345,7 @@ func TestGuardTLSIsForTheProbe(t *testing.T) {
 
 // A port that somebody else has taken since answers, but not as a server of ours does.
 func TestGuardDialProbeIsContentWithAnythingThatListens(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
@@ -359,7 +359,7 @@ func TestGuardDialProbeIsContentWithAnythingThatListens(t *testing.T) {
 		}
 	})
 	defer accepting.Wait()
-	defer ln.Close() //nolint:errcheck // nothing is lost
+	defer ln.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if err := zkdiscovery.DialProbe()(ctx, "tcp", ln.Addr().String()); err != nil {

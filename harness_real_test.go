@@ -1,10 +1,12 @@
 package holdfast_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,8 +49,8 @@ func (s *sharedEnsemble) get(t *testing.T) *zktest.Ensemble {
 func (s *sharedEnsemble) close() (code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.ends) - 1; i >= 0; i-- {
-		s.ends[i]()
+	for _, end := range slices.Backward(s.ends) {
+		end()
 	}
 	if s.failed {
 		return 1
@@ -65,7 +67,7 @@ type outliving struct {
 func (o outliving) Cleanup(f func()) { o.s.ends = append(o.s.ends, f) }
 
 func (o outliving) ArtifactDir() string {
-	dir, err := os.MkdirTemp("", "holdfast-test-") //nolint:usetesting // it outlives the test
+	dir, err := os.MkdirTemp("", "holdfast-test-")
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -121,31 +123,45 @@ func (z *realZooKeeper) options() []zkdiscovery.Option {
 // realSession is short, because some tests wait for expiries, and long enough for a busy machine.
 const realSession = 2 * time.Second
 
-func (z *realZooKeeper) put(p, data string) {
-	z.t.Helper()
-	z.parents(p)
-	if _, err := z.control.Create(p, []byte(data), 0, zk.WorldACL(zk.PermAll)); err == zk.ErrNodeExists { //nolint:errorlint // as it is returned
-		z.set(p, data)
-	} else {
-		must(z.t, err)
+// retry does what may be done twice until ZooKeeper has answered: the server that it was asked of may have died.
+func (z *realZooKeeper) retry(f func() error) error {
+	for end := time.Now().Add(z.patience()); ; z.wait() {
+		err := f()
+		if !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrNoServer) || time.Now().After(end) {
+			return err
+		}
 	}
 }
 
-func (z *realZooKeeper) parents(p string) {
+func (z *realZooKeeper) put(p, data string) {
 	z.t.Helper()
+	create := func(p, data string) (existed bool) {
+		err := z.retry(func() error {
+			_, err := z.control.Create(p, []byte(data), 0, zk.WorldACL(zk.PermAll))
+			return err
+		})
+		if errors.Is(err, zk.ErrNodeExists) {
+			return true
+		}
+		must(z.t, err)
+		return false
+	}
 	for i := 1; i < len(p); i++ {
 		if p[i] == '/' {
-			if _, err := z.control.Create(p[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != zk.ErrNodeExists { //nolint:errorlint // as it is returned
-				must(z.t, err)
-			}
+			create(p[:i], "")
 		}
+	}
+	if create(p, data) {
+		z.set(p, data)
 	}
 }
 
 func (z *realZooKeeper) set(p, data string) {
 	z.t.Helper()
-	_, err := z.control.Set(p, []byte(data), -1)
-	must(z.t, err)
+	must(z.t, z.retry(func() error {
+		_, err := z.control.Set(p, []byte(data), -1)
+		return err
+	}))
 }
 
 func (z *realZooKeeper) remove(paths ...string) {
@@ -166,16 +182,22 @@ func (z *realZooKeeper) takeover(p, data string) {
 func (z *realZooKeeper) children(p string) map[string]string {
 	z.t.Helper()
 	m := make(map[string]string)
-	names, _, err := z.control.Children(p)
-	if err == zk.ErrNoNode { //nolint:errorlint // as it is returned
-		return m
-	}
+	err := z.retry(func() error {
+		clear(m)
+		names, _, err := z.control.Children(p)
+		if errors.Is(err, zk.ErrNoNode) {
+			return nil
+		}
+		for _, name := range names {
+			var data []byte
+			if data, _, err = z.control.Get(p + "/" + name); err != nil {
+				return err
+			}
+			m[name] = string(data)
+		}
+		return err
+	})
 	must(z.t, err)
-	for _, name := range names {
-		data, _, err := z.control.Get(p + "/" + name)
-		must(z.t, err)
-		m[name] = string(data)
-	}
 	return m
 }
 
@@ -225,7 +247,7 @@ func (z *realZooKeeper) untilExpired() {
 		others := false
 		dump, err := z.ensemble.Command(0, "dump")
 		must(z.t, err)
-		for _, word := range strings.Fields(dump) {
+		for word := range strings.FieldsSeq(dump) {
 			others = others || strings.HasPrefix(word, "0x") && word != own && word != "0x0" // which is the one that asks
 		}
 		if !others {

@@ -216,7 +216,7 @@ func TestO3LazyStartAndTemplateDoNotFail(t *testing.T) {
 	}
 }
 
-// The connection attempts of a New that has failed half-way went on for months, several times a second. (rpcx-zookeeper)
+// The connection attempts of a New that has failed half-way went on for months, several times a second (rpcx-zookeeper).
 func TestO3FailedNewOnTheNetworkLeavesNothingBehind(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 // answered ends a job that was answered, and reports whether the answer counts: one from an earlier session has no watch behind it.
@@ -48,7 +49,7 @@ func (m *mirror) listed(j job, l session.Listing) {
 		if c := m.children[name]; c != nil {
 			c.listed = m.lists
 			known++
-		} else if _, ok := instanceKey(name); ok {
+		} else if _, ok := znode.InstanceKey(name); ok {
 			m.fresh[name] = struct{}{}
 			m.dirty[name] = struct{}{}
 		} else {
@@ -195,7 +196,7 @@ func (m *mirror) take(nodes []session.Node) (differ int) {
 
 // newChild is the child that was read; it keeps the pair when that says the same.
 func (m *mirror) newChild(was *child, n *session.Node) *child {
-	key, _ := instanceKey(n.Name)
+	key, _ := znode.InstanceKey(n.Name)
 	if n.Err != nil { // may not be read
 		if was == nil || !was.denied {
 			m.news.denied = append(m.news.denied, n.Name)

@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/internal/watchers"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
-	"github.com/smallnest/rpcx/client"
 )
 
 const (

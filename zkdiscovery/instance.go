@@ -9,12 +9,6 @@ import (
 
 // An instance is a child of the service path. Its name is its key, network@address; its data, the metadata, is a URL query.
 
-// instanceKey returns the key that a child's name stands for; ok is false when the name is not network@address.
-func instanceKey(name string) (key string, ok bool) {
-	network, addr, found := strings.Cut(name, "@")
-	return name, found && network != "" && addr != "" && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f })
-}
-
 // validMetadata reports whether rpcx can read it. XClient takes an instance whose metadata it cannot parse as it is: neither state=inactive
 // nor group= in it count.
 func validMetadata(value string) bool {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 func TestAnInstanceIsNamedNetworkAtAddress(t *testing.T) {
@@ -27,7 +29,7 @@ func TestAnInstanceIsNamedNetworkAtAddress(t *testing.T) {
 		"tcp@host:1\x7f":       false,
 		"_c_0001-lock-0000001": false,
 	} {
-		if key, ok := instanceKey(name); ok != want || key != name {
+		if key, ok := znode.InstanceKey(name); ok != want || key != name {
 			t.Errorf("%q: key %q, %v; want %v", name, key, ok, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 // rig drives a mirror against a model ZooKeeper, step by step as bytes say, and checks after each step what the mirror promises:
@@ -256,6 +257,8 @@ func (r *rig) answer(j *modelJob) {
 		} else {
 			m.checked(j.job, true, *j.stat, j.nodes)
 		}
+	case jobNone:
+		r.fatalf("an answer to no job")
 	}
 	n := m.takeNews()
 	if n.mended > 0 && !r.lossy {
@@ -275,7 +278,7 @@ func (r *rig) noteList(j *modelJob) {
 	r.lineage = lineage
 	clear(r.listed)
 	for _, name := range j.listing.Names {
-		if _, ok := instanceKey(name); ok {
+		if _, ok := znode.InstanceKey(name); ok {
 			r.listed[name] = true
 		}
 	}
@@ -451,7 +454,7 @@ func (r *rig) equal() {
 		r.fatalf("the list is %v, ZooKeeper has %v", got, want)
 	}
 	// Where data may not be read, what a backup has undone of it goes unnoticed.
-	if w := r.m.whole; w.lineage != s.lineage() || w.zxid != s.newest() && !(r.rolledBack && r.denied) {
+	if w := r.m.whole; w.lineage != s.lineage() || w.zxid != s.newest() && (!r.rolledBack || !r.denied) {
 		r.fatalf("lineage %q, zxid %d; ZooKeeper has %q, %d", w.lineage, w.zxid, s.lineage(), s.newest())
 	}
 	for _, p := range want {

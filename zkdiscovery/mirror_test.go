@@ -628,7 +628,7 @@ func TestAnErrorIsKeptUntilAWholePassHasSucceeded(t *testing.T) {
 		r.ask(jobRead)
 		r.zk.job.finish(throttled)
 		r.served()
-		if r.m.err != throttled || r.m.phase != phaseStale {
+		if !errors.Is(r.m.err, throttled) || r.m.phase != phaseStale {
 			t.Fatalf("error %v, phase %d", r.m.err, r.m.phase)
 		}
 		waits = append(waits, r.m.retryAt.Sub(r.zk.now))

@@ -42,7 +42,7 @@ func (m *model) begin(j job, watchData bool) {
 	switch {
 	case j.kind == jobList && j.sync:
 		m.request(mj, func() func() {
-			for m.advance() { //nolint:revive // to the leader's state, and so behind the notifications that this brings
+			for m.advance() { // to the leader's state, and so behind the notifications that this brings
 			}
 			return func() { m.list(mj) }
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 // model is a ZooKeeper, as far as one service path goes, and the session of one client of it: an ensemble's history, the server that the
@@ -155,7 +156,7 @@ func (s *state) stat() session.Stat {
 func (s *state) newest() int64 {
 	z := s.pzxid
 	for name, n := range s.nodes {
-		if _, ok := instanceKey(name); ok {
+		if _, ok := znode.InstanceKey(name); ok {
 			z = max(z, n.mzxid)
 		}
 	}

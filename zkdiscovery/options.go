@@ -15,6 +15,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 // Option changes one of New's defaults.
@@ -199,7 +200,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 		}
 	}
 	var err error
-	if c.base, err = cleanBase(basePath); err != nil {
+	if c.base, err = znode.BasePath(basePath); err != nil {
 		c.mistakes = append(c.mistakes, err)
 	}
 	for _, service := range services {
@@ -235,32 +236,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	return &c, nil
 }
 
-// cleanBase brings a base path to the form "/a/b"; the root is "".
-func cleanBase(base string) (string, error) {
-	if base == "" {
-		return "", errors.New(`base path "": is empty; "/" stands for the root`)
-	}
-	p := strings.TrimSuffix(base, "/")
-	if p == "" {
-		return "", nil
-	}
-	if p[0] != '/' {
-		p = "/" + p
-	}
-	if why := session.PathMistake(p); why != "" {
-		return "", fmt.Errorf("base path %q: %s", base, why)
-	}
-	return p, nil
-}
-
-// servicePath is the znode path of a service, which may have slashes in its name, and begin or end with one.
+// servicePath is the znode path of a service.
 func (c *config) servicePath(service string) (string, error) {
-	p := c.base + "/" + strings.Trim(service, "/")
-	if strings.Trim(service, "/") == "" {
-		return p, fmt.Errorf("service path %q: is empty", service)
-	}
-	if why := session.PathMistake(p); why != "" {
-		return p, fmt.Errorf("service path %q: %s", service, why)
-	}
-	return p, nil
+	return znode.ServicePath(c.base, service)
 }

@@ -273,6 +273,8 @@ func (sv *service) ask(j job) {
 				m.checked(j, true, *st, nodes)
 			}
 		}
+	case jobNone: // which act does not ask for
+		return
 	}
 	answer := func(now time.Time) { sv.answered(j, err, apply, now) }
 	select {

@@ -5,8 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/watchers"
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
 // What a service and its discoveries have to do with each other.

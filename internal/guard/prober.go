@@ -136,7 +136,7 @@ func Heartbeat(tc *tls.Config) Probe {
 		}
 		stop := context.AfterFunc(ctx, func() { _ = wire.SetDeadline(time.Unix(1, 0)) }) // ends whatever waits on it
 		defer stop()
-		defer wire.Close() //nolint:errcheck // nothing is lost
+		defer wire.Close()
 		conn := wire
 		if tc != nil {
 			conn = tls.Client(wire, withServerName(tc, address))

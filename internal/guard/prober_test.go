@@ -32,7 +32,7 @@ func serveOn(t *testing.T, s *server.Server, network, address string) string {
 	if network == "http" {
 		listenOn = "tcp"
 	}
-	ln, err := net.Listen(listenOn, address) //nolint:noctx // a test's own listener
+	ln, err := net.Listen(listenOn, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func serveOn(t *testing.T, s *server.Server, network, address string) string {
 	t.Cleanup(func() {
 		_ = s.Close()
 		_ = ln.Close()
-		<-done
+		t.Log(<-done)
 	})
 	return ln.Addr().String()
 }
@@ -102,7 +102,7 @@ func TestHeartbeatUsesTLS(t *testing.T) {
 	defer func() {
 		_ = s.Close()
 		_ = ln.Close()
-		<-done
+		t.Log(<-done)
 	}()
 	addr := ln.Addr().String()
 	if err := ask(t, Heartbeat(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}), "tcp", addr); err != nil {
@@ -116,7 +116,7 @@ func TestHeartbeatUsesTLS(t *testing.T) {
 // listen accepts connections on loopback and lets f have each.
 func listen(t *testing.T, f func(net.Conn)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestSomethingElseOnAReusedAddressIsNoAnswer(t *testing.T) {
 }
 
 func TestAClosedPortIsNoAnswer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

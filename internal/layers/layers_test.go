@@ -43,8 +43,9 @@ var mayImport = map[string][]string{
 	},
 	"zkdiscovery/internal/...":     {"./zkdiscovery/internal/..."},
 	"zkdiscovery/internal/session": {"github.com/go-zookeeper/zk"}, // the one place that knows its Conn, and the hazards of it
-	"zkdiscovery/serverplugin":     {"./zkdiscovery/internal/session", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
-	"zkdiscovery/zktest":           {"golang.org/x/sys/..."},
+	// What registers is a plugin of rpcx's server, and shuts it down.
+	"zkdiscovery/serverplugin": {"./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/server", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
+	"zkdiscovery/zktest":       {"golang.org/x/sys/..."},
 }
 
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +85,7 @@ func (c *config) takePeerOptions(p *ZooKeeperRegisterPlugin) {
 		c.session.TLS = o.TLS.Clone()
 	}
 	if o.Username != "" {
-		c.session.Auth = append(c.session.Auth[:len(c.session.Auth):len(c.session.Auth)],
+		c.session.Auth = append(slices.Clip(c.session.Auth),
 			session.Auth{Scheme: "digest", Credentials: []byte(o.Username + ":" + o.Password)})
 	}
 }

@@ -64,7 +64,7 @@ func TestBadNamesAreRefused(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()
 		for _, name := range []string{"", " ", "/", "a//b", "..", "a\x00"} {
-			if err := p.Register(name, nil, ""); err == nil || !strings.Contains(err.Error(), "service name") {
+			if err := p.Register(name, nil, ""); err == nil || !strings.Contains(err.Error(), "service path") {
 				b.Errorf("Register(%q): %v", name, err)
 			}
 			if err := p.RegisterFunction(name, "f", nil, ""); err == nil {

@@ -41,7 +41,7 @@
 //
 // # How it is built
 //
-// What is known and wanted of a znode is a [node]; step decides, without I/O or clock, what to do about it, and a fuzzer lets several processes
+// What is known and wanted of a znode is a node; step decides, without I/O or clock, what to do about it, and a fuzzer lets several processes
 // with step as their only mind compete for one address. The registrar owns the nodes. Its loop feeds them with what happens (Register, hints of
 // watches, connections, answers) and starts the actions that they ask for, at most one per node and 128 at once.
 //

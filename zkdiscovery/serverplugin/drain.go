@@ -37,12 +37,14 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	var errs []error
 	r.drain(true)
 	defer r.drain(false)
-	names, reachable := r.wanted()
+	names, canSay := r.wanted()
 	if len(names) == 0 {
 		return nil
 	}
-	if reachable {
-		errs = append(errs, r.awaitInactive(ctx), r.pause(ctx))
+	whole := true
+	if canSay {
+		errs = append(errs, r.awaitInactive(ctx))
+		whole = r.pause(ctx)
 		names, _ = r.wanted()
 	}
 	limit, cancel := context.WithTimeout(context.Background(), unregistered)
@@ -55,7 +57,10 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	for path, ch := range gone {
 		errs = append(errs, r.await(limit, path, ch))
 	}
-	return errors.Join(append(errs, r.pause(ctx))...)
+	if whole = r.pause(ctx) && whole; !whole {
+		errs = append(errs, ctx.Err())
+	}
+	return errors.Join(errs...)
 }
 
 // Shutdown takes a server out of service without a failed call: Drain, then s.Shutdown, then Stop, each whatever the one before it said. Use it
@@ -73,16 +78,16 @@ func (r *registrar) drain(on bool) {
 }
 
 // wanted returns the names of what is registered, and whether any of it can say state=inactive.
-func (r *registrar) wanted() (names []string, reachable bool) {
+func (r *registrar) wanted() (names []string, canSay bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, sv := range r.services {
 		if sv.wanted {
 			names = append(names, sv.name)
-			reachable = reachable || validQuery(sv.metadata)
+			canSay = canSay || validQuery(sv.metadata)
 		}
 	}
-	return names, reachable
+	return names, canSay
 }
 
 // awaitInactive waits until every node that is ours says state=inactive, for about a second at most.
@@ -100,7 +105,7 @@ func (r *registrar) awaitInactive(ctx context.Context) error {
 		}
 		r.mu.Unlock()
 		if active == nil || ctx.Err() != nil || r.ctx.Err() != nil {
-			return nil // what ended ctx is told by the wait that follows
+			return nil // the wait that follows tells that ctx has ended
 		}
 		select {
 		case <-changed:
@@ -117,16 +122,16 @@ func inactive(said string) bool {
 	return err == nil && v.Get("state") == "inactive"
 }
 
-// pause gives clients time to notice.
-func (r *registrar) pause(ctx context.Context) error {
+// pause gives clients time to notice, and reports whether ctx has let it.
+func (r *registrar) pause(ctx context.Context) bool {
 	t := time.NewTimer(r.cfg.drainWait)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return true
 	case <-r.ctx.Done():
-		return nil
+		return true // there is nobody left to be noticed
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }

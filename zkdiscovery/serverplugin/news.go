@@ -78,7 +78,8 @@ func (r *registrar) tellNews() {
 	r.news = news{}
 	say := func(t tidings, level slog.Level, msg string, attrs ...any) {
 		if t.count > 0 {
-			r.cfg.log.Log(r.ctx, level, msg, append([]any{"services", t.count, "first", t.path}, attrs...)...)
+			attrs = append([]any{"services", t.count, "first", t.path}, attrs...)
+			r.cfg.log.Log(r.ctx, level, msg, attrs...) //nolint:sloglint // one of the constants below
 		}
 	}
 	say(n.missed, slog.LevelWarn, "found changes that no watch had told of, setting the watches again")

@@ -122,23 +122,31 @@ func (p *ZooKeeperRegisterPlugin) RegisterFunction(serviceName, _ string, _ any,
 }
 
 func (p *ZooKeeperRegisterPlugin) register(name, metadata string, keep bool) error {
+	r, err := p.want(name, metadata, keep)
+	if err == nil && !validQuery(metadata) {
+		r.cfg.log.Warn("metadata is not a URL query: rpcx ignores state and group in it, and metrics are not added", "service", name)
+	}
+	return err
+}
+
+func (p *ZooKeeperRegisterPlugin) want(name, metadata string, keep bool) (*registrar, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r, err := p.begin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path, err := znode.ServicePath(r.cfg.base, name)
 	if err != nil {
-		return fmt.Errorf("serverplugin: %w", err)
+		return nil, fmt.Errorf("serverplugin: %w", err)
 	}
 	if len(metadata) > maxMetadata {
-		return fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
+		return nil, fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
 	}
 	if r.register(strings.Trim(name, "/"), path, metadata, keep) {
 		p.Services = append(slices.Clip(p.Services), name)
 	}
-	return nil
+	return r, nil
 }
 
 // Unregister removes a service's node, if it is this process's own, and returns when it is gone, after about a second at most: the error is

@@ -8,8 +8,15 @@ import (
 	"testing"
 )
 
-func pause(t *testing.T, p *os.Process)  { signal(t, p, syscall.SIGSTOP) }
-func resume(t *testing.T, p *os.Process) { signal(t, p, syscall.SIGCONT) }
+func pause(t *testing.T, p *os.Process) {
+	t.Helper()
+	signal(t, p, syscall.SIGSTOP)
+}
+
+func resume(t *testing.T, p *os.Process) {
+	t.Helper()
+	signal(t, p, syscall.SIGCONT)
+}
 
 func signal(t *testing.T, p *os.Process, s os.Signal) {
 	t.Helper()

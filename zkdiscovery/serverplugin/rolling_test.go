@@ -21,7 +21,7 @@ type instance struct {
 	addr   string
 	server *server.Server
 	plugin *ZooKeeperRegisterPlugin
-	served chan error
+	served chan struct{} // closed when Serve has returned
 }
 
 func (in *instance) start(ctx context.Context, zk []string, base string) error {
@@ -35,9 +35,7 @@ func (in *instance) start(ctx context.Context, zk []string, base string) error {
 	if err := in.server.RegisterName("Arith", new(Arith), "weight=1"); err != nil {
 		return err
 	}
-	in.served = make(chan error, 1)
-	s, served := in.server, in.served
-	go func() { served <- s.Serve("tcp", in.addr) }()
+	in.served = serving(func() error { return in.server.Serve("tcp", in.addr) })
 	return in.plugin.WaitRegistered(ctx)
 }
 

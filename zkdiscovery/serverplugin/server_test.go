@@ -36,6 +36,16 @@ func onLoopback(t *testing.T, address string, opts ...ZooKeeperOpt) (*ZooKeeperR
 	return p, zk
 }
 
+// serving runs a server beside the test, and closes the channel when it has ended, with whatever error.
+func serving(serve func() error) chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = serve()
+	}()
+	return ended
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,8 +87,7 @@ func TestWithServerRegistersWhenItListens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			served := make(chan error, 1)
-			go func() { served <- serve(s, ln) }()
+			served := serving(func() error { return serve(s, ln) })
 			if err := p.WaitRegistered(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -137,8 +146,7 @@ func TestShutdownCallsUnregister(t *testing.T) {
 	if err := s.RegisterFunctionName("Functions", "one", func(context.Context, *Args, *Reply) error { return nil }, "weight=1"); err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve("tcp", addr) }()
+	served := serving(func() error { return s.Serve("tcp", addr) })
 	if err := p.WaitRegistered(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -180,8 +188,7 @@ func TestZookeeperRegistry(t *testing.T) {
 	if err := s.RegisterName("Arith", new(Arith), ""); err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve("tcp", addr) }()
+	served := serving(func() error { return s.Serve("tcp", addr) })
 	defer func() {
 		<-s.Started // rpcx's Serve outlives a Close that comes before it
 		_ = s.Close()

@@ -206,4 +206,7 @@ func (st Status) String() string {
 	return b.String()
 }
 
-func sessionID(id int64) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+// sessionID is how ZooKeeper itself writes one.
+func sessionID(id int64) string {
+	return "0x" + strconv.FormatUint(uint64(id), 16) //nolint:gosec // the bits as they are
+}

@@ -197,3 +197,20 @@ func TestUnregisterAndRegisterInAnyOrder(t *testing.T) {
 		b.mustOwn(p, "last")
 	})
 }
+
+func TestUnregisterKnowsWhatAnEarlierRegistrationHasWritten(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Stop()
+		pass(time.Second)
+		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+			t.Error(err)
+		}
+		b.register(p, "Arith", "")
+		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+			t.Error(err)
+		}
+	})
+}

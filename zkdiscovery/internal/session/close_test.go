@@ -121,8 +121,10 @@ func TestCloseEndsEverythingInEveryState(t *testing.T) {
 			before: func(*testing.T, *zktest.Server, *Session) { settle(100 * time.Millisecond) },
 		},
 		{
-			state:  "between two attempts",
-			change: func(cfg *Config) { cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errNo } },
+			state: "between two attempts",
+			change: func(cfg *Config) {
+				cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errNo }
+			},
 			before: func(*testing.T, *zktest.Server, *Session) { settle(time.Hour) },
 		},
 		{
@@ -134,8 +136,12 @@ func TestCloseEndsEverythingInEveryState(t *testing.T) {
 			before: func(_ *testing.T, zk *zktest.Server, _ *Session) { settle(time.Hour); zk.ExpireAll() },
 		},
 		{
-			state:  "a moment after the session expired, its successor up", told: true,
-			before: func(_ *testing.T, zk *zktest.Server, _ *Session) { settle(time.Hour); zk.ExpireAll(); settle(herdJitter) },
+			state: "a moment after the session expired, its successor up", told: true,
+			before: func(_ *testing.T, zk *zktest.Server, _ *Session) {
+				settle(time.Hour)
+				zk.ExpireAll()
+				settle(herdJitter)
+			},
 		},
 		{
 			state: "in a dialler that ignores its context, and connects later",

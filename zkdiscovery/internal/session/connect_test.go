@@ -51,7 +51,7 @@ func TestDayLongOutageIsAHandfulOfLinesAndSpacedAttempts(t *testing.T) {
 		{"silent", piped(silent), true, false, MaxBackoff + 5*time.Second},
 		{"accepted and dropped", piped(func(net.Conn) {}), true, true, MaxBackoff},
 		{"hung up on", piped(turning), true, true, MaxBackoff},
-		{"something else that answers", piped(func(c net.Conn) { turning(c); fmt.Fprint(c, "SSH-2.0-OpenSSH_9.6\r\n") }), true, true, MaxBackoff},
+		{"something else that answers", piped(func(c net.Conn) { turning(c); _, _ = fmt.Fprint(c, "SSH-2.0-OpenSSH_9.6\r\n") }), true, true, MaxBackoff},
 		{"the dialler has no answer", func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }, false, false, MaxBackoff + 5*time.Second},
 		{"the dialler is broken", func(context.Context, string, string) (net.Conn, error) { return nil, nil }, false, true, MaxBackoff},
 	} {

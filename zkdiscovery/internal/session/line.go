@@ -109,7 +109,7 @@ func (l *line) close() {
 		k.end(ErrClosed)
 	}
 	<-told
-	for range l.closed { //nolint:revive // drained until go-zookeeper closes it, which is what is waited for
+	for range l.closed { // until go-zookeeper closes it, which is what is waited for
 	}
 }
 

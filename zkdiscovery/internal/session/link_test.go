@@ -141,7 +141,9 @@ func TestLinkFlagsReadsOnlyAndOnlyWhereAWatchIsWanted(t *testing.T) {
 	k.line.watches.want(key)
 	for _, f := range [][]byte{
 		read(opGetData, 1, "/b"), read(opChildren2, 2, "/a"), read(opExists, 3, "/a"), read(5 /* setData */, 4, "/a"),
-		sealed(appendString(newFrame(5, opGetData), "/a")), newFrame(6, opClose), sealed(newFrame(xidPing, 11)), {0, 0, 0, 0}, {},
+		sealed(appendString(newFrame(5, opGetData), "/a")), newFrame(6, opClose), sealed(newFrame(xidPing, 11)),
+		{0, 0, 0, 0},
+		{},
 	} {
 		c.out.Reset()
 		if _, err := k.Write(f); err != nil || !bytes.Equal(c.out.Bytes(), f) {

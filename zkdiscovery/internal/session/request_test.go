@@ -100,7 +100,7 @@ func TestRequestWithoutAConnectionSaysWhyAndDoesNotWait(t *testing.T) {
 	})
 }
 
-// Promise: a request ends with its context …
+// Promise: a request ends with its context.
 func TestRequestEndsWithItsContextAndTheRestIsNotAsked(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		names := fill(t, zk, 3000)
@@ -122,7 +122,7 @@ func TestRequestEndsWithItsContextAndTheRestIsNotAsked(t *testing.T) {
 	})
 }
 
-// … or with the link …
+// Or with the link.
 func TestRequestEndsWithTheLinkAndTheRestIsNotAsked(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		names := fill(t, zk, 3000)

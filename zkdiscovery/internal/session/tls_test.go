@@ -154,7 +154,10 @@ func TestTLSVerifiesEachServersOwnName(t *testing.T) {
 				c = bad
 			}
 			c = c.Clone()
-			c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) { names.Store(addr+" "+h.ServerName, true); return nil, nil }
+			c.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+				names.Store(addr+" "+h.ServerName, true)
+				return nil, nil
+			}
 			return c
 		})
 		s := connected(t, cfg)

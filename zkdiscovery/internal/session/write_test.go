@@ -315,8 +315,10 @@ func TestLookLeavesAWatchOnWhatItFinds(t *testing.T) {
 
 func TestLookSeesWhatMayNotBeRead(t *testing.T) {
 	writing(t, nil, func(t *testing.T, zk *zktest.Server, s *Session) {
-		if _, err := s.Write(t.Context(), 1, Create{Path: "/a", Data: []byte("x"), Ephemeral: true,
-			ACL: []ACL{{Perms: PermAll, Scheme: "digest", ID: "somebody:0000000000000000000000000000"}}}); err != nil {
+		if _, err := s.Write(t.Context(), 1, Create{
+			Path: "/a", Data: []byte("x"), Ephemeral: true,
+			ACL: []ACL{{Perms: PermAll, Scheme: "digest", ID: "somebody:0000000000000000000000000000"}},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		f, err := s.Look(t.Context(), "/a")

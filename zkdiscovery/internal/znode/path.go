@@ -32,10 +32,10 @@ func ServicePath(base, service string) (string, error) {
 	name := strings.Trim(service, "/")
 	p := base + "/" + name
 	if strings.TrimSpace(name) == "" {
-		return p, fmt.Errorf("service name %q: is empty", service)
+		return p, fmt.Errorf("service path %q: is empty", service)
 	}
 	if why := session.PathMistake(p); why != "" {
-		return p, fmt.Errorf("service name %q: %s", service, why)
+		return p, fmt.Errorf("service path %q: %s", service, why)
 	}
 	return p, nil
 }

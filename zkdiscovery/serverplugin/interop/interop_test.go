@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/holdfast-go/holdfast/zkdiscovery"
-	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	theirclient "github.com/rpcxio/rpcx-zookeeper/client"
 	theirs "github.com/rpcxio/rpcx-zookeeper/serverplugin"
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/server"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 type (
@@ -54,8 +55,10 @@ func listening(t *testing.T, plugin func(address string) any, metadata string) s
 
 func ourPlugin(t *testing.T, zk []string, base, address string, opts ...ours.ZooKeeperOpt) *ours.ZooKeeperRegisterPlugin {
 	t.Helper()
-	p := ours.NewZooKeeperRegisterPlugin(append([]ours.ZooKeeperOpt{ours.WithZKServiceAddress(address), ours.WithZKServersAddress(zk),
-		ours.WithZKBasePath(base), ours.WithDrainWait(0)}, opts...)...)
+	p := ours.NewZooKeeperRegisterPlugin(append([]ours.ZooKeeperOpt{
+		ours.WithZKServiceAddress(address), ours.WithZKServersAddress(zk),
+		ours.WithZKBasePath(base), ours.WithDrainWait(0),
+	}, opts...)...)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

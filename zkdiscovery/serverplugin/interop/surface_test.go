@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 	theirs "github.com/rpcxio/rpcx-zookeeper/serverplugin"
+
+	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 )
 
 // TestAServerChangesOverByItsImportLine compares everything that rpcx-zookeeper exports with what is here.

@@ -18,6 +18,7 @@ func (a action) String() string {
 		return fmt.Sprintf("set v%d %s", a.version, a.data)
 	case remove:
 		return fmt.Sprintf("remove v%d", a.version)
+	default:
 	}
 	s := [...]string{nothing: "-", look: "look", forget: "forget"}[a.kind]
 	if a.rearm {

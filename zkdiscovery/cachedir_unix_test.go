@@ -1,0 +1,112 @@
+//go:build unix
+
+package zkdiscovery
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// homeless is a process without a home directory; the temporary directory is what prepare makes of it.
+func homeless(t *testing.T, prepare func(temp, ours string)) (temp, ours string) {
+	t.Helper()
+	temp = t.TempDir()
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("TMPDIR", temp)
+	ours = filepath.Join(temp, "holdfast-"+strconv.Itoa(os.Geteuid()))
+	prepare(temp, ours)
+	return temp, ours
+}
+
+func TestTheCacheBelongsInTheUsersCacheDirectory(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", "/home/somebody/.cache")
+	if dir, err := defaultCacheDir(); dir != "/home/somebody/.cache/holdfast" && os.Getenv("HOME") != "" || err != nil {
+		t.Errorf("%q, %v", dir, err)
+	}
+}
+
+// The file decides which servers are called, so nobody else may have a hand in it.
+func TestADirectoryBelowTheTemporaryOneIsUsedOnlyIfItIsOurs(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	chmod := func(path string, mode os.FileMode) { must(os.Chmod(path, mode)) } // whatever the umask
+	for _, tc := range []struct {
+		name    string
+		root    bool // only root can prepare it
+		prepare func(temp, ours string)
+		why     string // "" if it is to be used
+	}{
+		{"there is none", false, func(string, string) {}, ""},
+		{"it is there from last time", false, func(_, ours string) { must(os.Mkdir(ours, 0o700)) }, ""},
+		{"others may read it", false, func(_, ours string) { must(os.Mkdir(ours, 0o700)); chmod(ours, 0o755) }, ""},
+		{"others may write it", false, func(_, ours string) { must(os.Mkdir(ours, 0o700)); chmod(ours, 0o777) }, "may be written by others"},
+		{"the group may write it", false, func(_, ours string) { must(os.Mkdir(ours, 0o700)); chmod(ours, 0o770) }, "may be written by others"},
+		{"it is another user's", true, func(_, ours string) { must(os.Mkdir(ours, 0o700)); must(os.Chown(ours, 65534, 65534)) }, "belongs to another user"},
+		{"it is a link to somewhere", false, func(temp, ours string) {
+			must(os.Mkdir(filepath.Join(temp, "elsewhere"), 0o700))
+			must(os.Symlink(filepath.Join(temp, "elsewhere"), ours))
+		}, "is not a directory"},
+		{"it is a file", false, func(_, ours string) { must(os.WriteFile(ours, nil, 0o600)) }, "is not a directory"},
+		{"the temporary directory is everybody's, with a sticky bit", false, func(temp, _ string) { chmod(temp, 0o777|os.ModeSticky) }, ""},
+		{"the temporary directory is everybody's, without", false, func(temp, _ string) { chmod(temp, 0o777) }, "has no sticky bit"},
+		{"there is no temporary directory", false, func(temp, _ string) { must(os.Remove(temp)) }, "no such file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.root && os.Geteuid() != 0 {
+				t.Skip("only root can give a directory away")
+			}
+			_, ours := homeless(t, tc.prepare)
+			dir, err := defaultCacheDir()
+			if tc.why == "" {
+				if info, statErr := os.Stat(ours); err != nil || dir != ours || statErr != nil || info.Mode().Perm()&0o022 != 0 {
+					t.Errorf("%q, %v", dir, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.why) {
+				t.Errorf("%q, %v; want it refused, because it %s", dir, err, tc.why)
+			}
+		})
+	}
+}
+
+func TestWithoutADirectoryThatCanBeTrustedThereIsNoFileAndEverybodyIsTold(t *testing.T) {
+	_, ours := homeless(t, func(_, ours string) {
+		if err := os.Mkdir(ours, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(ours, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	})
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", withoutCacheDir())
+		pass(time.Minute)
+		w.source(d, Live)
+		st := d.Status()
+		if st.CacheFile != "" || st.CacheErr == nil || !strings.Contains(st.String(), "may be written by others") {
+			t.Errorf("Status does not tell: file %q, %v", st.CacheFile, st)
+		}
+		if lines := w.log.with(slog.LevelError, "no cache file", ours); len(lines) != 1 {
+			t.Errorf("reported: %q", lines)
+		}
+		if entries, err := os.ReadDir(ours); err != nil || len(entries) > 0 {
+			t.Errorf("something was written there: %v, %v", entries, err)
+		}
+		d.Close()
+		w.zk.Stop()
+		_, err := New("/rpcx", "Arith", []string{"zk:2181"}, w.options(withoutCacheDir())...)
+		wantError(t, err, ErrNoSnapshot, "may be written by others")
+	})
+}
