@@ -46,7 +46,9 @@
 // watches, connections, answers) and starts the actions that they ask for, at most one per node and 128 at once.
 //
 // The order of two processes at one address rests on versions: an action on a node names the version that it was decided for, and a takeover
-// gives the new node another version than the old one had, so that whatever the old owner still has under way fails.
+// gives the new node another version than the old one had, so that whatever the old owner still has under way fails. ZooKeeper has no better
+// condition (none on the owner): a write that was under way while the node was deleted and made again may still hit, and its victim restores
+// its node at once.
 //
 // # Goroutines
 //

@@ -240,7 +240,8 @@ func (p *process) write(r *request) {
 	}
 }
 
-// mayDo asserts what is promised of every single write.
+// mayDo asserts what is promised of every single write. It hurts nobody who has not come after a moment without a node, or after somebody wrote
+// by hand: versions say no more than that.
 func (p *process) mayDo(r *request, n *modelNode) {
 	w := p.w
 	if r.kind != remove && r.data == "" {
