@@ -36,9 +36,9 @@ func play(n int, f func(seed uint64)) {
 }
 
 func TestConvergence(t *testing.T) {
-	runs := 120
+	runs := 40
 	if testing.Short() {
-		runs = 20
+		runs = 8
 	}
 	play(runs, func(seed uint64) {
 		inBubble(t, func(t *world, zk *zktest.Server) {
