@@ -80,7 +80,7 @@ const (
 	wanted                        // with data, and claim when Register said so
 	unwanted                      //
 	connected                     // fresh: in a session that is new
-	disconnected                  //
+	disconnected                  // fresh: after a session that is new, and was not told of
 	hinted                        // a watch told that something has changed
 
 	// The answers to an action. outdated: it was begun in a session that is over.

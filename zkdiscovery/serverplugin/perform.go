@@ -24,7 +24,7 @@ func (r *registrar) perform(a *answer) (eventKind, error) {
 		a.found = f
 		return outcome(found, err), err
 	case create:
-		err := r.create(a.session, path, a.entry.service.name, do.data)
+		err := r.create(a.session, path, do.data)
 		return outcome(wrote, err), err
 	case takeOver:
 		_, err := r.session.Write(r.ctx, a.session, r.takeOver(path, do)...)
@@ -78,8 +78,8 @@ func (r *registrar) takeOver(path string, do action) []session.Op {
 
 // create makes a node where nothing stands, in one transaction with as many of its parents as are missing. These are persistent, and say
 // what rpcx-zookeeper has them say; those that exist are left alone.
-func (r *registrar) create(in int64, path, service, data string) error {
-	parents := r.parents(path, service)
+func (r *registrar) create(in int64, path, data string) error {
+	parents := r.parents(path)
 	missing := 0 // as far as is known: the last so many of parents
 	for range 2*len(parents) + 2 {
 		ops := make([]session.Op, 0, missing+1)
@@ -100,7 +100,8 @@ func (r *registrar) create(in int64, path, service, data string) error {
 }
 
 // parents are all nodes above path, the topmost first.
-func (r *registrar) parents(path, service string) []session.Create {
+func (r *registrar) parents(path string) []session.Create {
+	service := strings.TrimSuffix(path, "/"+r.cfg.instance)
 	var all []session.Create
 	for i, c := range path {
 		if c != '/' || i == 0 {
@@ -110,8 +111,8 @@ func (r *registrar) parents(path, service string) []session.Create {
 		switch p.Path {
 		case r.cfg.base:
 			p.Data = []byte("rpcx_path")
-		case r.cfg.base + "/" + strings.Trim(service, "/"):
-			p.Data = []byte(service)
+		case service:
+			p.Data = []byte(strings.TrimPrefix(service, r.cfg.base+"/"))
 		}
 		all = append(all, p)
 	}

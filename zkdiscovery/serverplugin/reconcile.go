@@ -8,8 +8,8 @@ import (
 
 // entry is a node with what belongs to it outside of the decision.
 type entry struct {
-	service *service
-	path    string // of the node
+	service *service // under registrar.mu, but for its path, which does not change
+	path    string   // of the node
 	node    node
 	claims  int // service.claims that the node knows of
 	sub     *session.Subscription
@@ -60,13 +60,12 @@ func (r *registrar) lookAtSession(now time.Time) {
 		return
 	}
 	r.expired = r.expired && !st.Connected
+	ev := event{kind: disconnected, fresh: fresh}
+	if st.Connected {
+		ev.kind = connected
+	}
 	for _, e := range r.entries {
-		if fresh || was.Connected && !st.Connected {
-			r.feed(e, event{kind: disconnected}, now)
-		}
-		if st.Connected {
-			r.feed(e, event{kind: connected, fresh: fresh}, now)
-		}
+		r.feed(e, ev, now)
 	}
 }
 

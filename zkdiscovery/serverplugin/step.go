@@ -45,14 +45,12 @@ func (n *node) learn(e event, now time.Time) {
 	case unwanted:
 		n.wanted, n.claim, n.phase = false, claimNone, Unregistering
 		n.retryAt = time.Time{}
-	case connected:
-		if n.connected = true; e.fresh {
+	case connected, disconnected:
+		if n.connected = e.kind == connected; e.fresh {
 			n.distrust()
 			n.failures, n.retryAt = 0, time.Time{}
 			n.turn(Pending)
 		}
-	case disconnected:
-		n.connected = false
 	case hinted:
 		if n.disturbed = n.doing.kind != nothing; !n.disturbed {
 			n.distrust()

@@ -46,6 +46,7 @@ var (
 	up        = event{kind: connected}
 	newer     = event{kind: connected, fresh: true}
 	down      = event{kind: disconnected}
+	missed    = event{kind: disconnected, fresh: true}
 	hint      = event{kind: hinted}
 	done      = event{kind: wrote}
 	conflict  = event{kind: conflicted}
@@ -89,6 +90,7 @@ func TestRules(t *testing.T) {
 			then{hint, "look"}, then{event{kind: found, standing: ours, owner: 1, czxid: 1, version: 1}, "set v1 a"}),
 
 		"after an expiry all is done again":                        append(held[:4:4], then{down, "-"}, then{newer, "look"}, then{nobody, "create a"}),
+		"a session that came and went unseen counts":               append(held[:4:4], then{missed, "-"}, then{up, "look"}, then{nobody, "create a"}),
 		"after a reconnect in the session nothing is":              append(held[:4:4], then{down, "-"}, then{up, "-"}),
 		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
 		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{old, "look"}),
