@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,14 +72,32 @@ func TestTheFirstListIsWrittenAtOnceAndThenOneASecond(t *testing.T) {
 func TestTheLastListIsWrittenWhenCloseFollowsAtOnce(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
-		d := w.discover("Arith")
-		ch := d.WatchService()
-		<-ch
-		w.put("Arith", "tcp@b:1", "")
-		<-ch
-		d.Close()
-		w.fileHas("Arith", "tcp@a:1,tcp@b:1")
+		for i := range 30 {
+			d := w.discover("Arith")
+			ch := d.WatchService()
+			<-ch
+			value := strconv.Itoa(i)
+			w.put("Arith", "tcp@a:1", value)
+			<-ch
+			d.Close()
+			if got := w.file("Arith").Servers[0].Value; got != value {
+				t.Fatalf("the file has %q, the last list had %q", got, value)
+			}
+		}
 	})
+}
+
+func TestAListThatCouldNotBeWrittenDoesNotReplaceANewerOne(t *testing.T) {
+	k := newKeeper(nil)
+	k.offer(whole{edits: 2})
+	k.again(&whole{edits: 1})
+	if w := k.take(); w.edits != 2 {
+		t.Errorf("list %d is to be written, want the newer one", w.edits)
+	}
+	k.again(&whole{edits: 1})
+	if w := k.take(); w == nil || w.edits != 1 {
+		t.Errorf("%v is to be written, want the one that could not be", w)
+	}
 }
 
 func TestWhatIsNotWritten(t *testing.T) {

@@ -35,6 +35,18 @@ func TestCallsAndConnectionsAloneAreDeliveredOnceASecond(t *testing.T) {
 		if len(at) != 3 || at[0] > 100*time.Millisecond || at[1] < time.Second || at[2]-at[1] < time.Second {
 			t.Errorf("delivered after %v, want at once and then once a second", at)
 		}
+		pass(time.Minute)
+		set("weight=3&calls=x")
+		pass(time.Millisecond)
+		<-ch
+		set("weight=1&calls=x")
+		pass(time.Millisecond)
+		set("weight=1&calls=w") // on top of a change that waits for its turn
+		pass(publishGap)
+		if at = nil; len(ch) == 0 {
+			t.Error("a change of weight waits because calls came after it")
+		}
+		look()
 		at = nil
 		set("weight=1&calls=x")
 		pass(20 * time.Millisecond)
@@ -164,6 +176,19 @@ func TestACloneThatNobodyUsesIsLetGoAfterAMinute(t *testing.T) {
 		w.do(w.zk.Delete("/rpcx/Arith/tcp@a:1"))
 		if got := keys(<-ch); got != "tcp@b:1,tcp@c:1" {
 			t.Errorf("and then: %s", got)
+		}
+	})
+}
+
+func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(releaseIdle / 2)
+		// The loop has found it idle, and then, before it is let go, somebody asks.
+		if gone := d.root.release(c.service, []*Discovery{c}); gone || !isHeld(c) {
+			t.Error("let go although it was used half a minute ago")
 		}
 	})
 }
