@@ -17,7 +17,7 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -timeout=8m ./...
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./...
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (the first run builds the linters: minutes)

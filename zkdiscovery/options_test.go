@@ -157,7 +157,7 @@ var effects = map[string]func(w *world){
 	"WithLogger": func(w *world) {
 		log := new(records)
 		w.discover("Arith", WithLogger(slog.New(log)))
-		pass(0)
+		pass(time.Second)
 		if len(log.with(slog.LevelInfo, "list is live")) != 1 || len(w.log.from(slog.LevelDebug)) > 0 {
 			w.Errorf("it got %q", log.from(slog.LevelDebug))
 		}

@@ -204,7 +204,7 @@ func TestWatchThatFiresAtOnceIsNotCounted(t *testing.T) {
 			zk.Delay(100 * time.Millisecond)
 			var wg sync.WaitGroup
 			wg.Go(func() { mirrored(t, s) })
-			settle(150 * time.Millisecond) // listed, read, and the answer of the second is under way
+			settle(250 * time.Millisecond) // synced, listed, read, and the answer of the third is under way
 			must(t, zk.Set("/app/"+names[0], []byte("b")))
 			wg.Wait()
 			settle(time.Second)
