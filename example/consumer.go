@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,20 @@ func (c *consumer) callUntilAnswered(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether the list names exactly these servers, with this metadata.
+func (c *consumer) has(servers map[string]string) bool {
+	return maps.Equal(metadataOf(c.discovery.Snapshot()), servers)
+}
+
+// metadataOf is a snapshot's metadata by key.
+func metadataOf(s zkdiscovery.Snapshot) map[string]string {
+	servers := make(map[string]string)
+	for _, p := range s.Servers {
+		servers[p.Key] = p.Value
+	}
+	return servers
 }
 
 // close ends everything, in the order that a program needs: the calls, the XClients, and only then the Discovery, which rpcx does not close.

@@ -13,12 +13,13 @@ import (
 
 // feed is what a program hears of the list: it reads a watcher channel as XClient does, and notes when each list arrived.
 type feed struct {
-	heard func(view) // called with everything that is heard, in order
+	heard func(view) // called with everything that is heard, in order, until close
 
 	lists chan []*client.KVPair // the library sends; closed by close, after RemoveWatcher
 	reads sync.WaitGroup        // the goroutine that reads lists
 
 	mu    sync.Mutex    // guards what follows
+	deaf  bool          // after close
 	views []view        // all there were, the present one last
 	more  chan struct{} // closed, and replaced, whenever there is one more
 }
@@ -64,11 +65,17 @@ func (f *feed) close(d *zkdiscovery.Discovery) {
 	d.RemoveWatcher(f.lists)
 	close(f.lists) // nothing is sent any more, so it is ours to close
 	f.reads.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deaf = true // the end of d's connection is no news
 }
 
 func (f *feed) note(edit func(*view)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.deaf {
+		return
+	}
 	v := f.views[len(f.views)-1]
 	v.at = time.Now()
 	edit(&v)
