@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/guard": { // it speaks rpcx's heartbeat
 		"./internal/...", "github.com/smallnest/rpcx/client", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share",
 	},
-	"selector": {"github.com/smallnest/rpcx/..."},
+	"selector": {"./internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
 	"zkdiscovery": {
 		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores

@@ -1,0 +1,59 @@
+package selector
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+var _ client.Selector = (*Selector)(nil)
+
+func TestAnEmptyListHasNoServer(t *testing.T) {
+	for _, p := range []Policy{P2C, Random} {
+		s := mustNew(t, WithPolicy(p))
+		if key := s.Select(t.Context(), "Arith", "Mul", nil); key != "" {
+			t.Errorf("%v before the first list: %q", p, key)
+		}
+		s.UpdateServer(map[string]string{"tcp@127.0.0.1:1": ""})
+		if key := s.Select(t.Context(), "Arith", "Mul", nil); key != "tcp@127.0.0.1:1" {
+			t.Errorf("%v with one server: %q", p, key)
+		}
+		s.UpdateServer(nil)
+		if key, p := s.choose(t.Context(), "Arith", "Mul", nil); key != "" {
+			t.Errorf("%v after an empty list: %q", p, key)
+		}
+	}
+}
+
+func TestOnlyAPickThatSomebodyReportsOnIsInFlight(t *testing.T) {
+	s := mustNew(t)
+	const key = "tcp@127.0.0.1:1"
+	s.UpdateServer(map[string]string{key: ""})
+	inFlight := func() int64 { return s.table.Load().byKey[key].inFlight.Load() }
+	s.Select(t.Context(), "Arith", "Mul", nil)
+	if n := inFlight(); n != 0 {
+		t.Errorf("%d in flight after a Select that nobody will report on", n)
+	}
+	_, p := s.choose(t.Context(), "Arith", "Mul", nil)
+	if n := inFlight(); n != 1 {
+		t.Errorf("%d in flight after a choice", n)
+	}
+	s.UpdateServer(nil) // the server leaves the list while it is in use
+	s.UpdateServer(map[string]string{key: ""})
+	p.done(succeeded, 0)
+	p.done(succeeded, 0)
+	if n := inFlight(); n != 0 {
+		t.Errorf("%d in flight after it was done, twice", n)
+	}
+}
+
+func TestNewsOfAServerThatIsNotListedIsIgnored(t *testing.T) {
+	s := mustNew(t)
+	s.dialFailed("tcp@127.0.0.1:1", errors.New("refused"))
+	s.observe("tcp@127.0.0.1:1", timedOut, time.Second)
+	if key := s.Select(t.Context(), "Arith", "Mul", nil); key != "" {
+		t.Errorf("it is listed: %q", key)
+	}
+}
