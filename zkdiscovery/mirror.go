@@ -28,6 +28,7 @@ const (
 	lastRetry  = 5 * time.Second  // to this
 	lastCostly = time.Minute      // or to this, where an answer over the size limit has cost the connection
 	checkSize  = 8                // instances whose data a look at rest reads again
+	lookAhead  = 8                // so many instances may have gone from one place in the order of lists, and the next is found there
 	maxTorn    = 3                // torn passes in a row that are not shown: instances that come and go all the time must not hold up the others
 )
 
@@ -48,6 +49,8 @@ type mirror struct {
 	pzxid    int64
 	cversion int32
 	children map[string]*child
+	order    []place          // of all children, as the last list had them; behind those, the ones read since
+	spare    []place          // the next order, while a list is gone through; otherwise empty, but for its memory
 	lists    int64            // so many lists were answered
 	pairs    []*client.KVPair // of the children, sorted by key; replaced, never changed
 	edited   bool             // since it was whole …
@@ -105,11 +108,18 @@ type child struct {
 	pair   *client.KVPair
 	mzxid  int64
 	czxid  int64
-	listed int64 // mirror.lists when it was listed last
+	listed int64 // mirror.lists when it was listed last where it was not expected
 	denied bool  // may not be read: the metadata is what was known last
 }
 
-func (c *child) isReadable() bool { return c != nil && !c.denied }
+func (c *child) isReadable() bool { return c != nil && c.pair != nil && !c.denied }
+
+// place is where a child stood in a list.
+type place struct {
+	name   string
+	child  *child
+	listed bool // in the list after that, where it was expected
+}
 
 func newMirror(watchData bool) *mirror {
 	return &mirror{

@@ -97,6 +97,9 @@ func (m *model) list(j *modelJob) {
 		}
 		m.watching.child = m.watching.child || watch
 		l := session.Listing{Names: slices.Collect(maps.Keys(s.nodes)), Stat: s.stat()}
+		if s.zxid%4 > 0 {
+			slices.Sort(l.Names) // mostly it is one order
+		}
 		return func() {
 			m.placed.child = m.placed.child || watch
 			j.listing = l
