@@ -137,7 +137,11 @@ func TestASnapshotNeverLooksOlderThanTheOneBefore(t *testing.T) {
 				t.Fatalf("as of %v after %v, source %v", s.AsOf, last, s.Source)
 			}
 			last = s.AsOf
-			if st := d.Status(); st.Source != s.Source || st.Revision != s.Revision || !st.AsOf.Equal(s.AsOf) || st.Instances != len(s.Servers) {
+		}
+		agree := func() { // nothing may be under way: between the two calls the list may change
+			t.Helper()
+			st, s := d.Status(), d.Snapshot()
+			if st.Source != s.Source || st.Revision != s.Revision || !st.AsOf.Equal(s.AsOf) || st.Instances != len(s.Servers) {
 				t.Fatalf("Status %v, Snapshot %v", st, s)
 			}
 		}
@@ -145,6 +149,7 @@ func TestASnapshotNeverLooksOlderThanTheOneBefore(t *testing.T) {
 			for range 20 {
 				pass(time.Duration(i) * 37 * time.Millisecond)
 				look()
+				agree()
 			}
 			switch i % 3 {
 			case 0:
