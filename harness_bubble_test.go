@@ -91,6 +91,9 @@ func (z *inProcess) takeover(path, data string) {
 
 func (z *inProcess) stop()       { z.away = true; z.server.Stop() }
 func (z *inProcess) start()      { z.away = false; must(z.t, z.server.Start()) }
+func (z *inProcess) die()        { z.stop() }
+func (z *inProcess) rise()       { z.start() }
+func (z *inProcess) wipe()       { z.server.Wipe() }
 func (z *inProcess) cut(on bool) { z.away = on; z.server.Silence(on) }
 func (z *inProcess) expire()     { z.server.ExpireAll() }
 

@@ -225,6 +225,14 @@ func (z *realZooKeeper) start() {
 	}
 }
 
+func (z *realZooKeeper) die()  { must(z.t, z.ensemble.StopAll()) }
+func (z *realZooKeeper) rise() { must(z.t, z.ensemble.StartAll()) }
+
+func (z *realZooKeeper) wipe() {
+	must(z.t, z.ensemble.Wipe())
+	z.reconnect()
+}
+
 func (z *realZooKeeper) cut(on bool) {
 	for _, p := range z.proxies {
 		p.Cut(on)

@@ -50,8 +50,11 @@ type zooKeeper interface {
 	takeover(path, data string)
 	children(path string) map[string]string
 
-	stop() // servers die, as clients see it: refused
+	stop() // refused, as if the servers had died
 	start()
+	die() // the servers' processes are killed
+	rise()
+	wipe()       // a new, empty ensemble at the old addresses
 	cut(on bool) // every packet is dropped, connections stay
 	expire()     // all sessions, and all that clients had in them
 

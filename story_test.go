@@ -94,7 +94,7 @@ func TestStoryOfTheLostChannel(t *testing.T) {
 }
 
 // Of 60 rounds of 5 quick registrations, 26 ended with a list that stayed incomplete: it was read without a watch and watched without being
-// read (rpcx-zookeeper, hazard B25).
+// read (rpcx-zookeeper).
 func TestStoryOfTheMissingInstance(t *testing.T) {
 	onRealZooKeeper(t, func(t *world) {
 		const services, bursts, size = 10, 100, 5
