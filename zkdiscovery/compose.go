@@ -22,7 +22,7 @@ func choose(override bool, p phase, m generation, file *generation, fallback boo
 		return Override
 	case p == phaseLive:
 		return Live
-	case p == phaseStale && file != nil && file.lineage == m.lineage && m.before(file):
+	case isAhead(file, p, m):
 		return File
 	case p == phaseStale:
 		return Stale
@@ -30,6 +30,11 @@ func choose(override bool, p phase, m generation, file *generation, fallback boo
 		return File
 	}
 	return None
+}
+
+// isAhead reports whether the file has what a sibling process has heard later than this one, of the same lineage, which cannot ask now.
+func isAhead(file *generation, p phase, m generation) bool {
+	return p == phaseStale && file != nil && file.lineage == m.lineage && m.before(file)
 }
 
 // generation places a list in time.
@@ -42,16 +47,20 @@ func (g generation) before(o *generation) bool {
 	return cmp.Or(cmp.Compare(g.era, o.era), cmp.Compare(g.zxid, o.zxid)) < 0
 }
 
+// fileGeneration places the file in time; nil without one.
+func (sv *service) fileGeneration() *generation {
+	if sv.file == nil {
+		return nil
+	}
+	g := generationOf(sv.file)
+	return &g
+}
+
 func generationOf(s *filecache.Snapshot) generation { return generation{s.Lineage, s.Era, s.Zxid} }
 
 // compose makes the list of this moment.
 func (sv *service) compose() *list {
-	m := sv.mirror
-	var file *generation
-	if sv.file != nil {
-		g := generationOf(sv.file)
-		file = &g
-	}
+	m, file := sv.mirror, sv.fileGeneration()
 	l := &list{source: choose(sv.override != nil, m.phase, m.whole.generation, file, sv.fallback), link: m.link}
 	switch l.source {
 	case Override:

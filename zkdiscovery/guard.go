@@ -1,11 +1,8 @@
 package zkdiscovery
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/guard"
@@ -19,7 +16,8 @@ type Guard struct {
 	Share float64
 	// Window over which losses are counted. The default is the negotiated session timeout: as long as expiries trickle in.
 	Window time.Duration
-	// Hold is how long a missing instance is kept that does not answer; two failed probes end it sooner. The default is 5 min.
+	// Hold is how long a missing instance is kept that has not been asked, or not answered; two failed probes in a row end it sooner. The default
+	// is 5 min.
 	Hold time.Duration
 	// HoldUnprobed is the same for instances whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
 	HoldUnprobed time.Duration
@@ -36,52 +34,11 @@ type Guard struct {
 
 // Probe asks the instance at address, of rpcx's network ("tcp", "unix", …), whether it is there: nil says that it is, an error that is
 // errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
-type Probe func(ctx context.Context, network, address string) error
+type Probe = func(ctx context.Context, network, address string) error
 
 // HeartbeatProbe connects and exchanges one rpcx heartbeat, with TLS where tc is not nil, on the networks tcp, unix and http. Something else that
 // listens on a reused address does not count as an answer; an rpcx server that answers with an error does.
-func HeartbeatProbe(tc *tls.Config) Probe { return Probe(guard.Heartbeat(tc)) }
+func HeartbeatProbe(tc *tls.Config) Probe { return guard.Heartbeat(tc) }
 
 // DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
 func DialProbe() Probe { return guard.Dial }
-
-func (g Guard) validate() (mistakes []error) {
-	bad := func(field string, value any, rule string) {
-		mistakes = append(mistakes, fmt.Errorf("WithGuard: %s %v: %s", field, value, rule))
-	}
-	if !(g.Share >= 0 && g.Share <= 1) { // NaN is neither
-		bad("Share", g.Share, "must be in (0, 1]")
-	}
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{{"Window", g.Window}, {"Hold", g.Hold}, {"HoldUnprobed", g.HoldUnprobed}, {"ProbeTimeout", g.ProbeTimeout}} {
-		if d.value < 0 {
-			bad(d.field, d.value, "must not be negative")
-		}
-	}
-	if g.Parallel < 0 || g.Parallel > maxParallel {
-		bad("Parallel", g.Parallel, fmt.Sprintf("must be at most %d, and not negative", maxParallel))
-	}
-	return mistakes
-}
-
-// maxParallel bounds Guard.Parallel: each probe is two goroutines and a socket.
-const maxParallel = 1000
-
-// newGuard returns the guard of one service path.
-func (c *config) newGuard() *guard.Guard {
-	return guard.New(guard.Config{
-		Share: c.guard.Share, Window: c.guard.Window, Hold: c.guard.Hold, Unprobed: c.guard.HoldUnprobed, Parallel: c.guard.Parallel,
-		Disabled: c.noGuard,
-		Jitter:   func(d time.Duration) time.Duration { return rand.N(d) },
-	})
-}
-
-func (c *config) newProber() *guard.Prober {
-	probe := guard.Probe(c.guard.Probe)
-	if probe == nil {
-		probe = guard.Heartbeat(c.guard.TLS)
-	}
-	return guard.NewProber(probe, cmp.Or(c.guard.ProbeTimeout, guard.DefaultProbeTimeout), cmp.Or(c.guard.Parallel, guard.DefaultParallel))
-}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/guard"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
@@ -220,7 +221,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	if c.noGuard && c.guardSet {
 		c.mistake("WithoutGuard contradicts WithGuard")
 	}
-	c.mistakes = append(c.mistakes, c.guard.validate()...)
+	c.mistakes = append(c.mistakes, guard.Settings(c.guard).Validate()...)
 	if fi, err := os.Stat(c.cacheDir); c.cacheDirSet && err == nil && !fi.IsDir() {
 		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
 	}

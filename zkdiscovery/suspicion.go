@@ -1,12 +1,12 @@
 package zkdiscovery
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/internal/guard"
 )
 
@@ -19,18 +19,20 @@ type suspicion struct {
 	guard  *guard.Guard
 	prober *guard.Prober
 
-	fed      whole      // what the guard was told last
-	saved    whole      // what was handed to the keeper last, or found in the file
-	link     int64      // the newest connection: after a reconnect every removal is suspected
-	accepted generation // of the list whose loss nobody mourns any more: what the file is stamped with
-	holds    int64      // guard.Holds at the last look
-	held     int        // who was, at the last look
-	since    time.Time  // of the hold that is reported
+	fed      whole               // what the guard was told last
+	relayed  *filecache.Snapshot // what a sibling process had heard, which the guard was told last
+	saved    whole               // what was handed to the keeper last, or found in the file
+	link     int64               // the newest connection: after a reconnect every removal is suspected
+	accepted generation          // of the list whose loss nobody mourns any more: what the file is stamped with
+	holds    int64               // guard.Holds at the last look
+	held     int                 // who was, at the last look
+	since    time.Time           // of the hold that is reported
 	most     int
 }
 
 func newSuspicion(cfg *config) *suspicion {
-	return &suspicion{guard: cfg.newGuard(), prober: cfg.newProber()}
+	settings := guard.Settings(cfg.guard)
+	return &suspicion{guard: settings.NewGuard(cfg.noGuard), prober: settings.NewProber()}
 }
 
 // consult tells the guard what is new, performs what it wants, and returns when it wants to be asked again. It reports false while the first list
@@ -46,14 +48,18 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		}
 		sv.remind()
 	}
-	if s.link != m.link {
+	if m.phase == phaseLive && s.link != m.link { // with the first list, not with the connection: ZooKeeper may refuse it for long
 		s.guard.SetWindow(sv.window())
 		if s.link > 0 || sv.servedFile() {
 			s.guard.Suspect(now)
 		}
 		s.link = m.link
 	}
-	if w := &m.whole; !s.guard.Begun() || w.lineage != s.fed.lineage || w.era != s.fed.era || !sameSlice(w.pairs, s.fed.pairs) {
+	ahead := isAhead(sv.fileGeneration(), m.phase, m.whole.generation)
+	switch w := &m.whole; {
+	case ahead:
+		sv.relay(now)
+	case !s.guard.Begun() || w.lineage != s.fed.lineage || w.era != s.fed.era || !sameSlice(w.pairs, s.fed.pairs):
 		s.fed = *w
 		s.guard.Listed(w.pairs, w.history(), now)
 	}
@@ -66,7 +72,7 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 			}
 		})
 	}
-	if !s.guard.Pending() {
+	if !s.guard.Pending() && !ahead {
 		s.accepted = m.whole.generation
 	}
 	if n := s.guard.Holds(); n != s.holds {
@@ -82,19 +88,41 @@ func (sv *service) remind() {
 	if sv.file == nil {
 		return
 	}
-	known := make([]guard.Known, 0, len(sv.file.Servers))
-	for _, f := range sv.file.Servers {
-		known = append(known, guard.Known{Pair: &client.KVPair{Key: f.Key, Value: f.Value}, HeldSince: f.HeldSince})
+	s := sv.suspicion
+	s.found(sv.file)
+	s.guard.Remember(s.saved.known(), s.accepted.history(), sv.servedFile())
+}
+
+// relay tells the guard what is shown while ZooKeeper cannot be asked: what a sibling process has heard since.
+func (sv *service) relay(now time.Time) {
+	s := sv.suspicion
+	if s.relayed == sv.file || !s.guard.Begun() {
+		return
 	}
-	s, file := sv.suspicion, generationOf(sv.file)
-	s.accepted = file
-	s.saved = whole{generation: file, pairs: filePairs(sv.file), heldSince: make(map[string]time.Time)}
-	for _, k := range known {
-		if !k.HeldSince.IsZero() {
-			s.saved.heldSince[k.Pair.Key] = k.HeldSince
+	s.relayed = sv.file
+	s.found(sv.file)
+	s.guard.Relayed(s.saved.known(), now)
+	s.fed = whole{} // what the guard was told before is older: when ZooKeeper says that again, it is news
+}
+
+// found notes what the file has, which another process has written.
+func (s *suspicion) found(file *filecache.Snapshot) {
+	s.accepted = generationOf(file)
+	s.saved = whole{generation: s.accepted, pairs: filePairs(file), asOf: file.AsOf, heldSince: make(map[string]time.Time)}
+	for _, server := range file.Servers {
+		if !server.HeldSince.IsZero() {
+			s.saved.heldSince[server.Key] = server.HeldSince
 		}
 	}
-	s.guard.Remember(known, file.history(), sv.servedFile())
+}
+
+// known is w as the guard sees it.
+func (w whole) known() []guard.Known {
+	known := make([]guard.Known, len(w.pairs))
+	for i, p := range w.pairs {
+		known[i] = guard.Known{Pair: p, HeldSince: w.heldSince[p.Key]}
+	}
+	return known
 }
 
 // servedFile reports that what is shown, and so known by this process itself, comes from the file.
@@ -138,46 +166,24 @@ func (sv *service) reportHeld(now time.Time) {
 	s.held = n
 }
 
-// toSave is what the file is to hold: everybody listed, and everybody missing with since when, under the stamp of the list that was accepted
-// last. While anybody is held it has no fewer instances than the file has: of those let go meanwhile, some stay in it.
+// toSave is what the file is to hold: see guard.Record. It has the stamp of the list that was accepted last.
 func (s *suspicion) toSave(now time.Time, w whole) whole {
 	if s.guard.Pending() {
 		w.generation = s.accepted
 	}
-	if missing := s.guard.Missing(); len(missing) > 0 {
-		w.heldSince = make(map[string]time.Time, len(missing))
-		w.pairs = slices.Clone(w.pairs)
-		for _, k := range missing {
-			w.heldSince[k.Pair.Key] = k.HeldSince
-			w.pairs = append(w.pairs, k.Pair)
+	if s.guard.Holding() {
+		record := s.guard.Record(s.saved.known(), now)
+		w.pairs, w.heldSince = make([]*client.KVPair, len(record)), make(map[string]time.Time)
+		for i, k := range record {
+			w.pairs[i] = k.Pair
+			if !k.HeldSince.IsZero() {
+				w.heldSince[k.Pair.Key] = k.HeldSince
+			}
 		}
-		slices.SortFunc(w.pairs, byKey)
-		s.topUp(now, &w)
 	}
 	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) {
 		w.asOf = s.saved.asOf.Add(time.Nanosecond) // the probes have said something since, ZooKeeper nothing: the file takes only what is later
 	}
 	s.saved = w
 	return w
-}
-
-// topUp adds to w instances of the file until it has as many, as missing: a start asks them before it lists them.
-func (s *suspicion) topUp(now time.Time, w *whole) {
-	known, lacking := len(w.pairs), len(s.saved.pairs)-len(w.pairs)
-	for _, p := range s.saved.pairs {
-		if lacking <= 0 {
-			break
-		}
-		if _, found := slices.BinarySearchFunc(w.pairs[:known], p, byKey); found {
-			continue
-		}
-		since, ok := s.saved.heldSince[p.Key]
-		if !ok {
-			since = now
-		}
-		w.heldSince[p.Key] = since
-		w.pairs = append(w.pairs, p)
-		lacking--
-	}
-	slices.SortFunc(w.pairs, byKey)
 }

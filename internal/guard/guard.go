@@ -92,49 +92,11 @@ type loss struct {
 	fromFile bool
 }
 
-// hold is an instance that the registry does not list.
-type hold struct {
-	pair    *client.KVPair
-	since   time.Time
-	end     time.Time // when it goes if it does not answer
-	inside  bool      // in the list; otherwise only the file knew it, and it gets there when it answers
-	answers bool      // a probe did, and not two in a row since did not: it has no end
-	fails   int       // probes in a row without an answer
-	probing bool
-	due     time.Time // of the next probe
-	index   int       // in the queue; -1: not there
-}
-
 // New returns a Guard that knows nothing.
 func New(cfg Config) *Guard {
 	return &Guard{
 		cfg: cfg.withDefaults(), lost: make(map[string]loss), held: make(map[string]*hold), asked: make(map[string]time.Time),
 	}
-}
-
-// Known is an instance in a file, with how long it has been held; zero for one that was listed.
-type Known struct {
-	Pair      *client.KVPair
-	HeldSince time.Time
-}
-
-// Remember is the guard's memory over restarts, for before the first list: what the file has. shown says that it is the list already, because
-// the registry cannot be asked, so that it counts as known by this process itself.
-func (g *Guard) Remember(known []Known, lineage string, shown bool) {
-	if g.begun {
-		return
-	}
-	g.listed, g.lineage, g.shown = make([]*client.KVPair, 0, len(known)), lineage, shown
-	clear(g.held)
-	g.queue, g.inside, g.list = nil, 0, nil
-	for _, k := range known {
-		g.listed = append(g.listed, k.Pair)
-		if !k.HeldSince.IsZero() && !g.cfg.Disabled {
-			// Held by the process before: its hold goes on, it does not begin anew.
-			g.held[k.Pair.Key] = &hold{pair: k.Pair, since: k.HeldSince, index: -1, inside: shown}
-		}
-	}
-	slices.SortFunc(g.listed, byKey)
 }
 
 // SetWindow changes over how long losses are counted.
@@ -143,17 +105,14 @@ func (g *Guard) SetWindow(d time.Duration) { g.cfg.Window = d }
 // Suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one.
 func (g *Guard) Suspect(now time.Time) { g.suspectUntil = now.Add(g.cfg.Window) }
 
-// Listed takes what the registry lists now, sorted by key, whole. The slice must not be changed afterwards.
+// Listed takes what the registry lists now, whole, sorted by key, each once. The slice must not be changed afterwards.
 func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 	was, first := g.listed, !g.begun
 	other := len(was) > 0 && lineage != g.lineage
 	if first {
 		// Holds of the process before, which the list may end.
 		for _, h := range g.held {
-			g.admit(h, now)
-			if h.end.Before(now.Add(fileGrace)) {
-				h.end = now.Add(fileGrace)
-			}
+			g.resume(h, now)
 		}
 	}
 	g.listed, g.lineage, g.begun, g.list = list, lineage, true, nil
@@ -218,143 +177,6 @@ func (g *Guard) expire(now time.Time) {
 	}
 }
 
-// holdLosses holds everything that was lost within the window.
-func (g *Guard) holdLosses(now time.Time) {
-	for key, l := range g.lost {
-		if len(g.held) >= MaxHeld {
-			return
-		}
-		h := &hold{pair: l.pair, since: now, inside: !l.fromFile, index: -1}
-		g.held[key] = h
-		g.admit(h, now)
-		delete(g.lost, key)
-	}
-}
-
-// admit begins to watch over a hold: it counts, and is probed.
-func (g *Guard) admit(h *hold, now time.Time) {
-	g.list = nil
-	g.holds++
-	if h.inside {
-		g.inside++
-	}
-	h.end = h.since.Add(g.cfg.Hold)
-	g.endsAt = sooner(g.endsAt, h.end)
-	h.due = now
-	if h.inside {
-		h.due = now.Add(g.cfg.Jitter(spread))
-	}
-	if at, ok := g.asked[h.pair.Key]; ok && h.due.Before(at.Add(retryAfter)) {
-		h.due = at.Add(retryAfter) // listed in between: a list that flaps makes no more probes than one that does not
-	}
-	g.queue.push(h)
-}
-
-// sooner is the earlier of two times, a zero one being never.
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// drop ends a hold.
-func (g *Guard) drop(h *hold) {
-	delete(g.held, h.pair.Key)
-	g.queue.remove(h)
-	g.list = nil
-	g.holds++
-	if h.inside {
-		g.inside--
-	}
-}
-
-// Probed takes the outcome of a probe that Probes asked for.
-func (g *Guard) Probed(key string, answer Answer, now time.Time) {
-	g.probing--
-	h := g.held[key]
-	if h == nil || !h.probing {
-		return // listed again, or given up, meanwhile
-	}
-	h.probing = false
-	switch answer {
-	case Alive:
-		h.answers, h.fails = true, 0
-		h.due = now.Add(againAfter)
-		if !h.inside {
-			h.inside = true
-			g.inside++
-			g.holds++
-			g.list = nil
-		}
-	case Silent:
-		if h.fails++; h.fails >= maxFails {
-			g.drop(h)
-			return
-		}
-		h.due = now.Add(retryAfter)
-	case Unaskable:
-		h.answers, h.end = false, h.since.Add(g.cfg.Unprobed)
-		g.endsAt = sooner(g.endsAt, h.end)
-		return
-	}
-	g.queue.push(h)
-}
-
-// Probes returns the instances that are to be probed now, as many as may be under way at once; each must come back through Probed.
-func (g *Guard) Probes(now time.Time) []*client.KVPair {
-	var ask []*client.KVPair
-	for g.begun && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
-		h := g.queue.pop()
-		h.probing = true
-		g.probing++
-		g.asked[h.pair.Key] = now
-		ask = append(ask, h.pair)
-	}
-	return ask
-}
-
-// Tick lets time pass: holds end.
-func (g *Guard) Tick(now time.Time) {
-	if !g.begun {
-		return
-	}
-	if !g.endsAt.IsZero() && !now.Before(g.endsAt) {
-		g.endsAt = time.Time{}
-		for _, h := range g.held {
-			switch {
-			case h.answers:
-			case now.Before(h.end):
-				g.endsAt = sooner(g.endsAt, h.end)
-			default:
-				g.drop(h)
-			}
-		}
-	}
-	if g.pending && (len(g.held) == 0 || !now.Before(g.pendingUntil)) {
-		g.pending = false
-		g.holds++
-	}
-}
-
-// Wake is when Tick and Probes have something to do if nothing happens before; zero when never.
-func (g *Guard) Wake() time.Time {
-	if !g.begun {
-		return time.Time{}
-	}
-	var at time.Time
-	if len(g.held) > 0 {
-		at = g.endsAt
-	}
-	if len(g.queue) > 0 && g.probing < g.cfg.Parallel {
-		at = sooner(at, g.queue[0].due)
-	}
-	if g.pending {
-		at = sooner(at, g.pendingUntil)
-	}
-	return at
-}
-
 // List returns the list to publish, sorted by key: what is listed, and what is held. It must not be changed.
 func (g *Guard) List() []*client.KVPair {
 	if g.list == nil {
@@ -395,19 +217,6 @@ func (g *Guard) Held() []string {
 
 // Inside is how many Held returns.
 func (g *Guard) Inside() int { return g.inside }
-
-// Missing returns everybody whom the registry does not list and who is not given up, in the list or not, with since when: what the file has to
-// remember beside what is listed.
-func (g *Guard) Missing() []Known {
-	if !g.begun {
-		return nil
-	}
-	missing := make([]Known, 0, len(g.held))
-	for _, h := range g.held {
-		missing = append(missing, Known{h.pair, h.since})
-	}
-	return missing
-}
 
 // Listing returns what the registry lists, sorted by key. It must not be changed.
 func (g *Guard) Listing() []*client.KVPair { return g.listed }

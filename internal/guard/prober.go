@@ -26,7 +26,7 @@ const maxHung = 64
 
 // Probe asks an instance whether it is there: nil says that it is, errors.ErrUnsupported that this probe cannot ask on that network. It must
 // return when ctx ends.
-type Probe func(ctx context.Context, network, address string) error
+type Probe = func(ctx context.Context, network, address string) error
 
 // Answer is the outcome of a probe.
 type Answer uint8
