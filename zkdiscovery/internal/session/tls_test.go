@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"net"
 	"strings"
@@ -180,7 +181,8 @@ func TestTLSVerifiesEachServersOwnName(t *testing.T) {
 		swapped.Store(true)
 		zk.DropConnections()
 		settle(time.Minute)
-		if st := s.State(); st.Connected || !strings.Contains(st.Err.Error(), "mallory.example") || st.Rounds == 0 {
+		var wrongName x509.HostnameError // of either server, whichever was tried last
+		if st := s.State(); st.Connected || !errors.As(st.Err, &wrongName) || st.Rounds == 0 {
 			t.Errorf("a certificate for another name: %+v", st)
 		}
 		if cfg.TLS.ServerName != "" {
