@@ -9,7 +9,7 @@ REAL = export HOLDFAST_REAL_ZOOKEEPER="$${HOLDFAST_REAL_ZOOKEEPER:-$$(.ci/zookee
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, needs only Go)
@@ -17,7 +17,7 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./...
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && cd bench && go test -race -shuffle=on -timeout=5m ./...
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (the first run builds the linters: minutes)
@@ -25,6 +25,7 @@ lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (
 	GOOS=linux go vet ./...
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
+	cd bench && go tool -modfile=../.ci/tools.mod golangci-lint run && go vet ./...
 
 .PHONY: format
 format: ## rewrite the code as lint wants it formatted
@@ -37,7 +38,11 @@ fuzz: ## every fuzz target for FUZZTIME=30s each
 	done
 
 .PHONY: bench
-bench: ## every benchmark, on a real ZooKeeper where it matters
+bench: ## measure beside rpcx-zookeeper and Curator (20 min; BENCHFLAGS=-quick takes 2)
+	@$(REAL); set -x; cd bench && go run . $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## every go test benchmark, on a real ZooKeeper where it matters
 	@$(REAL); set -x; go test -run='^$$' -bench=. -benchmem -timeout=60m -p=1 ./...
 
 .PHONY: stress

@@ -1,0 +1,261 @@
+// Package registry is the other side of what is measured: whoever registers, changes and removes instances in ZooKeeper, over a connection of
+// its own, and knows what is really there.
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// Registry changes services below a path. Its methods are not called at once.
+type Registry struct {
+	conn  *zk.Conn
+	base  string
+	ended chan struct{} // closed when the connection's events have ended
+	stop  func() bool
+}
+
+// Connect returns when one of the servers has a session for us, or ctx's error, or, after the timeout, that none has answered. The base path
+// is created; Close removes it with all below it. When ctx ends, what is waited for ends with an error.
+func Connect(ctx context.Context, servers []string, base string, timeout time.Duration) (*Registry, error) {
+	conn, events, err := zk.Connect(servers, 30*time.Second, zk.WithLogger(silent{}))
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{conn: conn, base: base, ended: make(chan struct{})}
+	connected := make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		first := true
+		for e := range events {
+			if e.State == zk.StateHasSession && first {
+				first = false
+				close(connected)
+			}
+		}
+	}()
+	r.stop = context.AfterFunc(ctx, conn.Close)
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-connected:
+		err = r.ensure(base)
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = fmt.Errorf("no ZooKeeper answers at %s within %v", strings.Join(servers, ","), timeout)
+	}
+	if err != nil {
+		r.hangUp()
+		return nil, err
+	}
+	return r, nil
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+func (r *Registry) hangUp() {
+	if r.stop() {
+		r.conn.Close()
+	}
+	<-r.ended
+}
+
+// Close removes the base path and all below it, where ZooKeeper can be asked, and ends the connection.
+func (r *Registry) Close() error {
+	err := r.remove(r.base)
+	r.hangUp()
+	return err
+}
+
+// Forget ends the connection only.
+func (r *Registry) Forget() { r.hangUp() }
+
+// Base is the path below which the services are.
+func (r *Registry) Base() string { return r.base }
+
+func (r *Registry) ensure(path string) error {
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		if _, err := r.conn.Create(path[:i], nil, 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return fmt.Errorf("create %s: %w", path[:i], err)
+		}
+	}
+	return nil
+}
+
+func (r *Registry) remove(path string) error {
+	names, _, err := r.conn.Children(path)
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list %s: %w", path, err)
+	}
+	leaf := true
+	for _, name := range names {
+		_, st, err := r.conn.Exists(path + "/" + name)
+		if err == nil && st.NumChildren > 0 {
+			leaf = false
+		}
+		if !leaf {
+			break
+		}
+	}
+	if leaf {
+		for batch := range slices.Chunk(names, batchSize) {
+			ops := make([]any, len(batch))
+			for i, name := range batch {
+				ops[i] = &zk.DeleteRequest{Path: path + "/" + name, Version: -1}
+			}
+			if _, err := r.conn.Multi(ops...); err != nil {
+				leaf = false // somebody's session has ended meanwhile: one by one, then
+				break
+			}
+		}
+	}
+	if !leaf {
+		for _, name := range names {
+			if err := r.remove(path + "/" + name); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.conn.Delete(path, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return fmt.Errorf("delete %s: %w", path, err)
+	}
+	return nil
+}
+
+// batchSize keeps a transaction well below ZooKeeper's largest request.
+const batchSize = 500
+
+// Service is one service with its instances, which have no session: nothing but the benchmark takes them away.
+type Service struct {
+	registry *Registry
+	Name     string
+	path     string
+}
+
+// Service creates the service with n instances, Key(0) to Key(n-1).
+func (r *Registry) Service(name string, n int) (*Service, error) {
+	s := &Service{registry: r, Name: name, path: r.base + "/" + name}
+	if err := r.ensure(s.path); err != nil {
+		return nil, err
+	}
+	for from := 0; from < n; from += batchSize {
+		var ops []any
+		for i := from; i < min(from+batchSize, n); i++ {
+			ops = append(ops, &zk.CreateRequest{Path: s.path + "/" + Key(i), Data: []byte(Metadata), Acl: zk.WorldACL(zk.PermAll)})
+		}
+		if _, err := r.conn.Multi(ops...); err != nil {
+			return nil, fmt.Errorf("register %d instances of %s: %w", n, s.path, err)
+		}
+	}
+	return s, nil
+}
+
+// Metadata is what every instance has until it is changed: as long as people's are.
+const Metadata = "group=blue&weight=1&zone=eu-central-1a"
+
+// Key names instance i.
+func Key(i int) string { return fmt.Sprintf("tcp@127.%d.%d.%d:8972", 1+i/62_500, i/250%250, i%250+1) }
+
+// Path is the service's in ZooKeeper.
+func (s *Service) Path() string { return s.path }
+
+// Add registers an instance.
+func (s *Service) Add(key, metadata string) error {
+	_, err := s.registry.conn.Create(s.path+"/"+key, []byte(metadata), 0, zk.WorldACL(zk.PermAll))
+	return s.wrap("add", key, err)
+}
+
+// Remove takes an instance away.
+func (s *Service) Remove(key string) error {
+	return s.wrap("remove", key, s.registry.conn.Delete(s.path+"/"+key, -1))
+}
+
+// Set changes an instance's metadata.
+func (s *Service) Set(key, metadata string) error {
+	_, err := s.registry.conn.Set(s.path+"/"+key, []byte(metadata), -1)
+	return s.wrap("set", key, err)
+}
+
+func (s *Service) wrap(op, key string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s %s/%s: %w", op, s.path, key, err)
+	}
+	return nil
+}
+
+// Digest is Digest of what ZooKeeper has.
+func (s *Service) Digest() (string, error) {
+	names, _, err := s.registry.conn.Children(s.path)
+	if err != nil {
+		return "", fmt.Errorf("list %s: %w", s.path, err)
+	}
+	list := make(map[string]string, len(names))
+	for _, name := range names {
+		data, _, err := s.registry.conn.Get(s.path + "/" + name)
+		if err != nil {
+			return "", fmt.Errorf("read %s/%s: %w", s.path, name, err)
+		}
+		list[name] = string(data)
+	}
+	return Digest(list), nil
+}
+
+// Digest is a fingerprint of keys and metadata, the same for the same list in whatever language: the SHA-256, in hexadecimal, of its lines
+// key=metadata, sorted.
+func Digest(list map[string]string) string {
+	lines := make([]string, 0, len(list))
+	for k, v := range list {
+		lines = append(lines, k+"="+v+"\n")
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
+	return hex.EncodeToString(sum[:])
+}
+
+// Owned waits until an instance is registered by another session than not, and tells whose it is and when that was seen. It looks every
+// millisecond: a watch would be one more thing to trust.
+func (r *Registry) Owned(ctx context.Context, service, key string, not int64) (owner int64, at time.Time, err error) {
+	path := r.base + "/" + service + "/" + key
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		exists, st, err := r.conn.Exists(path)
+		switch {
+		case err != nil:
+			return 0, time.Time{}, fmt.Errorf("look for %s: %w", path, err)
+		case exists && st.EphemeralOwner != not:
+			return st.EphemeralOwner, time.Now(), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, time.Time{}, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Owner is the session that owns a node, and whether the node exists.
+func (r *Registry) Owner(service, key string) (owner int64, exists bool, err error) {
+	exists, st, err := r.conn.Exists(r.base + "/" + service + "/" + key)
+	if err != nil {
+		return 0, false, err
+	}
+	return st.EphemeralOwner, exists, nil
+}

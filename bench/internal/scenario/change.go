@@ -1,0 +1,186 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+)
+
+// change measures from before a change is sent to ZooKeeper, over another connection, until a watcher has the list with it. The writer's own
+// round trip is in it, and shown beside it.
+var change = Scenario{
+	Number: 1, Name: "change", Title: "change → watcher",
+	Steps: func(p Plan) int { return len(p.conditions()) },
+	Run: func(ctx context.Context, e *Env) error {
+		for _, c := range e.Plan.conditions() {
+			e.Step(fmt.Sprintf("a change reaches a watcher: %d instances, round trip %v", c.n, c.roundTrip))
+			if err := e.change(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+}
+
+// The measures of change.
+const (
+	Added    = "added"
+	Changed  = "metadata"
+	Removed  = "removed"
+	WriterRT = "the writer's own round trip"
+)
+
+var kindsOfChange = []string{Added, Changed, Removed}
+
+// turn is a contender in a cell of change.
+type turn struct {
+	*follower
+	spent time.Duration // waiting for it
+	took  map[string]*stats.Series
+	note  string
+}
+
+func (e *Env) change(ctx context.Context, c condition) error {
+	servers, done, err := e.delayed(c.roundTrip)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var names []string
+	for _, name := range e.everybody() {
+		// It is rpcx-zookeeper's way to the last millisecond, and takes as long to wait for.
+		if name != contender.CacheDiscovery || c.roundTrip == 0 && c.n <= 1_000 {
+			names = append(names, name)
+		}
+	}
+	followers, failed, err := e.followAll(ctx, names, func(name string) (string, int, agent.Open) {
+		service := fmt.Sprintf("change-%d-%v-%d", c.n, c.roundTrip, slices.Index(names, name))
+		return service, c.n, agent.Open{Servers: servers, Dir: e.dir(name)}
+	})
+	if err != nil {
+		return err
+	}
+	var turns []*turn
+	for _, name := range names {
+		if f := followers[name]; f != nil {
+			defer f.Close()
+			t := &turn{follower: f, took: make(map[string]*stats.Series)}
+			for _, kind := range kindsOfChange {
+				t.took[kind] = new(stats.Series)
+			}
+			turns = append(turns, t)
+			continue
+		}
+		e.record(result.Cell{
+			Scenario: 1, Measure: Added, Instances: c.n, RoundTrip: c.roundTrip, Contender: name, Unit: result.Time,
+			Series: stats.Series{Failed: 1}, Note: failed[name].Error(),
+		})
+	}
+	writer := new(stats.Series)
+	for round := -e.Plan.Warmup; round < e.Plan.Rounds; round++ {
+		for i := range turns {
+			t := turns[(i+round+e.Plan.Warmup)%len(turns)]
+			switch {
+			case t.note != "",
+				round < 0 && t.spent > e.Plan.Budget/5,
+				round >= e.Plan.Least && t.spent > e.Plan.Budget:
+				continue
+			}
+			if err := t.round(ctx, e, c, round, writer); err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				t.note = err.Error()
+			}
+		}
+	}
+	for _, t := range turns {
+		for _, kind := range kindsOfChange {
+			e.record(result.Cell{
+				Scenario: 1, Measure: kind, Instances: c.n, RoundTrip: c.roundTrip, Contender: t.Contender, Unit: result.Time,
+				Series: *t.took[kind], Note: t.note,
+			})
+		}
+	}
+	e.record(result.Cell{
+		Scenario: 1, Measure: WriterRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: "(ZooKeeper)", Unit: result.Time, Series: *writer,
+	})
+	return nil
+}
+
+// round adds an instance, changes another's metadata, and removes the one that was added. Rounds before 0 do not count.
+func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer *stats.Series) error {
+	extra, other := registry.Key(c.n), registry.Key(c.n/2)
+	metadata := fmt.Sprintf("%s&round=%d", registry.Metadata, round+e.Plan.Warmup)
+	for _, step := range []struct {
+		kind, key, want string
+		do              func() error
+	}{
+		{Added, extra, "in", func() error { return t.service.Add(extra, registry.Metadata) }},
+		{Changed, other, "=" + metadata, func() error { return t.service.Set(other, metadata) }},
+		{Removed, extra, "out", func() error { return t.service.Remove(extra) }},
+	} {
+		series := t.took[step.kind]
+		if series.Never >= e.Plan.Nevers && len(series.Values) == 0 {
+			continue // it does not see such changes
+		}
+		if err := pause(ctx, settle+2*c.roundTrip); err != nil {
+			return err
+		}
+		seen, err := t.Expect(ctx, step.key, step.want)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := step.do(); err != nil {
+			return err
+		}
+		wrote := time.Since(began)
+		took, ok, err := await(ctx, seen, began, changeLimit(c, step.kind))
+		if err != nil {
+			return err
+		}
+		t.spent += time.Since(began)
+		switch {
+		case !ok: // counts also while warming up: somebody who never sees a thing need not be waited for again
+			series.Never++
+		case round >= 0:
+			series.Add(float64(took))
+			writer.Add(float64(wrote))
+		}
+	}
+	return nil
+}
+
+// settle is the pause between two changes: they are rare in this scenario, and what one leaves to be done is done before the next.
+const settle = 15 * time.Millisecond
+
+// changeLimit is when a change counts as never seen: twice the time in which every instance could be read one after the other. Where it is the
+// metadata that has changed, everybody who sees it at all reads one instance.
+func changeLimit(c condition, kind string) time.Duration {
+	if kind == Changed {
+		return time.Second + 10*c.roundTrip
+	}
+	return 2*time.Second + 2*time.Duration(c.n)*(c.roundTrip+500*time.Microsecond)
+}
+
+// await waits until something was seen, and tells how long after began that was.
+func await(ctx context.Context, seen <-chan time.Time, began time.Time, limit time.Duration) (took time.Duration, ok bool, err error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case at := <-seen:
+		return at.Sub(began), true, nil
+	case <-timer.C:
+		return 0, false, nil
+	case <-ctx.Done():
+		return 0, false, ctx.Err()
+	}
+}

@@ -1,0 +1,111 @@
+package scenario
+
+import "time"
+
+// Plan is how much is measured.
+type Plan struct {
+	Name       string
+	Sizes      []int           // instances of a service
+	RoundTrips []time.Duration // to ZooKeeper, besides what the machine itself takes
+	Delayed    []int           // instances where the round trip is not 0
+	Rounds     int             // at most, for each contender in a cell
+	Least      int             // rounds however long they take
+	Warmup     int             // rounds before the first that counts, at most
+	Nevers     int             // how often in a row is waited in vain for a kind of change before it is given up
+	Budget     time.Duration   // after which a contender does no more than the least rounds in a cell
+	OpenLimit  time.Duration   // for a contender's first list
+
+	StartRounds   int
+	StartLimit    time.Duration // where no answer is to be expected
+	CostChanges   int           // of each kind
+	Bursts        int
+	BurstWatched  time.Duration // how long a list that ended different is followed
+	OutageBefore  time.Duration
+	OutageDuring  time.Duration
+	OutageAfter   time.Duration
+	OutageSession time.Duration
+	Watchers      []int
+	FanOutRounds  int
+	Services      int // of ServiceSize instances each, on one connection
+	ServiceSize   int
+	Rest          time.Duration // how long a client is looked at that has nothing to do
+	FileSizes     []int
+	FileRounds    int
+	Registrations int
+	Clients       int // simulated, of ClientSize instances
+	ClientSize    int
+	ClientChanges int
+}
+
+// Quick takes less than 2 minutes.
+func Quick() Plan {
+	return Plan{
+		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
+		Rounds: 15, Least: 2, Warmup: 2, Nevers: 1, Budget: 3 * time.Second, OpenLimit: 30 * time.Second,
+		StartRounds: 6, StartLimit: 6 * time.Second,
+		CostChanges: 5,
+		Bursts:      40, BurstWatched: 2 * time.Second,
+		OutageBefore: 2 * time.Second, OutageDuring: 5 * time.Second, OutageAfter: 6 * time.Second, OutageSession: 2 * time.Second,
+		Watchers: []int{1, 100, 1_000}, FanOutRounds: 8,
+		Services: 50, ServiceSize: 50, Rest: 3 * time.Second,
+		FileSizes: []int{10, 1_000, 10_000}, FileRounds: 20,
+		Registrations: 5,
+		Clients:       50, ClientSize: 200, ClientChanges: 10,
+	}
+}
+
+// Full takes less than 20 minutes.
+func Full() Plan {
+	return Plan{
+		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
+		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
+		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 20 * time.Second, OpenLimit: time.Minute,
+		StartRounds: 15, StartLimit: 15 * time.Second,
+		CostChanges: 10,
+		Bursts:      1_000, BurstWatched: 10 * time.Second,
+		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
+		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
+		Services: 200, ServiceSize: 50, Rest: 20 * time.Second,
+		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
+		Registrations: 15,
+		Clients:       1_000, ClientSize: 1_000, ClientChanges: 10,
+	}
+}
+
+// Tiny is for the test that the harness works: its figures mean nothing.
+func Tiny() Plan {
+	return Plan{
+		Name: "tiny", Sizes: []int{10}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
+		Rounds: 2, Least: 1, Warmup: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
+		StartRounds: 1, StartLimit: 4 * time.Second,
+		CostChanges: 1,
+		Bursts:      2, BurstWatched: 100 * time.Millisecond,
+		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: 3 * time.Second, OutageSession: time.Second,
+		Watchers: []int{1, 10}, FanOutRounds: 1,
+		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,
+		FileSizes: []int{10}, FileRounds: 2,
+		Registrations: 1,
+		Clients:       3, ClientSize: 10, ClientChanges: 2,
+	}
+}
+
+// condition is a size and a way to ZooKeeper.
+type condition struct {
+	n         int
+	roundTrip time.Duration
+}
+
+// conditions are all sizes on the direct way, and those of Delayed on the longer ones.
+func (p Plan) conditions() []condition {
+	var cs []condition
+	for _, rt := range p.RoundTrips {
+		sizes := p.Sizes
+		if rt > 0 {
+			sizes = p.Delayed
+		}
+		for _, n := range sizes {
+			cs = append(cs, condition{n, rt})
+		}
+	}
+	return cs
+}

@@ -1,0 +1,180 @@
+// Package scenario has what is measured, each scenario in a file of its own.
+//
+// A scenario says what its cells are, a pure list of conditions, and runs them one after the other. Within a cell the contenders take turns, round
+// by round, so that a machine that is busy for a moment is busy for all of them. Nothing is waited for without a bound: what has not happened
+// then is recorded as never.
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+)
+
+// Scenario is one thing that is measured.
+type Scenario struct {
+	Number int
+	Name   string // for -scenario
+	Title  string
+	Steps  func(Plan) int // how often Run will call Env.Step
+	Run    func(context.Context, *Env) error
+}
+
+// All are the scenarios by number.
+func All() []Scenario {
+	return []Scenario{change}
+}
+
+// Env is what scenarios run in.
+type Env struct {
+	Plan     Plan
+	Launcher *agent.Launcher
+	Ensemble *zktest.Ensemble // nil: ZooKeeper is somebody else's, not to be killed
+	Servers  []string
+	Registry *registry.Registry
+	Dir      string // for files; removed after the run
+
+	Results *result.Results
+	Step    func(what string) // tells a person how far it is
+}
+
+// ErrLeftOut is wrapped by the errors of scenarios that do not run, on purpose.
+var ErrLeftOut = errors.New("left out")
+
+func (e *Env) record(c result.Cell) { e.Results.Cells = append(e.Results.Cells, c) }
+
+// base is the services' path as rpcx has it, without the first slash.
+func (e *Env) base() string { return e.Registry.Base()[1:] }
+
+// among leaves out whom this machine does not have.
+func (e *Env) among(names ...string) []string {
+	var there []string
+	for _, name := range names {
+		if e.Launcher.Has(name) {
+			there = append(there, name)
+		}
+	}
+	return there
+}
+
+// everybody follows a service, as best they can.
+func (e *Env) everybody() []string {
+	return e.among(contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor)
+}
+
+// sessionTimeout is what contenders ask for where the scenario is not about sessions.
+const sessionTimeout = 10 * time.Second
+
+// follower is a contender in its process with the service that it follows.
+type follower struct {
+	*agent.Process
+	service *registry.Service
+}
+
+// follow registers a service of n instances for a contender alone, starts its process and waits until it lists them.
+func (e *Env) follow(ctx context.Context, name, service string, n int, o agent.Open) (*follower, error) {
+	s, err := e.Registry.Service(service, n)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.Launcher.Start(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	o.Base, o.Service, o.Want = e.base(), service, n
+	if o.SessionTimeout == 0 {
+		o.SessionTimeout = sessionTimeout
+	}
+	if o.Servers == nil {
+		o.Servers = e.Servers
+	}
+	limit := e.Plan.OpenLimit
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if _, err := p.Open(bounded, o); err != nil {
+		p.Close()
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%s: no list of %d within %v", name, n, limit)
+		}
+		return nil, err
+	}
+	return &follower{p, s}, nil
+}
+
+// followAll is follow for several contenders at once, each as ask says. Whoever cannot is in failed; the error is ctx's.
+func (e *Env) followAll(ctx context.Context, names []string, ask func(name string) (service string, n int, o agent.Open)) (
+	followers map[string]*follower, failed map[string]error, err error,
+) {
+	followers, failed = make(map[string]*follower), make(map[string]error)
+	var mu sync.Mutex
+	var opening sync.WaitGroup
+	for _, name := range names {
+		opening.Go(func() {
+			service, n, o := ask(name)
+			f, err := e.follow(ctx, name, service, n, o)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed[name] = err
+				return
+			}
+			followers[name] = f
+		})
+	}
+	opening.Wait()
+	if ctx.Err() != nil {
+		for _, f := range followers {
+			f.Close()
+		}
+		return nil, nil, ctx.Err()
+	}
+	return followers, failed, nil
+}
+
+// delayed is a way to ZooKeeper with that round trip; without one it is the direct one. The caller must call done.
+func (e *Env) delayed(roundTrip time.Duration) (servers []string, done func(), err error) {
+	if roundTrip == 0 {
+		return e.Servers, func() {}, nil
+	}
+	p, err := zktest.NewProxy(e.Servers[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Delay(roundTrip)
+	return []string{p.Addr()}, p.Close, nil
+}
+
+// pause waits, or returns ctx's error.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// dir is a fresh directory for the file of a contender that has one.
+func (e *Env) dir(name string) string {
+	if name != contender.Holdfast && name != contender.CacheDiscovery {
+		return ""
+	}
+	dir, err := os.MkdirTemp(e.Dir, "files-")
+	if err != nil {
+		return filepath.Join(e.Dir, "missing") // which the contender will say
+	}
+	return dir
+}

@@ -1,0 +1,121 @@
+// Package stats sums up what was measured again and again: percentiles, the median's confidence interval, and the interval of the ratio of two
+// medians.
+package stats
+
+import (
+	"math"
+	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Series is one thing measured again and again, in one unit. Errors are counted, never dropped: Never is how often what was waited for did not
+// happen within the limit and counts as infinitely long, Failed how often the measurement itself failed and counts as nothing but itself.
+type Series struct {
+	Values []float64
+	Never  int
+	Failed int
+}
+
+// Add adds one value.
+func (s *Series) Add(v float64) { s.Values = append(s.Values, v) }
+
+// Len is how often was measured, with what never happened.
+func (s *Series) Len() int { return len(s.Values) + s.Never }
+
+// Summary is what is shown of a Series. The median's interval is that of 95 % confidence.
+type Summary struct {
+	N      int     `json:"n"` // with Never
+	Never  int     `json:"never,omitempty"`
+	Failed int     `json:"failed,omitempty"`
+	P50    Number  `json:"p50"`
+	Low    Number  `json:"p50_low"`
+	High   Number  `json:"p50_high"`
+	P90    Number  `json:"p90"`
+	P99    Number  `json:"p99"`
+	Max    Number  `json:"max"`
+	Mean   float64 `json:"mean_of_seen"`
+}
+
+// Summary sums up. Of an empty Series nothing but Failed is known.
+func (s *Series) Summary() Summary {
+	sum := Summary{N: s.Len(), Never: s.Never, Failed: s.Failed}
+	if sum.N == 0 {
+		return sum
+	}
+	sorted := s.sorted()
+	h := s.histogram()
+	quantile := func(q float64) Number {
+		// The nevers stand behind all that was seen.
+		if rank := int(math.Ceil(q * float64(sum.N))); rank > len(s.Values) {
+			return Number(math.Inf(1))
+		}
+		v := float64(h.ValueAtQuantile(100*q*float64(sum.N)/float64(len(s.Values)))) / scale
+		return Number(min(v, sorted[len(s.Values)-1])) // a bucket's upper end may lie above all that is in it
+	}
+	low, high := medianRanks(sum.N)
+	sum.P50, sum.P90, sum.P99 = quantile(0.5), quantile(0.9), quantile(0.99)
+	if sum.N <= exactUpTo { // the buckets' rounding would show
+		sum.P50 = Number(median(sorted))
+	}
+	sum.Low, sum.High, sum.Max = Number(sorted[low]), Number(sorted[high]), Number(sorted[sum.N-1])
+	for _, v := range s.Values {
+		sum.Mean += v / float64(len(s.Values))
+	}
+	return sum
+}
+
+// exactUpTo is the length up to which a median is taken from the values themselves.
+const exactUpTo = 1000
+
+// scale keeps three digits behind the point in the histogram's integers.
+const scale = 1000
+
+func (s *Series) histogram() *hdrhistogram.Histogram {
+	h := hdrhistogram.New(1, math.MaxInt64/2, 3)
+	for _, v := range s.Values {
+		_ = h.RecordValue(max(0, int64(math.Round(v*scale)))) // fails beyond 145 years in nanoseconds
+	}
+	return h
+}
+
+// sorted has what never happened as infinite, at the end.
+func (s *Series) sorted() []float64 {
+	all := slices.Clone(s.Values)
+	for range s.Never {
+		all = append(all, math.Inf(1))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	if n%2 == 1 || math.IsInf(sorted[n/2], 1) {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
+}
+
+// medianRanks are the indices between whose values the median lies with a confidence of at least 95 %, whatever the distribution: how many of
+// n values are below the median is binomial with p = 1/2. Of fewer than 6 values no two are that far apart; then they are the extremes.
+func medianRanks(n int) (low, high int) {
+	below := math.Pow(0.5, float64(n)) // P(at most k values lie below the median)
+	if n > 1000 {                      // where the power underflows the normal approximation is good to a rank
+		k := int(float64(n)/2 - 1.96*math.Sqrt(float64(n))/2)
+		return k, n - 1 - k
+	}
+	k, term := 0, below
+	for {
+		term *= float64(n-k) / float64(k+1)
+		if below+term > 0.025 || k+1 >= (n-1)/2 {
+			break
+		}
+		below += term
+		k++
+	}
+	if n < 6 {
+		return 0, n - 1
+	}
+	return k, n - 1 - k
+}

@@ -1,0 +1,137 @@
+package stats
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func series(values ...float64) *Series { return &Series{Values: values} }
+
+func TestPercentilesCountWhatNeverHappenedAsInfinite(t *testing.T) {
+	s := &Series{Failed: 1}
+	for i := range 90 {
+		s.Add(float64(i + 1))
+	}
+	s.Never = 10
+	sum := s.Summary()
+	if sum.N != 100 || sum.Never != 10 || sum.Failed != 1 {
+		t.Errorf("counted %+v", sum)
+	}
+	if sum.P50 != 50.5 || math.Abs(float64(sum.P90)-90) > 0.1 || !sum.P99.Never() || !sum.Max.Never() || math.Abs(sum.Mean-45.5) > 1e-9 {
+		t.Errorf("summed up as %+v", sum)
+	}
+	if s := (&Series{Values: []float64{1}, Never: 2}).Summary(); !s.P50.Never() || s.Mean != 1 {
+		t.Errorf("two of three never happened, and the median is %v", s.P50)
+	}
+	if s := new(Series).Summary(); s != (Summary{}) {
+		t.Errorf("of nothing %+v is known", s)
+	}
+}
+
+func TestPercentilesAreTheHistogramsToThreeDigits(t *testing.T) {
+	s := new(Series)
+	for i := range 10_000 {
+		s.Add(1e6 + float64(i)*1e3) // 1 to 11 ms in nanoseconds
+	}
+	sum := s.Summary()
+	for _, c := range []struct {
+		name      string
+		got, want float64
+	}{{"p50", float64(sum.P50), 6e6}, {"p90", float64(sum.P90), 10e6}, {"p99", float64(sum.P99), 10.9e6}} {
+		if math.Abs(c.got-c.want)/c.want > 0.002 {
+			t.Errorf("%s is %g, not %g", c.name, c.got, c.want)
+		}
+	}
+}
+
+// The ranks of the tables in Conover, Practical Nonparametric Statistics: n, and the rank (from 1) of the lower end.
+func TestTheMediansIntervalIsTheBinomials(t *testing.T) {
+	for n, rank := range map[int]int{6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 30: 10, 50: 18, 100: 40} {
+		if low, high := medianRanks(n); low != rank-1 || high != n-rank {
+			t.Errorf("of %d values the interval goes from rank %d to %d, not from %d to %d", n, low+1, high+1, rank, n-rank+1)
+		}
+	}
+	for n := 1; n < 6; n++ {
+		if low, high := medianRanks(n); low != 0 || high != n-1 {
+			t.Errorf("of %d values: %d to %d", n, low, high)
+		}
+	}
+	low, high := medianRanks(1001)
+	if low < 465 || low > 470 || low+high != 1000 {
+		t.Errorf("of 1001 values: %d to %d", low, high)
+	}
+}
+
+func TestTheMediansIntervalCoversTheMedian(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	const runs = 2000
+	missed := 0
+	for range runs {
+		s := new(Series)
+		for range 25 {
+			s.Add(rng.ExpFloat64()) // its median is ln 2
+		}
+		if sum := s.Summary(); float64(sum.Low) > math.Ln2 || float64(sum.High) < math.Ln2 {
+			missed++
+		}
+	}
+	if missed > runs*6/100 || missed == 0 {
+		t.Errorf("missed in %d of %d runs, not in up to 5 %%", missed, runs)
+	}
+}
+
+func TestRatiosOfTwoRunsOverlap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	run := func() Ratio {
+		var slow, fast Series
+		for range 40 {
+			slow.Add(100 * (1 + rng.ExpFloat64()))
+			fast.Add(1 + rng.ExpFloat64())
+		}
+		r, ok := RatioOf(slow, fast)
+		if !ok || r.Low > r.Value || r.Value > r.High || r.Low < 40 || r.High > 250 {
+			t.Fatalf("ratio %+v, %v", r, ok)
+		}
+		return r
+	}
+	apart := 0
+	for range 20 {
+		if !run().Overlaps(run()) {
+			apart++
+		}
+	}
+	if apart > 2 {
+		t.Errorf("the intervals of %d of 20 pairs of runs have nothing in common", apart)
+	}
+}
+
+func TestARatioNeedsADivisor(t *testing.T) {
+	for name, c := range map[string][2]*Series{
+		"nothing above": {series(), series(1)}, "nothing below": {series(1), series()}, "zero": {series(1), series(0)},
+		"never": {series(1), {Never: 1}},
+	} {
+		if r, ok := RatioOf(*c[0], *c[1]); ok {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r, ok := RatioOf(Series{Never: 3}, *series(1, 2, 3)); !ok || !r.Value.Never() || !r.Low.Never() {
+		t.Errorf("never is infinitely many times as long: %+v, %v", r, ok)
+	}
+}
+
+func TestNeverSurvivesJSON(t *testing.T) {
+	in := Summary{N: 3, Never: 2, P50: Number(math.Inf(1)), Low: 1.5}
+	b, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out Summary
+	if err := json.Unmarshal(b, &out); err != nil || out != in {
+		t.Errorf("%s became %+v, %v", b, out, err)
+	}
+	if err := json.Unmarshal([]byte(`{"p50":"always"}`), &out); err == nil {
+		t.Error("nonsense was read")
+	}
+}

@@ -1,0 +1,49 @@
+// Bench measures Holdfast beside what people use today: rpcx-zookeeper, rpcx's CacheDiscovery around it, and, where Java and Debian's
+// libcurator-recipes-java are installed, Curator's CuratorCache; and beside the floor, go-zookeeper used as barely as possible.
+//
+//	go run . -quick                   less than 2 minutes
+//	go run .                          less than 20
+//	go run . -scenario change -n 5000 -rtt 0,2ms
+//
+// It starts a real ZooKeeper of its own on loopback, or measures on the one that -zk names, below a path of its own that it removes. The table
+// that it prints, with the goals at its end, is also out/results.md; out/results.json has the summary of every series of samples, and
+// out/*.svg the plots.
+//
+// # How it measures
+//
+// Every contender runs in a process of its own (internal/agent), since some hang, leak or crash, and is asked over a pipe; what it sees it stamps
+// with the wall clock at once. Contenders take turns, round by round, on services of their own. Medians are shown with their 95 % confidence interval
+// (the binomial's, whatever the distribution), ratios of medians with the bootstrap's. What was not seen within its limit is "never", counts as
+// infinitely long in every percentile, and is counted; so are failures.
+//
+// # Where to look
+//
+//	options.go             the command line
+//	run.go                 a run, from ZooKeeper's start to the report
+//	internal/scenario      what is measured, a file each; plan.go says how much of it
+//	internal/contender     the contenders, a file each, as their users use them
+//	internal/agent         a contender's process, and the conversation with it
+//	internal/registry      the writer in ZooKeeper
+//	internal/wire          the counting of requests and bytes
+//	internal/stats         percentiles, intervals
+//	internal/report        tables, goals, plots
+//
+// Exit status 2 means that the command line was wrong, or named what cannot be reached or written; 1 that something could not be measured.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+)
+
+func main() {
+	agent.RunIfAsked()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}

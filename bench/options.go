@@ -1,0 +1,148 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/bench/internal/scenario"
+)
+
+// options is what the command line says.
+type options struct {
+	plan      scenario.Plan
+	scenarios []scenario.Scenario
+	zooKeeper []string // empty: start one
+	out       string
+}
+
+// parse reads the command line. What is wrong with it is one line; help, for which flag.ErrHelp is returned, is written to w.
+func parse(args []string, w io.Writer) (options, error) {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	quick := fs.Bool("quick", false, "fewer rounds and sizes: less than 2 minutes instead of less than 20")
+	names := fs.String("scenario", "", "only these, by number or name: "+scenarioNames())
+	sizes := fs.String("n", "", "instances of a service, such as 10,5000")
+	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms")
+	servers := fs.String("zk", "", "ZooKeeper's servers, host:port,host:port; without it one is started")
+	out := fs.String("out", "out", "`directory` for results.json, results.md and the plots")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			_, _ = fmt.Fprintln(w, "Usage: go run . [flags]")
+			fs.SetOutput(w)
+			fs.PrintDefaults()
+		}
+		return options{}, err
+	}
+	if fs.NArg() > 0 {
+		return options{}, fmt.Errorf("%q is no flag", fs.Arg(0))
+	}
+	o := options{plan: scenario.Full(), scenarios: scenario.All(), out: *out}
+	if *quick {
+		o.plan = scenario.Quick()
+	}
+	var errs []error
+	check := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if *names != "" {
+		var err error
+		o.scenarios, err = chooseScenarios(*names)
+		check(err)
+	}
+	if *sizes != "" {
+		ns, err := parseList("-n", *sizes, parseSize)
+		check(err)
+		o.plan.Sizes, o.plan.Delayed = ns, ns
+	}
+	if *trips != "" {
+		var err error
+		o.plan.RoundTrips, err = parseList("-rtt", *trips, parseRoundTrip)
+		check(err)
+	}
+	if *servers != "" {
+		var err error
+		o.zooKeeper, err = parseList("-zk", *servers, parseServer)
+		check(err)
+	}
+	if *out == "" {
+		errs = append(errs, errors.New("-out: a directory is needed"))
+	}
+	if len(errs) > 0 {
+		return options{}, errs[0]
+	}
+	return o, nil
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range scenario.All() {
+		names = append(names, fmt.Sprintf("%d %s", s.Number, s.Name))
+	}
+	return strings.Join(names, ", ")
+}
+
+// chooseScenarios keeps the order of the numbers.
+func chooseScenarios(names string) ([]scenario.Scenario, error) {
+	wanted := make(map[string]bool)
+	for name := range strings.SplitSeq(names, ",") {
+		wanted[strings.TrimSpace(name)] = true
+	}
+	var chosen []scenario.Scenario
+	for _, s := range scenario.All() {
+		number := strconv.Itoa(s.Number)
+		if wanted[number] || wanted[s.Name] {
+			chosen = append(chosen, s)
+		}
+		delete(wanted, number)
+		delete(wanted, s.Name)
+	}
+	for name := range wanted {
+		return nil, fmt.Errorf("-scenario: there is no %q among %s", name, scenarioNames())
+	}
+	return chosen, nil
+}
+
+func parseList[T any](flag, list string, parse func(string) (T, error)) ([]T, error) {
+	var values []T
+	for s := range strings.SplitSeq(list, ",") {
+		v, err := parse(strings.TrimSpace(s))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", flag, s, err)
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+func parseSize(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 20_000 { // the names of more do not fit into one of ZooKeeper's answers
+		return 0, errors.New("a number from 1 to 20000 is needed")
+	}
+	return n, nil
+}
+
+func parseRoundTrip(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > time.Second {
+		return 0, errors.New("a duration from 0 to 1s is needed, such as 2ms")
+	}
+	return d, nil
+}
+
+func parseServer(s string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if n, e := strconv.Atoi(port); err != nil || host == "" || e != nil || n < 1 || n > 65535 {
+		return "", errors.New("host:port is needed")
+	}
+	return s, nil
+}
