@@ -70,7 +70,9 @@ func (m *mortal) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, syscall.ENETUNREACH
 	}
 	c, err := m.zk.Dial(ctx, network, addr)
-	m.conns = append(m.conns, c)
+	if err == nil {
+		m.conns = append(m.conns, c)
+	}
 	return c, err
 }
 

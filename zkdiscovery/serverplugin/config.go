@@ -17,7 +17,11 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
-const drainWait = 2 * time.Second
+const (
+	drainWait  = 2 * time.Second
+	minSession = 100 * time.Millisecond
+	maxSession = 24 * time.Hour
+)
 
 // config is everything that is decided before anything starts.
 type config struct {
@@ -79,7 +83,7 @@ func (c *config) takePeerOptions(p *ZooKeeperRegisterPlugin) {
 		return
 	}
 	if c.session.SessionTimeout == 0 && o.ConnectionTimeout > 0 {
-		c.session.SessionTimeout = max(o.ConnectionTimeout, 100*time.Millisecond)
+		c.session.SessionTimeout = min(max(o.ConnectionTimeout, minSession), maxSession)
 	}
 	if c.session.TLS == nil && o.TLS != nil {
 		c.session.TLS = o.TLS.Clone()
@@ -124,11 +128,19 @@ func addressMistake(address string) string {
 		return "has a bare IPv6 address: brackets are needed, tcp@[::1]:8972"
 	}
 	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
+	if err != nil || port == "" {
 		return "has no port: network@host:port is needed"
 	}
-	if n, err := strconv.Atoi(port); err == nil && (n < 1 || n > 65535) {
+	if n, err := strconv.Atoi(port); !errors.Is(err, strconv.ErrSyntax) && (err != nil || n < 1 || n > 65535) { // syntax: it may be a name
 		return fmt.Sprintf("has port %s: 1 to 65535 is needed", port)
 	}
 	return ""
+}
+
+// anyHost reports whether a service address is where a server listens, 0.0.0.0 for instance, and not where a client finds it.
+func anyHost(address string) bool {
+	_, addr, _ := strings.Cut(address, "@")
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "" || ip != nil && ip.IsUnspecified())
 }

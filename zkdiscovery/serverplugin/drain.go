@@ -1,6 +1,7 @@
 package serverplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -18,7 +19,8 @@ import (
 // the server that they have, and those that ZooKeeper does not reach.
 //
 // If ctx ends first, Drain unregisters without waiting and returns ctx's error. ErrUnconfirmed says that ZooKeeper has not done what was asked
-// of it, yet. With nothing registered there is nothing to wait for. A second Drain at the same time waits for the first.
+// of it, yet. Where nothing was ever written, because ZooKeeper was away or the server did not listen, there is nothing to wait for. A second
+// Drain at the same time waits for the first.
 func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	p.mu.Lock()
 	r := p.registrar
@@ -27,25 +29,26 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 		return nil
 	}
 	select {
-	case r.drains <- struct{}{}:
-		defer func() { <-r.drains }()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.ctx.Done():
-		return nil
+	case r.drains <- struct{}{}: // also when ctx has ended already: the services are unregistered all the same
+	default:
+		select {
+		case r.drains <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.ctx.Done():
+			return nil
+		}
 	}
+	defer func() { <-r.drains }()
 	var errs []error
 	r.drain(true)
 	defer r.drain(false)
-	names, canSay := r.wanted()
-	if len(names) == 0 {
-		return nil
-	}
+	names, written, canSay := r.present()
 	whole := true
 	if canSay {
 		errs = append(errs, r.awaitInactive(ctx))
 		whole = r.pause(ctx)
-		names, _ = r.wanted()
+		names, written, _ = r.present()
 	}
 	limit, cancel := context.WithTimeout(context.Background(), unregistered)
 	defer cancel()
@@ -57,7 +60,10 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	for path, ch := range gone {
 		errs = append(errs, r.await(limit, path, ch))
 	}
-	if whole = r.pause(ctx) && whole; !whole {
+	if written {
+		whole = r.pause(ctx) && whole
+	}
+	if !whole {
 		errs = append(errs, ctx.Err())
 	}
 	return errors.Join(errs...)
@@ -65,9 +71,15 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 
 // Shutdown takes a server out of service without a failed call: Drain, then s.Shutdown, then Stop, each whatever the one before it said. Use it
 // where s.Shutdown would be called: rpcx runs none of the functions given to RegisterOnShutdown, and closes its listener as soon as the services
-// are unregistered. The error joins theirs.
+// are unregistered. A nil s is the server of WithServer. The error joins theirs.
+//
+// ctx must have time for both: Drain takes 4 s, s.Shutdown as long as the calls that are under way, which it cuts off when ctx ends.
 func (p *ZooKeeperRegisterPlugin) Shutdown(ctx context.Context, s *server.Server) error {
-	return errors.Join(p.Drain(ctx), s.Shutdown(ctx), p.Stop())
+	err := p.Drain(ctx)
+	if s = cmp.Or(s, p.more.server); s != nil {
+		err = errors.Join(err, s.Shutdown(ctx))
+	}
+	return errors.Join(err, p.Stop())
 }
 
 func (r *registrar) drain(on bool) {
@@ -77,17 +89,17 @@ func (r *registrar) drain(on bool) {
 	r.edit()
 }
 
-// wanted returns the names of what is registered, and whether any of it can say state=inactive.
-func (r *registrar) wanted() (names []string, canSay bool) {
+// present returns the names of what is to be registered, or is not gone yet, whether any of it may have been written, and whether any of that
+// can say state=inactive.
+func (r *registrar) present() (names []string, written, canSay bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, sv := range r.services {
-		if sv.wanted {
-			names = append(names, sv.name)
-			canSay = canSay || validQuery(sv.metadata)
-		}
+		names = append(names, sv.name)
+		written = written || sv.report.touched
+		canSay = canSay || sv.wanted && sv.report.touched && validQuery(sv.metadata)
 	}
-	return names, canSay
+	return names, written, canSay
 }
 
 // awaitInactive waits until every node that is ours says state=inactive, for about a second at most.

@@ -5,9 +5,41 @@ import (
 	"time"
 )
 
-// news is what the loop noticed since it last told: with hundreds of services, one line says it for all.
+const (
+	newsDelay = 200 * time.Millisecond // what is noticed together is told together
+	newsLimit = 10                     // tellings in a row, each less than newsPause after the one before
+	newsPause = time.Minute            // between those that follow
+)
+
+// news is what the loop noticed since it last told. With hundreds of services, one line says it for all; and somebody who overwrites a node
+// all day long does not fill the log.
 type news struct {
 	registered, tookOver, restored, yielded, unregistered, refused, missed tidings
+
+	tellAt time.Time // zero: there is nothing to tell
+	toldAt time.Time // the last time
+	row    int       // of tellings
+}
+
+// due sets the time of telling when there is something new, and reports that it has come.
+func (n *news) due(now time.Time) bool {
+	switch {
+	case n.none():
+		return false
+	case !n.tellAt.IsZero():
+		return !now.Before(n.tellAt)
+	}
+	if n.row++; now.Sub(n.toldAt) >= newsPause {
+		n.row = 1
+	}
+	if n.tellAt = now.Add(newsDelay); n.row > newsLimit {
+		n.tellAt = n.toldAt.Add(newsPause)
+	}
+	return false
+}
+
+func (n *news) none() bool {
+	return n.registered.count+n.tookOver.count+n.restored.count+n.yielded.count+n.unregistered.count+n.refused.count+n.missed.count == 0
 }
 
 // tidings is how often something was noticed, and of what first.
@@ -69,13 +101,10 @@ func (r *registrar) noteAnswer(e *entry, a answer) {
 	}
 }
 
-// tellNews logs what was noticed, when nothing is under way that would add to it.
-func (r *registrar) tellNews() {
-	if r.running > 0 || len(r.queue) > 0 || r.news == (news{}) {
-		return
-	}
+// tellNews logs what was noticed and not told yet.
+func (r *registrar) tellNews(now time.Time) {
 	n := r.news
-	r.news = news{}
+	r.news = news{toldAt: now, row: n.row}
 	say := func(t tidings, level slog.Level, msg string, attrs ...any) {
 		if t.count > 0 {
 			attrs = append([]any{"services", t.count, "first", t.path}, attrs...)

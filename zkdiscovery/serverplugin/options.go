@@ -136,7 +136,7 @@ func WithLogger(l *slog.Logger) ZooKeeperOpt {
 // a process that was killed stay; the server may negotiate another (2 to 20 of its ticks unless configured otherwise). 100 ms to 24 h.
 func WithSessionTimeout(d time.Duration) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
-		if o.more.sessionTimeout = d; d < 100*time.Millisecond || d > 24*time.Hour {
+		if o.more.sessionTimeout = d; d < minSession || d > maxSession {
 			o.more.mistake("WithSessionTimeout(%v): 100ms to 24h is needed", d)
 		}
 	}

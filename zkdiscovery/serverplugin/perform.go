@@ -2,6 +2,7 @@ package serverplugin
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 
@@ -77,7 +78,7 @@ func (r *registrar) takeOver(path string, do action) []session.Op {
 }
 
 // create makes a node where nothing stands, in one transaction with as many of its parents as are missing. These are persistent, and say
-// what rpcx-zookeeper has them say; those that exist are left alone.
+// what rpcx-zookeeper has them say; those that exist are left alone. A chroot is not made: it may be a slip of the pen.
 func (r *registrar) create(in int64, path, data string) error {
 	parents := r.parents(path)
 	missing := 0 // as far as is known: the last so many of parents
@@ -88,7 +89,10 @@ func (r *registrar) create(in int64, path, data string) error {
 		}
 		failed, err := r.session.Write(r.ctx, in, append(ops, r.node(path, data))...)
 		switch {
-		case errors.Is(err, session.ErrNoNode) && missing < len(parents):
+		case errors.Is(err, session.ErrNoNode):
+			if missing == len(parents) {
+				return fmt.Errorf("the chroot %q does not exist", r.cfg.session.Chroot)
+			}
 			missing++
 		case errors.Is(err, session.ErrNodeExists) && failed < missing:
 			missing-- // somebody has made it in the meantime

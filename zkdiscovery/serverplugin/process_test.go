@@ -18,7 +18,10 @@ import (
 // standard input, and answers each with a line.
 const childConfig = "HOLDFAST_TEST_CHILD"
 
-type childOptions struct{ Servers, Base, Metadata string }
+type childOptions struct {
+	Servers, Base, Metadata string
+	Witness                 string // another service, which says how long the process's session lives
+}
 
 // child is the whole program of such a process.
 func child(config string) (code int) {
@@ -35,7 +38,7 @@ func child(config string) (code int) {
 		switch in.Text() {
 		case "register":
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-			answer(errors.Join(p.Register("Arith", nil, o.Metadata), p.WaitRegistered(ctx)))
+			answer(errors.Join(p.Register(o.Witness, nil, ""), p.Register("Arith", nil, o.Metadata), p.WaitRegistered(ctx)))
 			cancel()
 		case "unregister":
 			answer(p.Unregister("Arith"))

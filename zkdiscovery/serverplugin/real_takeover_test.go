@@ -6,30 +6,47 @@ import (
 	"time"
 )
 
+// child starts a process that registers Arith, and a witness of its own.
+func (r realZooKeeper) child(metadata, witness string) *childProcess {
+	r.Helper()
+	return startChild(r.T, childOptions{r.ensemble.Servers()[0], r.base, metadata, witness})
+}
+
+// sessionEnds waits until the session of the process with that witness is over.
+func (r realZooKeeper) sessionEnds(witness string) {
+	r.Helper()
+	r.soon("the session of "+witness+" is over", func() bool {
+		ok, _, err := r.conn.Exists(r.base + "/" + witness + "/" + address)
+		return err == nil && !ok
+	})
+}
+
 func testKillAndRestart(r realZooKeeper) {
-	o := childOptions{r.ensemble.Servers()[0], r.base, "weight=1"}
-	old := startChild(r.T, o)
+	old := r.child("weight=1", "Old")
 	old.do("register")
 	_, before, err := r.conn.Get(r.node())
 	if err != nil {
 		r.Fatal(err)
 	}
-	defer r.watch()()
+	defer r.watch()("weight=2")
 	old.kill()
 	killed := time.Now()
-	o.Metadata = "weight=2"
-	startChild(r.T, o).do("register")
-	if took := time.Since(killed); took < childSession {
-		r.Logf("registered %v after the kill", took)
-	} else {
-		r.Errorf("registered %v after the kill: the old session was over anyway", took)
+	r.child("weight=2", "New").do("register")
+	registered := time.Since(killed)
+	if ok, _, err := r.conn.Exists(r.base + "/Old/" + address); err != nil || !ok {
+		r.Errorf("registered %v after the kill: the old session was over anyway, %v", registered, err)
 	}
-	for deadline := killed.Add(childSession + 2*time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	check := func() {
+		r.Helper()
 		data, st, err := r.conn.Get(r.node())
 		if err != nil || string(data) != "weight=2" || st.EphemeralOwner == before.EphemeralOwner || st.EphemeralOwner == 0 {
 			r.Fatalf("%v after the kill: %q, %+v, %v", time.Since(killed), data, st, err)
 		}
 	}
+	check()
+	r.sessionEnds("Old")
+	r.Logf("registered %v after the kill; the old session expired after %v", registered, time.Since(killed))
+	check()
 }
 
 // testLateProcess has the old process stand still while the new one takes over, and unregister and stop when it wakes up.
@@ -37,31 +54,37 @@ func testLateProcess(r realZooKeeper) {
 	if runtime.GOOS == "windows" {
 		r.Skip("processes cannot be stopped here")
 	}
-	old := startChild(r.T, childOptions{r.ensemble.Servers()[0], r.base, "weight=1"})
+	old := r.child("weight=1", "Old")
 	old.do("register")
-	defer r.watch()()
+	defer r.watch()("weight=2")
 	pause(r.T, old.cmd.Process)
 	p := r.plugin()
 	r.register(p, "weight=2")
 	resume(r.T, old.cmd.Process)
 	old.do("unregister")
+	if !r.owns(p, "weight=2") {
+		r.Fatal("the successor's node is gone")
+	}
 	old.do("stop")
-	for range 20 {
-		if !r.owns(p, "weight=2") {
-			r.Fatal("the successor's node is gone")
-		}
-		time.Sleep(50 * time.Millisecond)
+	r.sessionEnds("Old") // and with it all that the process has asked for
+	if !r.owns(p, "weight=2") {
+		r.Fatal("the successor's node is gone")
 	}
 }
 
 func testTakeoversAreAtomic(r realZooKeeper) {
 	plugins := []*ZooKeeperRegisterPlugin{r.plugin(), r.plugin(), r.plugin()}
 	r.register(plugins[0], "weight=0")
-	defer r.watch()()
-	for i := range 60 {
-		r.register(plugins[i%3], fmt.Sprint("weight=", i))
+	const takeovers = 60
+	defer r.watch()(fmt.Sprint("weight=", takeovers))
+	for i := range takeovers {
+		r.register(plugins[(i+1)%3], fmt.Sprint("weight=", i+1))
 	}
-	if st := plugins[0].Status(); st.Takeovers == 0 {
-		r.Errorf("%+v", st)
+	var counted int64
+	for _, p := range plugins {
+		counted += p.Status().Takeovers
+	}
+	if counted != takeovers {
+		r.Errorf("%d takeovers, want %d", counted, takeovers)
 	}
 }

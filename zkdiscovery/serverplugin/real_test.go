@@ -73,7 +73,7 @@ func (r realZooKeeper) plugin(opts ...ZooKeeperOpt) *ZooKeeperRegisterPlugin {
 	return p
 }
 
-// soon waits until ok, for as long as a registration may take to be whole again.
+// soon waits until ok.
 func (r realZooKeeper) soon(what string, ok func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(childSession + 30*time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -92,7 +92,8 @@ func (r realZooKeeper) register(p *ZooKeeperRegisterPlugin, metadata string) {
 		r.Fatal(err)
 	}
 	if !r.owns(p, metadata) {
-		r.Fatalf("registered, but not in ZooKeeper: %v", p.Status())
+		data, st, err := r.conn.Get(r.node())
+		r.Fatalf("registered, but not in ZooKeeper: %+v, where %q stands, %+v, %v", p.Status(), data, st, err)
 	}
 }
 
@@ -103,8 +104,8 @@ func (r realZooKeeper) owns(p *ZooKeeperRegisterPlugin, data string) bool {
 }
 
 // watch reads the node all the time until the returned function is called: missing or without metadata, it is a failure. So is a list of a
-// client's that lacks it.
-func (r realZooKeeper) watch() (stop func()) {
+// client's that lacks it. The function waits until the client has seen the metadata that are the last.
+func (r realZooKeeper) watch() (stop func(last string)) {
 	r.Helper()
 	d, err := zkdiscovery.New(r.base, "Arith", r.ensemble.Servers(), zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard())
 	if err != nil {
@@ -112,11 +113,14 @@ func (r realZooKeeper) watch() (stop func()) {
 	}
 	ch := d.WatchService()
 	var wg sync.WaitGroup
+	var seen atomic.Value
 	wg.Go(func() {
 		for list := range ch {
 			if len(list) != 1 || list[0].Key != address || list[0].Value == "" {
 				r.Errorf("a client sees %v", list)
+				continue
 			}
+			seen.Store(list[0].Value)
 		}
 	})
 	var stopped atomic.Bool
@@ -128,62 +132,15 @@ func (r realZooKeeper) watch() (stop func()) {
 			}
 		}
 	})
-	return func() {
-		stopped.Store(true)
-		d.RemoveWatcher(ch)
-		close(ch)
-		wg.Wait()
-		d.Close()
-	}
-}
-
-func testNetworkCut(r realZooKeeper) {
-	proxy, err := zktest.NewProxy(r.ensemble.Servers()[0])
-	if err != nil {
-		r.Fatal(err)
-	}
-	defer proxy.Close()
-	p := r.plugin(WithZKServersAddress([]string{proxy.Addr()}))
-	r.register(p, "weight=3")
-	was := p.Status().SessionID
-	proxy.Cut(true)
-	r.soon("the plugin says that it is not registered", func() bool { return !p.Registered() })
-	r.soon("the node is gone", func() bool { ok, _, _ := r.conn.Exists(r.node()); return !ok })
-	proxy.Cut(false)
-	start := time.Now()
-	r.soon("registered again", func() bool { return r.owns(p, "weight=3") })
-	r.Logf("registered %v after the cut", time.Since(start))
-	if p.Status().SessionID == was {
-		r.Error("the session has survived: nothing was tested")
-	}
-}
-
-func testChangesByHand(r realZooKeeper) {
-	p := r.plugin()
-	r.register(p, "weight=3")
-	for what, change := range map[string]func() error{
-		"deleted":     func() error { return r.conn.Delete(r.node(), -1) },
-		"overwritten": func() error { _, err := r.conn.Set(r.node(), []byte("by hand"), -1); return err },
-		"replaced by a persistent node": func() error {
-			_, err := r.conn.Multi(&zk.DeleteRequest{Path: r.node(), Version: -1},
-				&zk.CreateRequest{Path: r.node(), Acl: zk.WorldACL(zk.PermAll)})
-			return err
-		},
-		"deleted with its parent": func() error {
-			_, err := r.conn.Multi(&zk.DeleteRequest{Path: r.node(), Version: -1}, &zk.DeleteRequest{Path: r.base + "/Arith", Version: -1})
-			return err
-		},
-	} {
-		_, before, _ := r.conn.Get(r.node())
-		if err := change(); err != nil {
-			r.Fatal(what, ": ", err)
-		}
-		start := time.Now()
-		r.soon(what+", restored", func() bool {
-			_, st, err := r.conn.Get(r.node())
-			return err == nil && st.Mzxid != before.Mzxid && r.owns(p, "weight=3")
-		})
-		r.Logf("%s, restored after %v", what, time.Since(start))
+	return func(last string) {
+		defer func() {
+			stopped.Store(true)
+			d.RemoveWatcher(ch)
+			close(ch)
+			wg.Wait()
+			d.Close()
+		}()
+		r.soon("a client sees "+last, func() bool { return seen.Load() == last })
 	}
 }
 
@@ -307,33 +264,4 @@ func testStopWhilePaused(r realZooKeeper) {
 		r.Fatal(err)
 	}
 	r.soon("the node is gone", func() bool { ok, _, err := r.conn.Exists(r.node()); return err == nil && !ok })
-}
-
-func testAwayAndWiped(r realZooKeeper) {
-	if err := r.ensemble.Kill(0); err != nil {
-		r.Fatal(err)
-	}
-	p := r.plugin()
-	if err := p.Register("Arith", nil, "weight=3"); err != nil {
-		r.Fatal(err)
-	}
-	if p.Registered() || p.Unregister("Other") != nil {
-		r.Error("registered without ZooKeeper")
-	}
-	if err := r.ensemble.Restart(0); err != nil {
-		r.Fatal(err)
-	}
-	r.soon("registered", func() bool { return r.owns(p, "weight=3") })
-	if err := r.ensemble.Wipe(); err != nil {
-		r.Fatal(err)
-	}
-	fresh, events, err := zk.Connect(r.ensemble.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{})) // conn has seen too much
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.conn = fresh
-	r.soon("registered in the new ensemble", func() bool { return r.owns(p, "weight=3") })
-	fresh.Close()
-	for range events { // see TestOnRealZooKeeper
-	}
 }

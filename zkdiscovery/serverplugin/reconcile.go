@@ -1,6 +1,7 @@
 package serverplugin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
@@ -52,8 +53,8 @@ func (r *registrar) lookAtSession(now time.Time) {
 	was := r.seen
 	st.Connected = st.Connected && r.ready
 	r.seen = st
-	if st.Connected {
-		r.mine[st.ID] = struct{}{}
+	if st.Connected && !slices.Contains(r.mine, st.ID) {
+		r.mine = append(r.mine[max(0, len(r.mine)+1-sessionsKept):], st.ID)
 	}
 	fresh := st.Session != was.Session
 	if st.Connected == was.Connected && st.Link == was.Link && !fresh {
@@ -216,7 +217,7 @@ func (r *registrar) standing(f session.Found) standing {
 	case owner == r.seen.ID:
 		return ours
 	}
-	if _, had := r.mine[owner]; had {
+	if slices.Contains(r.mine, owner) {
 		return formerly
 	}
 	return foreign

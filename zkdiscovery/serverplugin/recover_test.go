@@ -56,6 +56,17 @@ func TestRegistrationRecovers(t *testing.T) {
 			pass(time.Second)
 			b.zk.Rollback()
 		},
+		"ZooKeeper is restored from a backup that has the node, as it was": func(b bubble) {
+			must(b, b.zk.Set(nodePath, []byte("weight=1"))) // is overruled at once, but not in the backup
+			b.zk.Checkpoint()
+			pass(time.Second)
+			b.zk.Refuse(true)
+			b.zk.Rollback()
+			for range 10 { // others have written since: the session goes on, and to its watch the node has not changed
+				must(b, b.zk.Put("/others", nil))
+			}
+			b.zk.Refuse(false)
+		},
 		"ZooKeeper is away for an hour": func(b bubble) {
 			b.zk.Stop()
 			pass(time.Hour)

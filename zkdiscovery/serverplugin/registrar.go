@@ -13,6 +13,7 @@ import (
 const (
 	pipelined    = 128         // actions under way at once
 	unregistered = time.Second // how long Unregister waits
+	sessionsKept = 100         // nothing is left in ZooKeeper of a session that long ago
 )
 
 // registrar makes ZooKeeper agree with what is wanted. Its loop (run) owns the nodes; actions run beside it and report to it. What the plugin's
@@ -39,7 +40,7 @@ type registrar struct {
 
 	// The loop's own.
 	entries map[string]*entry
-	mine    map[int64]struct{} // every session that there was
+	mine    []int64 // the sessions that there were, the newest last
 	queue   []job
 	running int
 	seen    session.State // as the nodes know it
@@ -57,7 +58,7 @@ func newRegistrar(cfg config) *registrar {
 		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
 		done: make(chan struct{}), pokes: make(chan struct{}, 1), answers: make(chan answer), drains: make(chan struct{}, 1),
 		services: make(map[string]*service), changed: make(chan struct{}),
-		entries: make(map[string]*entry), mine: make(map[int64]struct{}),
+		entries: make(map[string]*entry),
 	}
 	listening := make(chan struct{}) // closed by awaitServer
 	r.wg.Go(func() { r.run(listening) })
@@ -103,6 +104,10 @@ func (r *registrar) tell() {
 // run is the loop.
 func (r *registrar) run(listening <-chan struct{}) {
 	defer r.closeEntries()
+	defer func() { r.tellNews(time.Now()) }()
+	if anyHost(r.cfg.address) {
+		r.cfg.log.Warn("the service address names no host: every client will look for it on its own machine", "address", r.cfg.address)
+	}
 	if r.cfg.update > 0 {
 		r.tickAt = time.Now().Add(r.cfg.update)
 	}
@@ -126,7 +131,9 @@ func (r *registrar) run(listening <-chan struct{}) {
 			r.wakeUp(time.Now())
 		}
 		r.begin()
-		r.tellNews()
+		if now := time.Now(); r.news.due(now) {
+			r.tellNews(now)
+		}
 		timer.Reset(time.Until(r.nextWake()))
 	}
 }
@@ -134,7 +141,7 @@ func (r *registrar) run(listening <-chan struct{}) {
 // nextWake is when the loop has something to do if nothing happens before.
 func (r *registrar) nextWake() time.Time {
 	at := r.tickAt
-	for _, t := range [...]time.Time{r.wakeAt, r.expiresAt()} {
+	for _, t := range [...]time.Time{r.wakeAt, r.news.tellAt, r.expiresAt()} {
 		if at.IsZero() || !t.IsZero() && t.Before(at) {
 			at = t
 		}

@@ -69,10 +69,10 @@ func TestRollingRestartFailsNoCall(t *testing.T) {
 			calls, failures := rollingRestart(t, e.Servers(), tc.end)
 			t.Logf("%d calls, %d failed", calls, len(failures))
 			if tc.name == "without" {
+				if len(failures) == 0 {
+					t.Log("no call failed without Drain either: the load was too little to show what it is for")
+				}
 				return
-			}
-			if calls < 1000 {
-				t.Errorf("%d calls are no load", calls)
 			}
 			for _, err := range failures {
 				t.Error(err)
@@ -132,11 +132,18 @@ func rollingRestart(t *testing.T, zk []string, end func(*instance, context.Conte
 			}
 		})
 	}
+	busyFor := func(calls int64) {
+		for end := count.Load() + calls; count.Load() < end; {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	for from := 0; from < servers; from += batch {
+		busyFor(500)
 		each(from, from+batch, func(in *instance) error {
 			return errors.Join(end(in, t.Context()), in.start(t.Context(), zk, base))
 		})
 	}
+	busyFor(500)
 	stopped.Store(true)
 	load.Wait()
 	return count.Load(), failures

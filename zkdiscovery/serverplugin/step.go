@@ -50,6 +50,10 @@ func (n *node) learn(e event, now time.Time) {
 			n.distrust()
 			n.failures, n.retryAt = 0, time.Time{}
 			n.turn(Pending)
+		} else if n.connected {
+			// ZooKeeper tells what has changed since the last connection, by comparing with the zxid that was seen there. One that was
+			// restored from a backup in between counts on from a higher one, and the nodes in it look unchanged.
+			n.checkAt = now
 		}
 	case hinted:
 		if n.disturbed = n.doing.kind != nothing; !n.disturbed {

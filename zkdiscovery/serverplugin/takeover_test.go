@@ -4,31 +4,40 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 )
 
-// follow watches the service as a client does until the returned function is called; a list without the address is a failure.
-func (b bubble) follow() (stop func()) {
+// follow watches the service as a client does until the returned function is called, which names the metadata that it must have seen last. A
+// list without the address is a failure.
+func (b bubble) follow() (stop func(last string)) {
 	d, err := zkdiscovery.New("rpcx", "Arith", []string{"zk:2181"}, zkdiscovery.WithDialer(b.zk.Dial), zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard())
 	if err != nil {
 		b.Fatal(err)
 	}
 	ch := d.WatchService()
-	done := make(chan struct{})
+	seen := make(chan string)
 	go func() {
-		defer close(done)
+		var last string
 		for list := range ch {
 			if len(list) != 1 || list[0].Key != address {
 				b.Errorf("a client sees %v", list)
+				continue
 			}
+			last = list[0].Value
 		}
+		seen <- last
 	}()
-	return func() {
+	return func(want string) {
+		b.Helper()
+		synctest.Wait()
 		d.RemoveWatcher(ch)
 		close(ch)
-		<-done
+		if last := <-seen; last != want {
+			b.Errorf("a client has last seen %q, want %q", last, want)
+		}
 		d.Close()
 	}
 }
@@ -39,7 +48,7 @@ func TestAKilledPredecessorIsReplacedAtOnce(t *testing.T) {
 		old := b.plugin(WithDialer(way.dial))
 		b.register(old, "Arith", "weight=1")
 		pass(time.Second)
-		defer b.follow()()
+		defer b.follow()("weight=2")
 		way.kill()
 		pass(time.Second)
 		b.owner("weight=1") // its session lives on
@@ -58,7 +67,7 @@ func TestALiveProcessYieldsToANewerOne(t *testing.T) {
 		old := b.plugin()
 		b.register(old, "Arith", "weight=1")
 		pass(time.Second)
-		defer b.follow()()
+		defer b.follow()("weight=2")
 
 		p := b.plugin()
 		b.register(p, "Arith", "weight=2")
