@@ -14,6 +14,7 @@ import (
 type Selector struct {
 	config *config
 	table  atomic.Pointer[table]
+	views  views
 	mu     sync.Mutex // updates
 }
 
@@ -41,11 +42,12 @@ func (s *Selector) Select(ctx context.Context, servicePath, serviceMethod string
 	if srv == nil {
 		return ""
 	}
-	if ctx != nil {
-		if h := holderOf(ctx); h != nil {
-			srv.inFlight.Add(1)
-			h.add(pick{s, srv})
+	if h := holderOf(ctx); h != nil && h.x.s == s {
+		if h.had(srv.key) {
+			srv = s.elsewhere(srv)
 		}
+		srv.inFlight.Add(1)
+		h.add(pick{s, srv})
 	}
 	return srv.key
 }
@@ -104,7 +106,9 @@ func (s *Selector) observe(key string, o outcome, latency time.Duration) {
 }
 
 // feed lets a server answer for the outcome of an attempt.
-func (s *Selector) feed(*server, outcome, time.Duration) {}
+func (s *Selector) feed(srv *server, o outcome, _ time.Duration) {
+	srv.outcomes[o].Add(1)
+}
 
 // Close ends what the Selector does in the background. Select goes on answering from the last list. It may be called twice.
 func (s *Selector) Close() error { return nil }

@@ -7,4 +7,5 @@ type server struct {
 	key      string
 	inFlight atomic.Int64 // picks that somebody will report on
 	picks    atomic.Uint64
+	outcomes [cancelled + 1]atomic.Uint64
 }

@@ -1,0 +1,165 @@
+package selector
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// backup sets the latency after which the second request goes out.
+func backup(latency time.Duration) func(*client.Option) {
+	return func(o *client.Option) { o.BackupLatency = latency }
+}
+
+const never = time.Hour
+
+func TestFailbackupWithAQuickAnswerIsOneRequest(t *testing.T) {
+	n := startNode(t)
+	xc, s := wrapped(t, client.Failbackup, backup(never), n.key)
+	var reply string
+	if err := xc.Call(t.Context(), "Greet", &question, &reply); err != nil || reply != n.name {
+		t.Errorf("Call: %q, %v, want %q", reply, err, n.name)
+	}
+	told(t, s, n.key, account{ok: 1})
+	if err := xc.Call(t.Context(), "Refuse", &question, &reply); err == nil || err.Error() != "no" {
+		t.Errorf("Call: %v, want the service's error", err)
+	}
+	told(t, s, n.key, account{ok: 1, refused: 1})
+	if err := xc.Call(t.Context(), "Greet", &question, nil); err != nil {
+		t.Error("Call without a reply:", err)
+	}
+	told(t, s, n.key, account{ok: 1, refused: 1, unknown: 1})
+}
+
+// Two servers of which one is slow: whoever is called first, the answer is the quick one's, from another server than the first. And the
+// selector hears what the slow one took, although the call has returned long before and its context has ended.
+func TestFailbackupTakesTheFirstAnswerAndTellsOfTheOther(t *testing.T) {
+	quick, slow := startNode(t), startNode(t)
+	slow.delay.Store(int64(100 * time.Millisecond))
+	xc, s := wrapped(t, client.Failbackup, backup(5*time.Millisecond), quick.key, slow.key)
+	const calls = 20
+	for range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		var reply string
+		if err := xc.Call(ctx, "Greet", &question, &reply); err != nil || reply != quick.name {
+			t.Errorf("Call: %q, %v, want %q", reply, err, quick.name)
+		}
+		cancel()
+	}
+	eventually(t, "nothing is in flight", func() bool { return sum(s).inFlight == 0 })
+	if got := accountOf(s, quick.key); got != (account{ok: calls}) {
+		t.Errorf("of the quick one the selector was told %+v, want %d answers", got, calls)
+	}
+	got := accountOf(s, slow.key)
+	if got.ok == 0 || got.ok != uint64(slow.greeted.Load()) {
+		t.Errorf("of the slow one the selector was told %+v, which has answered %d", got, slow.greeted.Load())
+	}
+}
+
+func TestFailbackupGivesUpALoserWithItsDeadline(t *testing.T) {
+	quick, stuck := startNode(t), startNode(t)
+	xc, s := wrapped(t, client.Failbackup, backup(time.Millisecond), quick.key, stuck.key)
+	for accountOf(s, stuck.key) == (account{}) {
+		stuck.delay.Store(int64(300 * time.Millisecond))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if err := xc.Call(ctx, "Greet", &question, new(string)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		eventually(t, "nothing is in flight", func() bool { return sum(s).inFlight == 0 })
+	}
+	told(t, s, stuck.key, account{late: 1})
+}
+
+func TestFailbackupTakesNoFailureForAnAnswer(t *testing.T) {
+	bad, good := startNode(t), startNode(t)
+	bad.drops.Store(true)
+	xc, s := wrapped(t, client.Failbackup, backup(never), bad.key, good.key)
+	for range 20 {
+		var reply string
+		if err := xc.Call(t.Context(), "Greet", &question, &reply); err != nil || reply != good.name {
+			t.Fatalf("Call: %q, %v, want %q at once", reply, err, good.name)
+		}
+	}
+	if got := accountOf(s, bad.key); got.broken == 0 || got.inFlight != 0 {
+		t.Errorf("of the bad one the selector was told %+v", got)
+	}
+}
+
+// In rpcx a second request that cannot be sent makes the call return the first one's error, which is nil, with an empty reply (B9).
+func TestFailbackupThatHasNobodyToCallFails(t *testing.T) {
+	xc, _ := wrapped(t, client.Failbackup, backup(time.Millisecond))
+	if err := xc.Call(t.Context(), "Greet", &question, new(string)); !errors.Is(err, client.ErrXClientNoServer) {
+		t.Error("Call without servers:", err)
+	}
+
+	n := startNode(t)
+	d := newDiscovery(n.key)
+	o := client.DefaultOption
+	o.BackupLatency = 20 * time.Millisecond
+	xc = Wrap(client.NewXClient("Kelp", client.Failbackup, client.SelectByUser, d, o), mustNew(t))
+	defer xc.Close()
+	called := make(chan error, 1)
+	var reply string
+	go func() { called <- xc.Call(t.Context(), "Wait", &question, &reply) }()
+	eventually(t, "the first request has arrived", func() bool { return n.waiting.Load() > 0 })
+	d.set() // the second finds nobody
+	select {
+	case err := <-called:
+		t.Fatalf("the call has ended with %q and %v before anybody has answered", reply, err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	n.release <- struct{}{}
+	if err := <-called; err != nil || reply != n.name {
+		t.Errorf("Call: %q, %v, want the first request's answer", reply, err)
+	}
+}
+
+func TestFailbackupThatFailsTwiceReturnsTheError(t *testing.T) {
+	a, b := startNode(t), startNode(t)
+	xc, s := wrapped(t, client.Failbackup, backup(never), a.key, b.key)
+	if err := xc.Call(t.Context(), "Drop", &question, new(string)); err == nil {
+		t.Error("two dropped requests make a call that succeeds")
+	}
+	if got := sum(s); got != (account{broken: 2}) {
+		t.Errorf("the selector was told %+v, want two broken connections", got)
+	}
+}
+
+func TestFailbackupEndsWithItsContext(t *testing.T) {
+	a, b := startNode(t), startNode(t)
+	for _, c := range []struct {
+		what    string
+		latency time.Duration
+		want    account
+	}{
+		{"before the backup", never, account{late: 1}},
+		{"after it", time.Millisecond, account{late: 2}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			xc, s := wrapped(t, client.Failbackup, backup(c.latency), a.key, b.key)
+			if err := xc.Call(within(t, 50*time.Millisecond), "Wait", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error("Call:", err)
+			}
+			if got := sum(s); got != c.want {
+				t.Errorf("the selector was told %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFailbackupInTimeDoesNotShareItsReply(t *testing.T) {
+	n := startNode(t)
+	xc, _ := wrapped(t, client.Failbackup, backup(time.Millisecond), n.key)
+	reply := "untouched"
+	if err := xc.Call(within(t, 20*time.Millisecond), "Wait", &question, &reply); err == nil {
+		t.Fatal("nobody has answered, but the call has")
+	}
+	n.end() // whatever answers now must not write to what the caller has back
+	if reply != "untouched" {
+		t.Errorf("the reply of a call that failed is %q", reply)
+	}
+}

@@ -1,0 +1,72 @@
+package selector
+
+import (
+	"testing"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+func TestBroadcastAndForkTellOfDialFailuresAndBrokenConnections(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		call func(xc client.XClient, method string) error
+	}{
+		{"Broadcast", func(xc client.XClient, method string) error {
+			return xc.Broadcast(t.Context(), method, &question, new(string))
+		}},
+		{"Fork", func(xc client.XClient, method string) error {
+			return xc.Fork(t.Context(), method, &question, new(string))
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			n, nobody := startNode(t), "tcp@"+newAddress()
+			xc, s := wrapped(t, client.Failfast, nil, n.key, nobody)
+			if err := c.call(xc, "Greet"); err != nil {
+				t.Fatal(err)
+			}
+			told(t, s, nobody, account{undialled: 1})
+			told(t, s, n.key, account{}) // who has answered is not said
+			if err := c.call(xc, "Drop"); err == nil {
+				t.Fatal("a dropped call has succeeded")
+			}
+			told(t, s, n.key, account{broken: 1})
+			if err := c.call(xc, "Refuse"); err == nil {
+				t.Fatal("a refused call has succeeded")
+			}
+			told(t, s, n.key, account{broken: 1})
+		})
+	}
+}
+
+func TestABroadcastTellsNothingOfAConnectionThatIsClosedOnPurpose(t *testing.T) {
+	racyInRPCX(t, "client.go:241 and :755")
+	n := startNode(t)
+	xc, s := wrapped(t, client.Failfast, nil, n.key)
+	called := make(chan error, 1)
+	go func() { called <- xc.Broadcast(t.Context(), "Wait", &question, new(string)) }()
+	eventually(t, "the call has arrived", func() bool { return n.waiting.Load() > 0 })
+	_ = xc.Close()
+	if err := <-called; err == nil {
+		t.Error("a call of a closed XClient has succeeded")
+	}
+	told(t, s, n.key, account{})
+}
+
+func TestInformTellsWhoCameToWhat(t *testing.T) {
+	good, refusing, dropping := startNode(t), startNode(t), startNode(t)
+	dropping.drops.Store(true)
+	refusing.refuses.Store(true)
+	xc, s := wrapped(t, client.Failfast, nil, good.key, refusing.key, dropping.key)
+	receipts, err := xc.Inform(t.Context(), "Greet", &question, new(string))
+	if len(receipts) != 3 || err == nil {
+		t.Fatalf("Inform: %v, %v", receipts, err)
+	}
+	told(t, s, good.key, account{ok: 1})
+	told(t, s, refusing.key, account{refused: 1})
+	told(t, s, dropping.key, account{broken: 1})
+
+	if _, err := xc.Inform(t.Context(), "Greet", &question, nil); err != nil {
+		t.Error("Inform without a reply:", err)
+	}
+	told(t, s, good.key, account{ok: 1})
+}

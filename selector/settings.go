@@ -1,0 +1,58 @@
+package selector
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/protocol"
+	"github.com/smallnest/rpcx/share"
+)
+
+// settings are what an XClient was made with and a wrapper has to know.
+type settings struct {
+	failMode      client.FailMode
+	backupLatency time.Duration
+	sticky        bool
+	serializeType protocol.SerializeType
+}
+
+func newSettings(failMode client.FailMode, option client.Option) settings {
+	return settings{
+		failMode:      failMode,
+		backupLatency: option.BackupLatency,
+		sticky:        option.Sticky,
+		serializeType: option.SerializeType,
+	}
+}
+
+// settingsOf reads an XClient's settings, which it keeps to itself, by reflection. Those of an XClient that is not rpcx's own are unknown; it is
+// then taken for one that fails fast: all picks are released with the call that made them, whatever it does.
+func settingsOf(xc client.XClient) settings {
+	unknown := settings{failMode: client.Failfast, serializeType: protocol.SerializeType(^byte(0))}
+	v := reflect.Indirect(reflect.ValueOf(xc))
+	if v.Kind() != reflect.Struct || v.Type().PkgPath() != reflect.TypeFor[client.Option]().PkgPath() {
+		return unknown
+	}
+	failMode, option := v.FieldByName("failMode"), v.FieldByName("option")
+	if !failMode.IsValid() || failMode.Type() != reflect.TypeFor[client.FailMode]() ||
+		!option.IsValid() || option.Type() != reflect.TypeFor[client.Option]() {
+		return unknown
+	}
+	return settings{ // fields that are not exported can be read by their kind
+		failMode:      client.FailMode(failMode.Int()),
+		backupLatency: time.Duration(option.FieldByName("BackupLatency").Int()),
+		sticky:        option.FieldByName("Sticky").Bool(),
+		serializeType: protocol.SerializeType(option.FieldByName("SerializeType").Uint()), //nolint:gosec // a byte's value
+	}
+}
+
+// unencodable reports whether arguments cannot be sent to any server. rpcx returns such an error as it returns a connection's.
+func (s *settings) unencodable(args any) bool {
+	codec := share.Codecs[s.serializeType]
+	if codec == nil || args == nil {
+		return false
+	}
+	_, err := codec.Encode(args)
+	return err != nil
+}

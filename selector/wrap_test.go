@@ -1,0 +1,170 @@
+package selector
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/protocol"
+	"github.com/smallnest/rpcx/share"
+)
+
+func TestWrapSaysWhatItNeeds(t *testing.T) {
+	s := mustNew(t)
+	xc := client.NewXClient("Kelp", client.Failfast, client.SelectByUser, newDiscovery(), client.DefaultOption)
+	defer xc.Close()
+	d := newDiscovery()
+	for _, c := range []struct {
+		what, want string
+		call       func()
+	}{
+		{"no XClient", "needs an XClient", func() { Wrap(nil, s) }},
+		{"no Selector", "needs a Selector", func() { Wrap(xc, nil) }},
+		{"an empty pool", "at least one XClient", func() { NewXClientPool(0, "Kelp", client.Failfast, d, client.DefaultOption, s) }},
+		{"a pool without a discovery", "needs a ServiceDiscovery", func() { NewXClientPool(1, "Kelp", client.Failfast, nil, client.DefaultOption, s) }},
+		{"a pool without a Selector", "needs a Selector", func() { NewXClientPool(1, "Kelp", client.Failfast, d, client.DefaultOption, nil) }},
+		{"a OneClient without a discovery", "needs a ServiceDiscovery", func() { NewOneClient(client.Failfast, nil, client.DefaultOption, nil) }},
+		{"an empty pool of OneClients", "at least one OneClient", func() { NewOneClientPool(0, client.Failfast, d, client.DefaultOption, nil) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			defer func() {
+				if said, _ := recover().(string); !strings.HasPrefix(said, "selector: ") || !strings.Contains(said, c.want) {
+					t.Errorf("it said %q, want something with %q", said, c.want)
+				}
+			}()
+			c.call()
+		})
+	}
+}
+
+func TestWrapRecognisesWhatRPCXMade(t *testing.T) {
+	o := client.DefaultOption
+	o.BackupLatency, o.Sticky, o.SerializeType = 42*time.Millisecond, true, protocol.JSON
+	messages := make(chan *protocol.Message)
+	for _, mode := range []client.FailMode{client.Failover, client.Failfast, client.Failtry, client.Failbackup} {
+		want := newSettings(mode, o)
+		for what, xc := range map[string]client.XClient{
+			"NewXClient":              client.NewXClient("Kelp", mode, client.SelectByUser, newDiscovery(), o),
+			"NewBidirectionalXClient": client.NewBidirectionalXClient("Kelp", mode, client.SelectByUser, newDiscovery(), o, messages),
+		} {
+			if got := settingsOf(xc); got != want {
+				t.Errorf("%s of %v: %+v, want %+v: has rpcx renamed its fields?", what, mode, got, want)
+			}
+			_ = xc.Close()
+		}
+	}
+}
+
+// An XClient of somebody else's has settings that nobody knows. What it does with its context is paired all the same.
+func TestAnXClientThatIsNotRPCXsIsWrappedToo(t *testing.T) {
+	n := startNode(t)
+	o := client.DefaultOption
+	o.BackupLatency = never
+	for _, mode := range []client.FailMode{client.Failfast, client.Failbackup} {
+		s := mustNew(t)
+		xc := Wrap(foreign{client.NewXClient("Kelp", mode, client.SelectByUser, newDiscovery(n.key), o)}, s)
+		if err := xc.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+			t.Fatal(err)
+		}
+		want := account{ok: 1}
+		if mode == client.Failbackup { // rpcx's own: two Selects and no PostCall
+			want = account{unknown: 2}
+		}
+		told(t, s, n.key, want)
+		_ = xc.Close()
+	}
+}
+
+type foreign struct{ client.XClient }
+
+func TestAContextOfAnotherXClientsCallIsNotOurs(t *testing.T) {
+	n := startNode(t)
+	inner, innerSelector := wrapped(t, client.Failfast, nil, n.key)
+	outer, outerSelector := wrapped(t, client.Failfast, nil, n.key)
+	bare, bareSelector := client.NewXClient("Kelp", client.Failfast, client.SelectByUser, newDiscovery(n.key), client.DefaultOption), mustNew(t)
+	bare.SetSelector(bareSelector)
+	defer bare.Close()
+	p := client.NewPluginContainer()
+	p.Add(preCall(func(ctx context.Context) error {
+		if err := inner.Call(ctx, "Greet", &question, new(string)); err != nil {
+			return err
+		}
+		return bare.Call(ctx, "Greet", &question, new(string))
+	}))
+	outer.SetPlugins(p)
+	if err := outer.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	told(t, outerSelector, n.key, account{ok: 1})
+	told(t, innerSelector, n.key, account{ok: 1})
+	told(t, bareSelector, n.key, account{})
+}
+
+type preCall func(context.Context) error
+
+func (f preCall) PreCall(ctx context.Context, _, _ string, _ any) error { return f(ctx) }
+
+func TestABidirectionalXClientReceivesItsServersMessages(t *testing.T) {
+	n := startNode(t)
+	messages := make(chan *protocol.Message, 1)
+	s := mustNew(t)
+	p := NewBidirectionalXClientPool(1, "Kelp", client.Failfast, newDiscovery(n.key), client.DefaultOption, s, messages)
+	defer p.Close()
+	if err := p.Get().Call(t.Context(), "Push", &question, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-messages; string(m.Payload) != "news" {
+		t.Errorf("the message is %q", m.Payload)
+	}
+	told(t, s, n.key, account{ok: 1})
+}
+
+func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
+	n := startNode(t, share.SendFileServiceName, share.StreamServiceName)
+	c := NewOneClient(client.Failfast, newDiscovery(n.key), client.DefaultOption, nil)
+	defer c.Close()
+	conn, err := c.Stream(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if streamed, err := io.ReadAll(conn); string(streamed) != "a holdfast" {
+		t.Errorf("%q was streamed, %v", streamed, err)
+	}
+	var got bytes.Buffer
+	if err := c.DownloadFile(t.Context(), "frond", &got, nil); err != nil || got.String() != "a holdfast" {
+		t.Errorf("%q was downloaded, %v", &got, err)
+	}
+	name := filepath.Join(t.TempDir(), "frond")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SendFile(t.Context(), name, 0, nil); err != nil {
+		t.Error("SendFile:", err)
+	}
+	for path, want := range map[string]account{share.SendFileServiceName: {ok: 2}, share.StreamServiceName: {ok: 1}} {
+		x, err := c.xclient(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told(t, x.s, n.key, want)
+	}
+
+	// In the mode Failbackup their call is rpcx's own, with two picks and no PostCall.
+	s := mustNew(t)
+	xc := NewXClientPool(1, share.StreamServiceName, client.Failbackup, newDiscovery(n.key), client.DefaultOption, s)
+	defer xc.Close()
+	if conn, err = xc.Get().Stream(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	if got := accountOf(s, n.key); got.unknown < 2 || got != (account{unknown: got.unknown}) {
+		t.Errorf("the selector was told %+v, want nothing but picks that were released", got)
+	}
+}
