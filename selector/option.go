@@ -3,6 +3,9 @@ package selector
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"time"
 )
 
 // Option changes one of New's defaults.
@@ -12,12 +15,31 @@ type optionFunc func(*config)
 
 func (f optionFunc) apply(c *config) { f(c) }
 
+// config is everything that is decided before the first list.
 type config struct {
-	policy   Policy
+	policy    Policy
+	zone      string
+	position  position
+	key       KeyFunc
+	bound     float64
+	subset    int
+	client    string
+	clientSet bool
+	ramp      time.Duration
+	ejection  Ejection
+	probing   Probing
+	probeSet  bool
+	noProbing bool
+	live      func() bool
+	log       *slog.Logger
+	observer  Observer
+
 	mistakes []error // found by options themselves
 }
 
-func defaultConfig() config { return config{policy: P2C} }
+func defaultConfig() config {
+	return config{policy: P2C, position: nowhere, log: slog.New(slog.DiscardHandler)}
+}
 
 // WithPolicy sets how a server is chosen. The default is P2C.
 func WithPolicy(p Policy) Option {
@@ -28,10 +50,126 @@ func WithPolicy(p Policy) Option {
 	})
 }
 
+// WithZone says in which zone this client is, for Locality: servers whose metadata have the same zone=… come first.
+func WithZone(zone string) Option {
+	return optionFunc(func(c *config) {
+		if c.zone = zone; zone == "" {
+			c.mistake("WithZone(%q): a name is needed", zone)
+		}
+	})
+}
+
+// WithPosition says where on Earth this client is, in degrees, for Locality: servers whose latitude=… and longitude=… are nearer come first, those
+// within 50 km of each other together, those without a position last. With WithZone too, the zone counts first.
+func WithPosition(latitude, longitude float64) Option {
+	return optionFunc(func(c *config) {
+		if c.position = (position{latitude, longitude}); !c.position.valid() {
+			c.mistake("WithPosition(%v, %v): -90 to 90 and -180 to 180 are needed", latitude, longitude)
+		}
+	})
+}
+
+// WithKey says what ConsistentHash goes by. The default is the service's path, the method and the arguments as fmt's %v prints them, as with rpcx;
+// that differs from process to process where arguments have pointers in them below the first level, and costs time where they are large. The
+// function is called under XClient's lock: it must be quick and must not call the XClient. If it panics, the default is used.
+func WithKey(key KeyFunc) Option {
+	return optionFunc(func(c *config) {
+		if c.key = key; key == nil {
+			c.mistake("WithKey(nil): a function is needed")
+		}
+	})
+}
+
+// WithLoadBound is how many times the mean of calls in flight a server may have with ConsistentHash, by its weight, before its keys go to the next
+// one on the ring. The default is 1.25; less keeps the load more even, more keeps keys together. Below 8 calls a server is never full. It is
+// of no effect where nobody reports the outcomes of picks.
+func WithLoadBound(factor float64) Option {
+	return optionFunc(func(c *config) {
+		if c.bound = factor; !(factor >= 1.01 && factor <= 1000) { // NaN is neither
+			c.mistake("WithLoadBound(%v): 1.01 to 1000 is needed", factor)
+		}
+	})
+}
+
+// WithSubset lets this client use n of the servers only, of a fleet so large that a connection to each is too much: the n that it prefers by a hash
+// of its name (WithClientID) and the server's key, so that many clients use all servers about equally often. When a server comes or goes, at most
+// one of the n changes. For those of them that fail the next are used too, 2n in all at most, until they are back.
+func WithSubset(n int) Option {
+	return optionFunc(func(c *config) {
+		if c.subset = n; n <= 0 {
+			c.mistake("WithSubset(%d): must be positive", n)
+		}
+	})
+}
+
+// WithClientID names this client, for WithSubset. The default is the host's name and the process ID: a container keeps its subset over a restart, a
+// process on a machine does not. Clients of the same name use the same servers. ConsistentHash with WithSubset needs it: only clients
+// that use the same servers send a key to the same one.
+func WithClientID(id string) Option {
+	return optionFunc(func(c *config) {
+		if c.client, c.clientSet = id, true; id == "" {
+			c.mistake("WithClientID(%q): a name is needed", id)
+		}
+	})
+}
+
+// WithSlowStart gives a server that joins the list a tenth of its calls at first, and all after d; 30 s is usual. Servers of the first list, and those
+// that join while the list is not live (WithLive), do not start slowly. The default is 0: nobody does.
+func WithSlowStart(d time.Duration) Option {
+	return optionFunc(func(c *config) {
+		if c.ramp = d; d < 0 {
+			c.mistake("WithSlowStart(%v): must not be negative", d)
+		}
+	})
+}
+
+// WithEjection configures what happens to servers that fail.
+func WithEjection(e Ejection) Option {
+	return optionFunc(func(c *config) { c.ejection = e })
+}
+
+// WithProbing configures how servers are asked in the background whether they are there.
+func WithProbing(p Probing) Option {
+	return optionFunc(func(c *config) { c.probing, c.probeSet = p, true })
+}
+
+// WithoutProbing asks no server in the background. Calls find out then: one at a time goes to a server that has never answered or is to come back,
+// and XClient dials it while all others wait.
+func WithoutProbing() Option { return optionFunc(func(c *config) { c.noProbing = true }) }
+
+// WithLive says whether the list is live, for instance
+//
+//	selector.WithLive(func() bool { return d.Snapshot().Source == zkdiscovery.Live })
+//
+// While it is not, half as many servers are ejected, and who joins does not start slowly. The default is that it always is. It is called outside the
+// Selector's locks, once a second at most and with each list, also under XClient's lock: it must not block, nor call the XClient. If it
+// panics, the list is not live.
+func WithLive(live func() bool) Option {
+	return optionFunc(func(c *config) {
+		if c.live = live; live == nil {
+			c.mistake("WithLive(nil): a function is needed")
+		}
+	})
+}
+
+// WithLogger gets what happens: servers that fail and come back at Info, what concerns them all at Warn, repetitions at Debug. The default
+// discards.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		if c.log = l; l == nil {
+			c.mistake("WithLogger(nil): a logger is needed")
+		}
+	})
+}
+
+// WithObserver sets hooks for metrics.
+func WithObserver(o Observer) Option { return optionFunc(func(c *config) { c.observer = o }) }
+
 func (c *config) mistake(format string, args ...any) {
 	c.mistakes = append(c.mistakes, fmt.Errorf(format, args...))
 }
 
+// newConfig joins every mistake in what the caller gave.
 func newConfig(opts []Option) (*config, error) {
 	c := defaultConfig()
 	for _, o := range opts {
@@ -39,8 +177,35 @@ func newConfig(opts []Option) (*config, error) {
 			o.apply(&c)
 		}
 	}
+	for _, rule := range []struct {
+		broken bool
+		says   string
+	}{
+		{c.policy == Locality && c.zone == "" && !c.position.valid(), "WithPolicy(Locality) needs WithZone or WithPosition"},
+		{c.policy != Locality && c.zone != "", fmt.Sprintf("WithZone contradicts WithPolicy(%v): only Locality heeds it", c.policy)},
+		{c.policy != Locality && c.position.valid(), fmt.Sprintf("WithPosition contradicts WithPolicy(%v): only Locality heeds it", c.policy)},
+		{c.policy != ConsistentHash && c.key != nil, fmt.Sprintf("WithKey contradicts WithPolicy(%v): only ConsistentHash heeds it", c.policy)},
+		{c.policy != ConsistentHash && c.bound != 0, fmt.Sprintf("WithLoadBound contradicts WithPolicy(%v): only ConsistentHash heeds it", c.policy)},
+		{c.clientSet && c.subset == 0, "WithClientID needs WithSubset"},
+		{c.policy == ConsistentHash && c.subset > 0 && !c.clientSet, "WithPolicy(ConsistentHash) and WithSubset need WithClientID"},
+		{c.noProbing && c.probeSet, "WithoutProbing contradicts WithProbing"},
+	} {
+		if rule.broken {
+			c.mistakes = append(c.mistakes, errors.New(rule.says))
+		}
+	}
+	c.mistakes = append(c.mistakes, c.ejection.validate()...)
+	c.mistakes = append(c.mistakes, c.probing.validate()...)
 	if err := errors.Join(c.mistakes...); err != nil {
 		return nil, fmt.Errorf("selector: %w", err)
+	}
+	c.ejection, c.probing = c.ejection.withDefaults(), c.probing.withDefaults()
+	if c.bound == 0 {
+		c.bound = 1.25
+	}
+	if !c.clientSet {
+		host, _ := os.Hostname() // without it, the process ID is a name, too
+		c.client = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
 	return &c, nil
 }

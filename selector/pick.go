@@ -37,6 +37,7 @@ func (o outcome) String() string {
 type pick struct {
 	selector *Selector
 	server   *server
+	epoch    uint32 // of the server
 }
 
 // done reports how the attempt ended and how long it took (zero: not known). The first call counts, later ones on the same pick do nothing. It
@@ -48,5 +49,8 @@ func (p *pick) done(o outcome, latency time.Duration) {
 	srv := p.server
 	p.server = nil
 	srv.inFlight.Add(-1)
-	p.selector.feed(srv, o, latency)
+	if p.selector.config.policy == ConsistentHash {
+		p.selector.inFlight.Add(-1)
+	}
+	p.selector.feed(srv, p.epoch, o, latency)
 }

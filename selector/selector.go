@@ -2,26 +2,47 @@ package selector
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
 )
 
 // Selector chooses servers for rpcx's XClient. Its methods may be called at once from anywhere, so XClients of one service may share one.
 type Selector struct {
 	config *config
-	table  atomic.Pointer[table]
-	views  views
-	mu     sync.Mutex // updates
-}
+	began  time.Time // of the clock
+	prober *guard.Prober
 
-// table is what Select chooses from. It never changes once it is published.
-type table struct {
-	servers []*server // by key
-	byKey   map[string]*server
+	// What Select and the reports of outcomes share without a lock.
+	table    atomic.Pointer[table]
+	turns    roundRobin
+	inFlight atomic.Int64           // at all servers, for ConsistentHash
+	trying   atomic.Pointer[server] // the one that is being tried by a call: there is one at a time
+	coarse   atomic.Uint32          // the clock's millisecond when an outcome was reported last
+	liveness liveness
+
+	wake   chan struct{} // holds one when the loop has something to do; never closed
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the loop
+
+	views views // of the XClients that share it
+
+	mu      sync.Mutex
+	list    list
+	started bool
+	closed  bool
+	changed bool     // since the table was published
+	answers []answer // of probes, for the loop
+	probes  int      // running
+	news    []func() // for the loop to tell
+	sweep   sweep
+	// A probe that never reached anybody is not believed once a call has.
+	reached, contradicted bool
 }
 
 // New returns a Selector without servers: XClient gives it those of its discovery. Its error joins every mistake in the options. Close it when no
@@ -31,84 +52,262 @@ func New(opts ...Option) (*Selector, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Selector{config: c}
-	s.table.Store(&table{})
+	s := &Selector{config: c, began: time.Now(), wake: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if !c.noProbing {
+		s.prober = guard.NewProber(guard.Probe(c.probing.Probe), c.probing.Timeout, c.probing.Parallel)
+	}
+	s.list.gone = make(map[string]*server)
+	s.table.Store(&table{pool: &pool{}})
 	return s, nil
 }
 
+// now is nanoseconds since New, and never 0.
+func (s *Selector) now() int64 { return int64(time.Since(s.began)) + 1 }
+
 // Select implements client.Selector: the key of a listed server, or "" when the list is empty. It does not block.
 func (s *Selector) Select(ctx context.Context, servicePath, serviceMethod string, args any) string {
-	srv := s.next(ctx, servicePath, serviceMethod, args)
+	h := holderOf(ctx)
+	if h != nil && h.x.s != s { // it waits for another Selector's pick
+		h = nil
+	}
+	srv := s.next(h, call{ctx, servicePath, serviceMethod, args})
 	if srv == nil {
 		return ""
 	}
-	if h := holderOf(ctx); h != nil && h.x.s == s {
-		if h.had(srv.key) {
-			srv = s.elsewhere(srv)
-		}
-		srv.inFlight.Add(1)
-		h.add(pick{s, srv})
+	if h != nil {
+		h.add(s.count(srv))
 	}
 	return srv.key
 }
 
 // choose picks a server for one attempt and counts it as in flight until the pick is done. The key is "" when the list is empty.
 func (s *Selector) choose(ctx context.Context, servicePath, serviceMethod string, args any) (key string, p pick) {
-	srv := s.next(ctx, servicePath, serviceMethod, args)
+	srv := s.next(nil, call{ctx, servicePath, serviceMethod, args})
 	if srv == nil {
 		return "", pick{}
 	}
-	srv.inFlight.Add(1)
-	return srv.key, pick{s, srv}
+	return srv.key, s.count(srv)
 }
 
-func (s *Selector) next(context.Context, string, string, any) *server {
-	servers := s.table.Load().servers
-	if len(servers) == 0 {
+// call is what a server is chosen for.
+type call struct {
+	ctx                        context.Context //nolint:containedctx // it lives as long as the call of Select
+	servicePath, serviceMethod string
+	args                       any
+}
+
+func (s *Selector) count(srv *server) pick {
+	srv.inFlight.Add(1)
+	if s.config.policy == ConsistentHash {
+		s.inFlight.Add(1)
+	}
+	return pick{s, srv, srv.epoch.Load()}
+}
+
+// next returns a server for a call, one that h has not had if there is one; nil when there is none at all.
+func (s *Selector) next(h *holder, c call) *server {
+	t := s.table.Load()
+	var srv *server
+	switch {
+	case len(t.usable.balls) == 0:
+		srv = s.resort(t, h)
+	case s.config.policy == ConsistentHash: // a server is tried with its own keys
+		srv = s.hashed(t, h, s.callHash(c))
+	default:
+		if srv = s.trial(t, h); srv == nil {
+			srv = s.drawn(t, h)
+		}
+	}
+	if srv != nil {
+		srv.picks.Add(1)
+	}
+	return srv
+}
+
+// trial returns a server that is to be tried, if there is one and none is being tried.
+func (s *Selector) trial(t *table, h *holder) *server {
+	if len(t.trials) == 0 {
 		return nil
 	}
-	a := servers[rand.N(len(servers))]
-	if s.config.policy == P2C {
-		if b := servers[rand.N(len(servers))]; b.inFlight.Load() < a.inFlight.Load() {
-			a = b
-		}
+	srv := t.trials[rand.IntN(len(t.trials))]
+	if srv.State() == Trial && !had(h, srv) && s.seize(srv) {
+		return srv
 	}
-	a.picks.Add(1)
-	return a
+	return nil
 }
 
-// UpdateServer implements client.Selector: the servers from now on, each with its metadata. The map is only read, and not kept.
-func (s *Selector) UpdateServer(servers map[string]string) {
+func had(h *holder, srv *server) bool { return h != nil && h.had(srv.key) }
+
+// drawn returns a usable server, more seldom one that starts slowly. There must be a usable one.
+func (s *Selector) drawn(t *table, h *holder) *server {
+	srv := s.draw(t)
+	if t.ramping {
+		now := s.now()
+		for range redraws {
+			if srv.share(now, s.config.ramp) > rand.Float64() {
+				break
+			}
+			srv = s.draw(t)
+		}
+	}
+	if had(h, srv) {
+		return t.elsewhere(h, srv)
+	}
+	return srv
+}
+
+// elsewhere returns another usable server than the one that was chosen, for a call that had its chance there: the next attempt of a Failover, or
+// the backup of a Failbackup. It is the same when there is no other.
+func (t *table) elsewhere(h *holder, srv *server) *server {
+	from := t.usable.draw(rand.Uint64())
+	for i := range min(len(t.usable.balls), chances+1) {
+		if other := t.usable.balls[(from+i)%len(t.usable.balls)].server; !had(h, other) {
+			return other
+		}
+	}
+	return srv
+}
+
+const (
+	// redraws is how often a draw is repeated that met a server which starts slowly.
+	redraws = 8
+	// chances is how many servers a holder says that it had, at most.
+	chances = 2
+	// outOfTurn is how many servers that cannot be used lose their turn in one pick.
+	outOfTurn = 64
+	// outOfRing is how many points of the ring are passed over in one pick.
+	outOfRing = 8 * pointsEach
+)
+
+// draw returns a usable server. There must be one.
+func (s *Selector) draw(t *table) *server {
+	switch s.config.policy {
+	case WeightedRoundRobin:
+		if srv := s.turns.next(outOfTurn, t.takes); srv != nil {
+			return srv
+		}
+	case Locality:
+		return near(t.tiers, rand.Float64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), s.coarse.Load()).server
+	case P2C:
+		return lessLoaded(t.usable, rand.Uint64(), rand.Uint64(), s.coarse.Load()).server
+	default:
+	}
+	return t.usable.balls[t.usable.draw(rand.Uint64())].server
+}
+
+// hashed returns the server that the hash of a call's key belongs to: the first on the ring that can be used and is not full. There must be one.
+func (s *Selector) hashed(t *table, h *holder, hash uint64) *server {
+	now := int64(0)
+	if t.ramping {
+		now = s.now()
+	}
+	all := s.inFlight.Load()
+	var full *server // the first that is, in case all are
+	m, ok := t.pool.ring.walk(hash, outOfRing, func(i int) bool {
+		m := &t.pool.members[i]
+		srv := m.server
+		switch {
+		case had(h, srv):
+			return false
+		case t.takes(srv):
+		case srv.State() == Trial && s.seize(srv):
+			return true
+		default:
+			return false
+		}
+		if n := srv.inFlight.Load(); n >= leastBound && n >= t.pool.bound(m, all, s.config.bound) {
+			if full == nil {
+				full = srv
+			}
+			return false
+		}
+		// While it starts slowly it has some of its keys, and more and more.
+		return now == 0 || srv.share(now, s.config.ramp)*math.MaxUint32 >= float64(mix(hash^srv.hash)>>32)
+	})
+	switch {
+	case ok:
+		return t.pool.members[m].server
+	case full != nil:
+		return full
+	}
+	return t.usable.balls[t.usable.draw(mix(hash))].server
+}
+
+// resort returns a server when none is usable. All picks go to one until its outcome is known: a dial stalls everybody.
+func (s *Selector) resort(t *table, h *holder) *server {
+	if len(t.last) == 0 {
+		return nil
+	}
+	if srv := s.tried(t); srv != nil && !had(h, srv) {
+		return srv
+	}
+	from := rand.IntN(len(t.last))
+	srv := t.last[from]
+	for i := range min(len(t.last), chances+1) {
+		if other := t.last[(from+i)%len(t.last)]; !had(h, other) {
+			srv = other
+			break
+		}
+	}
+	if !s.seize(srv) {
+		if other := s.tried(t); other != nil && !had(h, other) { // somebody was faster
+			return other
+		}
+	}
+	return srv
+}
+
+// tried returns the server that is being tried; nil when there is none, or it has left the list.
+func (s *Selector) tried(t *table) *server {
+	srv := s.trying.Load()
+	if srv != nil && t.byKey[srv.key] != srv {
+		s.release(srv)
+		return nil
+	}
+	return srv
+}
+
+// lease is for how long a call that tries a server keeps others from trying one: most have ended by then, or never will.
+const lease = 2 * time.Second
+
+// seize makes srv the one that is being tried, if there is none.
+func (s *Selector) seize(srv *server) bool {
+	if s.trying.Load() != nil {
+		return false
+	}
+	srv.lease.Store(s.now() + int64(lease)) // first, for the loop looks at it once srv is being tried
+	if !s.trying.CompareAndSwap(nil, srv) {
+		return false
+	}
+	s.poke()
+	return true
+}
+
+// release lets another server be tried, if srv was the one.
+func (s *Selector) release(srv *server) {
+	if s.trying.Load() == srv {
+		s.trying.CompareAndSwap(srv, nil)
+	}
+}
+
+// Close ends what the Selector does in the background and returns when it has ended; a probe that ignores its context is left behind. Select goes
+// on answering from the last list and those that UpdateServer still brings, without regard to failures. It may be called twice, but not from a
+// hook. The error is nil.
+func (s *Selector) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.table.Load()
-	t := &table{servers: make([]*server, 0, len(servers)), byKey: make(map[string]*server, len(servers))}
-	for key := range servers {
-		srv := old.byKey[key]
-		if srv == nil {
-			srv = &server{key: key}
-		}
-		t.servers = append(t.servers, srv)
-		t.byKey[key] = srv
+	s.closed = true
+	for _, srv := range s.list.servers {
+		srv.health = health{state: Up}
+		srv.mark()
 	}
-	slices.SortFunc(t.servers, func(a, b *server) int { return strings.Compare(a.key, b.key) })
-	s.table.Store(t)
-}
-
-// dialFailed tells of a dial that failed, where there is no pick to report it.
-func (s *Selector) dialFailed(key string, _ error) { s.observe(key, dialFailed, 0) }
-
-// observe tells of an outcome of the server of key, where there is no pick to report it. Keys that are not listed are ignored.
-func (s *Selector) observe(key string, o outcome, latency time.Duration) {
-	if srv := s.table.Load().byKey[key]; srv != nil {
-		s.feed(srv, o, latency)
+	s.news, s.answers = nil, nil
+	s.publish(s.now())
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	if s.prober != nil {
+		s.prober.Wait()
 	}
+	return nil
 }
-
-// feed lets a server answer for the outcome of an attempt.
-func (s *Selector) feed(srv *server, o outcome, _ time.Duration) {
-	srv.outcomes[o].Add(1)
-}
-
-// Close ends what the Selector does in the background. Select goes on answering from the last list. It may be called twice.
-func (s *Selector) Close() error { return nil }

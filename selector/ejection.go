@@ -1,0 +1,64 @@
+package selector
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// Ejection configures what happens to servers that fail. A zero field has its default.
+type Ejection struct {
+	// Consecutive is after how many failed calls in a row a server is ejected: broken connections, and answers that did not come in time. Errors
+	// that the service returned are successes of the server. The default is 5.
+	Consecutive int
+	// Base is how long the first ejection lasts; the next ones last longer by as much each, up to Max, and Base without one is forgiven by one.
+	// The defaults are 30 s and 5 min.
+	Base, Max time.Duration
+	// DialBase is about how long a server is put aside to which no connection could be made; each further failure doubles it, up to DialMax. The
+	// defaults are 1 s and 60 s. From the half of it to the whole, at random.
+	DialBase, DialMax time.Duration
+	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, the evidence is bad and not
+	// the servers: those that were ejected are used again, and those that could not be reached are each tried by one call when their time is up.
+	// While the list is not live (WithLive), half as many are ejected.
+	Share float64
+}
+
+func (e Ejection) withDefaults() Ejection {
+	return Ejection{
+		Consecutive: cmp.Or(e.Consecutive, 5),
+		Base:        cmp.Or(e.Base, 30*time.Second),
+		Max:         cmp.Or(e.Max, 5*time.Minute),
+		DialBase:    cmp.Or(e.DialBase, time.Second),
+		DialMax:     cmp.Or(e.DialMax, time.Minute),
+		Share:       cmp.Or(e.Share, 0.5),
+	}
+}
+
+func (e Ejection) validate() (mistakes []error) {
+	bad := func(field string, value any, rule string) {
+		mistakes = append(mistakes, fmt.Errorf("WithEjection: %s %v: %s", field, value, rule))
+	}
+	if e.Consecutive < 0 {
+		bad("Consecutive", e.Consecutive, "must not be negative")
+	}
+	if !(e.Share >= 0 && e.Share <= 1) { // NaN is neither
+		bad("Share", e.Share, "must be in (0, 1]")
+	}
+	full := e.withDefaults()
+	for _, d := range []struct {
+		field  string
+		value  time.Duration
+		atMost time.Duration
+		other  string
+	}{{"Base", full.Base, full.Max, "Max"}, {"DialBase", full.DialBase, full.DialMax, "DialMax"}} {
+		switch {
+		case d.value < 0:
+			bad(d.field, d.value, "must not be negative")
+		case d.atMost < 0:
+			bad(d.other, d.atMost, "must not be negative")
+		case d.value > d.atMost:
+			bad(d.field, d.value, fmt.Sprintf("must not be above %s, %v", d.other, d.atMost))
+		}
+	}
+	return mistakes
+}

@@ -1,0 +1,58 @@
+package selector
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
+)
+
+// Probing configures how servers are asked in the background whether they are there: when they join, and when they are to come back after a
+// failure. A zero field has its default. An rpcx dial happens while XClient's lock is held, so that nobody can call anybody else; a probe's
+// does not.
+type Probing struct {
+	// Probe asks a server whether it is there; nil is the answer "yes". The default connects and exchanges one rpcx heartbeat, on the networks tcp,
+	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. A probe that never
+	// reached anybody is not believed once a call has.
+	Probe Probe
+	// Timeout bounds one probe. The default is 1 s, as rpcx's ConnectTimeout.
+	Timeout time.Duration
+	// Parallel is how many probes run at once, 1,000 at most. The default is 32.
+	Parallel int
+	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
+	TLS *tls.Config
+}
+
+// Probe asks the server at address, of rpcx's network ("tcp", "unix", …), whether it is there: nil says that it is, an error that is
+// errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
+type Probe func(ctx context.Context, network, address string) error
+
+// maxParallel bounds Probing.Parallel: each probe is two goroutines and a socket.
+const maxParallel = 1000
+
+func (p Probing) withDefaults() Probing {
+	p.Timeout, p.Parallel = cmp.Or(p.Timeout, guard.DefaultProbeTimeout), cmp.Or(p.Parallel, 32)
+	if p.Probe == nil {
+		p.Probe = Probe(guard.Heartbeat(p.TLS))
+	}
+	return p
+}
+
+func (p Probing) validate() (mistakes []error) {
+	bad := func(field string, value any, rule string) {
+		mistakes = append(mistakes, fmt.Errorf("WithProbing: %s %v: %s", field, value, rule))
+	}
+	if p.Timeout < 0 {
+		bad("Timeout", p.Timeout, "must not be negative")
+	}
+	if p.Parallel < 0 || p.Parallel > maxParallel {
+		bad("Parallel", p.Parallel, fmt.Sprintf("must be at most %d, and not negative", maxParallel))
+	}
+	if p.Probe != nil && p.TLS != nil {
+		mistakes = append(mistakes, fmt.Errorf("WithProbing: TLS contradicts Probe: only the default probe heeds it"))
+	}
+	return mistakes
+}
