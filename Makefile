@@ -1,6 +1,7 @@
 # `make` alone prints what there is to make.
 
-GOLANGCI := go tool -modfile=.ci/tools.mod golangci-lint
+GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
+INTEROP  := zkdiscovery/serverplugin/interop
 FUZZTIME ?= 30s
 COUNT    ?= 10
 
@@ -17,7 +18,12 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && cd bench && go test -race -shuffle=on -timeout=5m ./...
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./...
+	@$(MAKE) --no-print-directory interop
+
+.PHONY: interop
+interop: ## the part of make test in which old and new servers and clients work together (a module of its own)
+	@$(REAL); set -x; go -C $(INTEROP) test -race -shuffle=on -timeout=3m ./...
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (the first run builds the linters: minutes)
@@ -25,7 +31,8 @@ lint: ## the linters of .golangci.yml, and go vet for Linux, Windows and macOS (
 	GOOS=linux go vet ./...
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
-	cd bench && go tool -modfile=../.ci/tools.mod golangci-lint run && go vet ./...
+	cd bench && $(GOLANGCI) run && go vet ./...
+	cd $(INTEROP) && $(GOLANGCI) run && go vet ./...
 
 .PHONY: format
 format: ## rewrite the code as lint wants it formatted

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -26,7 +28,10 @@ func TestMistakesAreNamedWithTheRule(t *testing.T) {
 		{[]ZooKeeperOpt{WithZKServiceAddress("@1.2.3.4:5")}, []string{"is not network@address"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@a b:1")}, []string{"without spaces"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@host")}, []string{"has no port"}},
+		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@host:")}, []string{`"tcp@host:"`, "has no port"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@::1:8972")}, []string{"brackets are needed"}},
+		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@host:-1")}, []string{"has port -1", "1 to 65535 is needed"}},
+		{[]ZooKeeperOpt{WithZKServiceAddress("tcp@host:99999999999999999999")}, []string{"has port 99999999999999999999"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("quic@host:0")}, []string{"has port 0"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("quic@host:65536")}, []string{"has port 65536"}},
 		{[]ZooKeeperOpt{WithZKServiceAddress("a/b@host:1")}, []string{"has a slash in its network"}},
@@ -63,9 +68,12 @@ func TestMistakesAreNamedWithTheRule(t *testing.T) {
 func TestBadNamesAreRefused(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()
-		for _, name := range []string{"", " ", "/", "a//b", "..", "a\x00"} {
-			if err := p.Register(name, nil, ""); err == nil || !strings.Contains(err.Error(), "service path") {
-				b.Errorf("Register(%q): %v", name, err)
+		for name, rule := range map[string]string{
+			"": "is empty", " ": "is empty", "/": "is empty", "a//b": "empty part", "..": "relative part", "a\x00": "U+0000",
+		} {
+			if err := p.Register(name, nil, ""); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("service path %q: ", name)) ||
+				!strings.Contains(err.Error(), rule) {
+				b.Errorf("Register(%q): %v, want its name and %q in it", name, err, rule)
 			}
 			if err := p.RegisterFunction(name, "f", nil, ""); err == nil {
 				b.Errorf("RegisterFunction(%q)", name)
@@ -92,6 +100,43 @@ func TestALiteralWithoutStartRegisters(t *testing.T) {
 		b.mustOwn(p, "weight=1")
 		if st := p.Status(); st.Sessions != 1 {
 			b.Errorf("%d sessions", st.Sessions)
+		}
+	})
+}
+
+func TestAnAddressThatNamesNoHostIsTold(t *testing.T) {
+	for address, want := range map[string]bool{
+		"tcp@:8972": true, "tcp@0.0.0.0:8972": true, "quic@[::]:8972": true,
+		"tcp@127.0.0.1:8972": false, "http@host:80": false, "unix@/run/a.sock": false,
+	} {
+		inBubble(t, func(b bubble) {
+			var log strings.Builder
+			p := b.plugin(WithZKServiceAddress(address), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			b.register(p, "Arith", "")
+			must(b, p.WaitRegistered(b.Context())) // as with rpcx-zookeeper
+			must(b, p.Stop())
+			if told := strings.Contains(log.String(), "names no host"); told != want {
+				b.Errorf("%s: told: %v, want %v", address, told, want)
+			}
+		})
+	}
+}
+
+func TestAMissingChrootIsToldAndNotMade(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithZKServersAddress([]string{"zk:2181/prod"}))
+		b.register(p, "Arith", "weight=3")
+		pass(time.Minute)
+		if err := p.Status().Services[0].Err; err == nil || !strings.Contains(err.Error(), `the chroot "/prod" does not exist`) {
+			b.Error(err)
+		}
+		if _, err := b.zk.Get("/prod"); err == nil {
+			b.Error("it was made")
+		}
+		must(b, b.zk.Create("/prod", nil))
+		pass(recovery)
+		if n, err := b.zk.Get("/prod" + nodePath); err != nil || string(n.Data) != "weight=3" || !p.Registered() {
+			b.Error(n, err, p.Status())
 		}
 	})
 }

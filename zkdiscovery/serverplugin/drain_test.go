@@ -84,6 +84,100 @@ func TestDrainThatIsCutShortUnregisters(t *testing.T) {
 	})
 }
 
+func TestDrainUnregistersAlsoWhenItMayNotWait(t *testing.T) {
+	for range 20 { // it was left to chance
+		inBubble(t, func(b bubble) {
+			p := b.plugin()
+			b.register(p, "Arith", "")
+			pass(time.Second)
+			ctx, cancel := context.WithCancel(b.Context())
+			cancel()
+			start := time.Now()
+			if err := p.Drain(ctx); !errors.Is(err, context.Canceled) || time.Since(start) != 0 {
+				b.Errorf("%v after %v", err, time.Since(start))
+			}
+			b.mustBeGone()
+		})
+	}
+}
+
+func TestDrainDoesNotWaitForWhatNobodyCanHaveSeen(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		b.zk.Stop()
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Minute)
+		start := time.Now()
+		must(b, p.Drain(b.Context()))
+		if took := time.Since(start); took != 0 {
+			b.Errorf("took %v", took)
+		}
+		must(b, b.zk.Start())
+		pass(recovery)
+		b.mustBeGone()
+	})
+}
+
+func TestASecondDrainKnowsWhatTheFirstHasLeft(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Stop()
+		for range 2 {
+			start := time.Now()
+			if err := p.Drain(b.Context()); !errors.Is(err, ErrUnconfirmed) {
+				b.Error(err)
+			}
+			if took := time.Since(start); took > 6*time.Second {
+				b.Errorf("took %v", took)
+			}
+		}
+		must(b, b.zk.Start())
+		pass(recovery)
+		b.mustBeGone()
+		must(b, p.Drain(b.Context()))
+	})
+}
+
+func TestStopEndsDrain(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithDrainWait(time.Hour))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		done := make(chan error, 2)
+		for range 2 { // one drains, the other one waits for it
+			go func() { done <- p.Drain(b.Context()) }()
+		}
+		pass(time.Minute)
+		b.owner("state=inactive")
+		start := time.Now()
+		must(b, p.Stop())
+		for range 2 {
+			must(b, <-done)
+		}
+		if took := time.Since(start); took > time.Second {
+			b.Errorf("took %v", took)
+		}
+		b.mustBeGone()
+	})
+}
+
+func TestDrainOfWhatAnotherProcessHasIsHarmless(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		old := b.plugin()
+		b.register(old, "Arith", "weight=1")
+		pass(time.Second)
+		p := b.plugin()
+		b.register(p, "Arith", "weight=2")
+		pass(time.Second)
+		defer b.follow()("weight=2") // never inactive
+		must(b, old.Drain(b.Context()))
+		pass(time.Minute)
+		b.mustOwn(p, "weight=2")
+	})
+}
+
 func TestDrainIsBoundedWhenZooKeeperHangs(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()

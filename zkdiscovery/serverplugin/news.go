@@ -39,21 +39,27 @@ func (n *news) due(now time.Time) bool {
 }
 
 func (n *news) none() bool {
-	return n.registered.count+n.tookOver.count+n.restored.count+n.yielded.count+n.unregistered.count+n.refused.count+n.missed.count == 0
+	for _, t := range [...]*tidings{&n.registered, &n.tookOver, &n.restored, &n.yielded, &n.unregistered, &n.refused, &n.missed} {
+		if len(t.paths) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
-// tidings is how often something was noticed, and of what first.
+// tidings is of which nodes something was noticed.
 type tidings struct {
-	count int
-	path  string
+	paths map[string]struct{}
+	first string
 	owner int64
 	err   error
 }
 
 func (t *tidings) add(path string) *tidings {
-	if t.count++; t.count == 1 {
-		t.path = path
+	if t.paths == nil {
+		t.paths, t.first = make(map[string]struct{}), path
 	}
+	t.paths[path] = struct{}{}
 	return t
 }
 
@@ -106,8 +112,8 @@ func (r *registrar) tellNews(now time.Time) {
 	n := r.news
 	r.news = news{toldAt: now, row: n.row}
 	say := func(t tidings, level slog.Level, msg string, attrs ...any) {
-		if t.count > 0 {
-			attrs = append([]any{"services", t.count, "first", t.path}, attrs...)
+		if n := len(t.paths); n > 0 {
+			attrs = append([]any{"services", n, "first", t.first}, attrs...)
 			r.cfg.log.Log(r.ctx, level, msg, attrs...) //nolint:sloglint // one of the constants below
 		}
 	}

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/rcrowley/go-metrics"
+	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/server"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -78,7 +80,10 @@ func TestWithServerRegistersWhenItListens(t *testing.T) {
 			if err := s.RegisterName("Arith", new(Arith), "weight=3"); err != nil {
 				t.Fatal(err)
 			}
-			never, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			for len(zk.Sessions()) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			never, cancel := context.WithTimeout(t.Context(), 4*probeEvery)
 			defer cancel()
 			if err := p.WaitRegistered(never); err == nil || zk.Stats().Requests[zktest.OpCreate] > 0 {
 				t.Fatal("registered before the server listens")
@@ -95,6 +100,74 @@ func TestWithServerRegistersWhenItListens(t *testing.T) {
 				t.Error(err)
 			}
 			_ = ln.Close()
+			<-served
+		})
+	}
+}
+
+func TestWithServerWaitsAsLongAsItTakes(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		s := server.NewServer()
+		p := b.plugin(WithServer(s))
+		b.register(p, "Arith", "weight=3")
+		pass(24 * time.Hour)
+		if n := b.zk.Stats(); n.Requests[zktest.OpGetData]+n.Requests[zktest.OpCreate] > 0 || p.Registered() {
+			b.Errorf("before the server listens: %v", n.Requests)
+		}
+		b.zk.ExpireAll()
+		pass(time.Second)
+		close(s.Started) // as rpcx does it
+		pass(0)
+		b.mustOwn(p, "weight=3")
+	})
+}
+
+// TestClientsReachAServerOfEveryNetwork has a client find and call what was registered: the address that it sees is the one that was given.
+func TestClientsReachAServerOfEveryNetwork(t *testing.T) {
+	for _, network := range []string{"tcp", "unix", "http"} {
+		t.Run(network, func(t *testing.T) {
+			transport, addr := "tcp", freeAddress(t)
+			if network == "unix" {
+				transport, addr = "unix", filepath.Join(t.TempDir(), "a%2Fb") // looks as if it was escaped
+			}
+			ln, err := net.Listen(transport, addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			s := server.NewServer()
+			s.DisableHTTPGateway, s.DisableJSONRPC = true, true // they would be served over unix, too
+			p, zk := onLoopback(t, network+"@"+addr, WithServer(s))
+			s.Plugins.Add(p)
+			if err := s.RegisterName("Arith", new(Arith), "weight=3"); err != nil {
+				t.Fatal(err)
+			}
+			served := serving(func() error { return s.ServeListener(network, ln) })
+			if err := p.WaitRegistered(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			d, err := zkdiscovery.New("rpcx", "Arith", []string{"zk:2181"}, zkdiscovery.WithDialer(zk.Dial), zkdiscovery.WithoutCache())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if got := d.GetServices(); len(got) != 1 || got[0].Key != network+"@"+addr || got[0].Value != "weight=3" {
+				t.Errorf("%+v", got)
+			}
+			xc := client.NewXClient("Arith", client.Failfast, client.RandomSelect, d, client.DefaultOption)
+			var reply Reply
+			if err := xc.Call(t.Context(), "Mul", &Args{6, 7}, &reply); err != nil || reply.C != 42 {
+				t.Errorf("6 × 7 = %d, %v", reply.C, err)
+			}
+			_ = xc.Close()
+			if network == "http" { // rpcx writes down its listener beside Serve: its Shutdown would race with that
+				_ = ln.Close()
+				<-served
+				return
+			}
+			if err := p.Shutdown(t.Context(), s); err != nil {
+				t.Error(err)
+			}
 			<-served
 		})
 	}
@@ -131,39 +204,6 @@ func TestStopAndUnregisterWhileTheServerDoesNotListen(t *testing.T) {
 		if n := zk.Stats().Requests[zktest.OpCreate]; n > 0 {
 			t.Errorf("%d creates", n)
 		}
-	}
-}
-
-// TestShutdownCallsUnregister is how rpcx ends: with its locks held it unregisters, and calls back into nothing.
-func TestShutdownCallsUnregister(t *testing.T) {
-	addr := freeAddress(t)
-	s := server.NewServer()
-	p, zk := onLoopback(t, "tcp@"+addr, WithServer(s), WithDrainWait(50*time.Millisecond))
-	s.Plugins.Add(p)
-	if err := s.RegisterName("Arith", new(Arith), "weight=3"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RegisterFunctionName("Functions", "one", func(context.Context, *Args, *Reply) error { return nil }, "weight=1"); err != nil {
-		t.Fatal(err)
-	}
-	served := serving(func() error { return s.Serve("tcp", addr) })
-	if err := p.WaitRegistered(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(p.Services) != 2 {
-		t.Errorf("services %q", p.Services)
-	}
-	if err := p.Shutdown(t.Context(), s); err != nil {
-		t.Error(err)
-	}
-	<-served
-	for _, path := range []string{"/rpcx/Arith", "/rpcx/Functions"} {
-		if children, err := zk.Children(path); err != nil || len(children) > 0 {
-			t.Errorf("%s: %q, %v", path, children, err)
-		}
-	}
-	if n := len(zk.Sessions()); n > 0 {
-		t.Errorf("%d sessions are left", n)
 	}
 }
 

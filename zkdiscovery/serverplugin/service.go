@@ -86,7 +86,8 @@ func (r *registrar) edit() {
 	r.poke()
 }
 
-// await waits for gone as long as ctx, but not at all while ZooKeeper is away or has not answered to an earlier wait.
+// await waits for gone as long as ctx, but not at all while ZooKeeper is away or has not answered to an earlier wait. Stop ends it: what is there
+// then, Stop sees to.
 func (r *registrar) await(ctx context.Context, path string, gone <-chan struct{}) error {
 	if gone == nil {
 		return nil
@@ -94,12 +95,15 @@ func (r *registrar) await(ctx context.Context, path string, gone <-chan struct{}
 	if r.session.State().Connected && !r.mute.Load() {
 		select {
 		case <-gone:
+		case <-r.ctx.Done():
 		case <-ctx.Done():
 			r.mute.Store(true)
 		}
 	}
 	select {
 	case <-gone:
+		return nil
+	case <-r.ctx.Done():
 		return nil
 	default:
 		return &OpError{Op: "unregister", Path: path, Err: unconfirmed(r.session.State())}

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	theirclient "github.com/rpcxio/rpcx-zookeeper/client"
 	theirs "github.com/rpcxio/rpcx-zookeeper/serverplugin"
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/server"
-
-	"github.com/holdfast-go/holdfast/zkdiscovery"
-	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 type (
@@ -43,14 +42,27 @@ func listening(t *testing.T, plugin func(address string) any, metadata string) s
 	if err := s.RegisterName("Arith", new(Arith), metadata); err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.ServeListener("tcp", ln) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.ServeListener("tcp", ln) // ends with the listener
+	}()
 	<-s.Started
 	t.Cleanup(func() {
 		_ = s.Close()
 		<-served
 	})
 	return address
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
 }
 
 func ourPlugin(t *testing.T, zk []string, base, address string, opts ...ours.ZooKeeperOpt) *ours.ZooKeeperRegisterPlugin {
@@ -145,7 +157,7 @@ func look(t *testing.T, servers []string, path string) (data string, owner int64
 	}
 	defer func() {
 		conn.Close()
-		for range events { //nolint:revive // its goroutines are gone when this is closed
+		for range events { // its goroutines are gone when this is closed
 		}
 	}()
 	b, st, err := conn.Get(path)

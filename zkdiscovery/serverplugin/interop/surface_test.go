@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	theirs "github.com/rpcxio/rpcx-zookeeper/serverplugin"
-
 	ours "github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
+	theirs "github.com/rpcxio/rpcx-zookeeper/serverplugin"
 )
 
 // TestAServerChangesOverByItsImportLine compares everything that rpcx-zookeeper exports with what is here.
@@ -24,15 +23,13 @@ func TestAServerChangesOverByItsImportLine(t *testing.T) {
 		}
 	}
 	their, our := reflect.TypeFor[theirs.ZooKeeperRegisterPlugin](), reflect.TypeFor[ours.ZooKeeperRegisterPlugin]()
-	for i := range their.NumField() {
-		f := their.Field(i)
+	for f := range their.Fields() {
 		if got, ok := our.FieldByName(f.Name); f.IsExported() && (!ok || got.Type != f.Type) {
 			t.Errorf("field %s is %v, want %v", f.Name, got.Type, f.Type)
 		}
 	}
 	their, our = reflect.PointerTo(their), reflect.PointerTo(our)
-	for i := range their.NumMethod() {
-		m := their.Method(i)
+	for m := range their.Methods() {
 		if got, ok := our.MethodByName(m.Name); !ok || signature(got.Type, 1) != signature(m.Type, 1) {
 			t.Errorf("method %s is %v, want %v", m.Name, got.Type, m.Type)
 		}
@@ -58,20 +55,26 @@ func signature(f reflect.Type, from int) string {
 	for i := from; i < f.NumIn(); i++ {
 		b.WriteString(f.In(i).String() + ",")
 	}
-	for i := range f.NumOut() {
-		b.WriteString("→" + f.Out(i).String())
+	for out := range f.Outs() {
+		b.WriteString("→" + out.String())
 	}
 	return b.String()
 }
 
-// exported returns the names of the types and functions that a package exports.
-func exported(t *testing.T, pkg string) map[string]bool {
+// directory returns where a package's source is.
+func directory(t *testing.T, pkg string) string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", pkg).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "*.go"))
+	return strings.TrimSpace(string(dir))
+}
+
+// exported returns the names of the types and functions that a package exports.
+func exported(t *testing.T, pkg string) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(directory(t, pkg), "*.go"))
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}

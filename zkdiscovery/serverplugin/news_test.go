@@ -1,0 +1,64 @@
+package serverplugin
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhatHappensTogetherIsToldTogether(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for i := range 100 { // a program that takes its time to begin
+			b.register(p, fmt.Sprint("Service", i), "")
+			pass(time.Millisecond)
+		}
+		pass(time.Second)
+		must(b, p.Stop())
+		if n := strings.Count(log.String(), "msg=registered"); n != 1 || !strings.Contains(log.String(), "msg=registered services=100") {
+			b.Errorf("%d lines:\n%s", n, log.String())
+		}
+	})
+}
+
+func TestTheLastNewsAreToldBeforeTheEnd(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Arith", "")
+		pass(time.Millisecond)
+		must(b, p.Stop())
+		if !strings.Contains(log.String(), "msg=registered services=1") {
+			b.Error(log.String())
+		}
+	})
+}
+
+// A node that is overwritten all day long, by rpcx-zookeeper's server at the same address for instance, is restored at once every time, and
+// told of at first, then once a minute.
+func TestAFightIsToldOnceAMinute(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Arith", "weight=3")
+		pass(time.Second)
+		const hours = 2
+		for range hours * 360 {
+			must(b, b.zk.Set(nodePath, []byte("by hand")))
+			pass(10 * time.Second)
+			b.mustOwn(p, "weight=3")
+		}
+		pass(2 * time.Minute) // quiet
+		must(b, b.zk.Delete(nodePath))
+		pass(newsDelay)
+		if n := strings.Count(log.String(), "restoring them\" services=1"); n < 60*hours || n > 60*hours+2*newsLimit {
+			b.Errorf("%d lines in %d hours", n, hours)
+		}
+		if last := log.String()[strings.LastIndex(log.String(), "time="):]; !strings.Contains(last, "registered services=1") {
+			b.Errorf("what comes after a quiet minute is not told at once: %s", last)
+		}
+	})
+}
