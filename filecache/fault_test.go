@@ -100,6 +100,9 @@ func TestSaveSurvivesAnyFailure(t *testing.T) {
 				if !state.damaged {
 					checkFiles(t, faults.hit, good)
 				}
+				if left := temporaries(t, dir); len(left) > 0 {
+					t.Errorf("%s: %q is left", faults.hit, left)
+				}
 
 				// The next Save, on a disk that works, finds nothing in its way.
 				mustSave(t, good, at(4, "tcp@d:1"))

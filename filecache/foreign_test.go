@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -48,6 +49,17 @@ func TestForeignFileIsLeftAlone(t *testing.T) {
 		t.Errorf("ours is %s", ours.Path())
 	}
 	wantSame(t, mustLoad(t, ours), at(3, "tcp@c:1"))
+}
+
+// Another ensemble takes the plain name while a Save, which has found it free, waits for its lock.
+func TestPlainNameTakenMeanwhileIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	theirs := mustForeign(t, mustOpen(t, dir))
+	take := sync.OnceFunc(func() { mustSave(t, theirs, at(9, "tcp@theirs:1")) })
+	ours := onFaults(t, dir, beforeLock{disk{}, take}, &lines{})
+	mustSave(t, ours, at(1, "tcp@a:1"))
+	wantSame(t, mustLoad(t, ours), at(1, "tcp@a:1"))
+	wantSame(t, mustLoad(t, theirs), at(9, "tcp@theirs:1"))
 }
 
 // A damaged file whose head still says that it is another's is not ours to move either.

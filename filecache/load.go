@@ -95,8 +95,12 @@ func (c *Cache) checkAge(s Snapshot) error {
 	return nil
 }
 
-// keptCorrupt is how many damaged files of one name are kept.
-const keptCorrupt = 3
+// A damaged file is set aside under its own name, this mark and the time. Of each name the newest few are kept.
+const (
+	corruptMark = ".corrupt-"
+	corruptTime = "20060102T150405.000000000Z"
+	keptCorrupt = 3
+)
 
 // readOrSetAside is read, which moves a damaged file out of the way if no writer is at work; it waits for none.
 func (c *Cache) readOrSetAside(f files, path string) (Snapshot, error) {
@@ -126,19 +130,20 @@ func (c *Cache) readOrSetAside(f files, path string) (Snapshot, error) {
 
 // setAside renames the damaged file at path and removes the oldest of those set aside before. The caller has the lock.
 func (c *Cache) setAside(path string, reason error) {
-	aside := path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+	aside := path + corruptMark + time.Now().UTC().Format(corruptTime)
 	if err := c.fsys.rename(path, aside); err != nil {
 		c.config.logger.Warn("damaged file left in place", "path", path, "reason", reason, "error", err)
 		return
 	}
 	c.config.logger.Warn("damaged file set aside", "path", path, "to", aside, "reason", reason)
 
-	if err := c.forgetCorrupt(filepath.Base(path) + ".corrupt-"); err != nil {
+	if err := c.forgetCorrupt(filepath.Base(path) + corruptMark); err != nil {
 		c.config.logger.Warn("old damaged files are not removed", "error", err)
 	}
 }
 
-// forgetCorrupt removes all but the newest files that begin with prefix, which their time follows.
+// forgetCorrupt removes all but the newest files whose names are prefix and a time. What else begins so is another service's, of a name
+// that nobody would expect; a time it cannot have, since its capital letters are escaped.
 func (c *Cache) forgetCorrupt(prefix string) error {
 	entries, err := c.fsys.readDir(c.dir)
 	if err != nil {
@@ -146,7 +151,8 @@ func (c *Cache) forgetCorrupt(prefix string) error {
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
+		written, ok := strings.CutPrefix(e.Name(), prefix)
+		if _, err := time.Parse(corruptTime, written); ok && err == nil {
 			names = append(names, e.Name())
 		}
 	}

@@ -103,6 +103,32 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 	}
 }
 
+// A service may be called as if its file had been set aside: its files are no less its own for that.
+func TestServicesNamedLikeDamagedFilesKeepTheirFiles(t *testing.T) {
+	dir := t.TempDir()
+	damaged, err := Open(dir, "zk1:2181", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []*Cache
+	for _, suffix := range []string{"0", "1", "2", "20260102T150405.000000000Z", ""} {
+		c, err := Open(dir, "zk1:2181", "x.json.corrupt-"+suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSave(t, c, at(1, "tcp@a:1"))
+		others = append(others, c)
+	}
+	for range keptCorrupt + 1 {
+		write(t, damaged.Path(), "damaged")
+		_, err := damaged.Load()
+		wantError(t, err, ErrCorrupt)
+	}
+	for _, c := range others {
+		wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
+	}
+}
+
 // A writer at work may just be replacing the damaged file, so Load neither waits for it nor moves what it has put there.
 func TestLoadDoesNotWaitForAWriter(t *testing.T) {
 	c := mustOpen(t, t.TempDir())

@@ -1,0 +1,152 @@
+package holdfast_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// README.md is held to the code: what it names must be there. That its Go compiles, and its files are files.
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	must(t, err)
+	return string(text)
+}
+
+// section is what stands below a heading of the README's, up to the next of the same rank.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, text, ok := strings.Cut(readme(t), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("the README has no section %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	return text
+}
+
+// sources are the library's Go files, without tests, as one text.
+func sources(t *testing.T) []byte {
+	t.Helper()
+	var all bytes.Buffer
+	for _, root := range []string{"filecache", "internal", "zkdiscovery"} {
+		must(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			all.Write(text)
+			return err
+		}))
+	}
+	return all.Bytes()
+}
+
+// exported are the functions, types, constants and variables of the package in dir that others may use.
+func exported(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	must(t, err)
+	var names []string
+	add := func(ids ...*ast.Ident) {
+		for _, id := range ids {
+			if id.IsExported() {
+				names = append(names, id.Name)
+			}
+		}
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		must(t, err)
+		for _, decl := range f.Decls {
+			switch decl := decl.(type) {
+			case *ast.FuncDecl:
+				if decl.Recv == nil {
+					add(decl.Name)
+				}
+			case *ast.GenDecl:
+				for _, spec := range decl.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						add(spec.Name)
+					case *ast.ValueSpec:
+						add(spec.Names...)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+func TestReadmeListsEveryOptionAndNoOther(t *testing.T) {
+	isOption := func(name string) bool { return strings.HasPrefix(name, "With") }
+	var have []string
+	for _, name := range exported(t, "zkdiscovery") {
+		if isOption(name) {
+			have = append(have, name)
+		}
+	}
+	listed := regexp.MustCompile(`With\w+`).FindAllString(section(t, "Options"), -1)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(have)), slices.Sorted(slices.Values(listed))); diff != "" {
+		t.Errorf("options: code (-), README (+)\n%s", diff)
+	}
+}
+
+func TestReadmeNamesOnlyWhatThereIs(t *testing.T) {
+	packages := map[string][]string{
+		"zkdiscovery":  exported(t, "zkdiscovery"),
+		"zkclient":     exported(t, "zkdiscovery"), // as it is imported by who comes from the peer
+		"serverplugin": exported(t, "zkdiscovery/serverplugin"),
+	}
+	uses := regexp.MustCompile(`\b(zkdiscovery|zkclient|serverplugin)\.([A-Z]\w*)`).FindAllStringSubmatch(readme(t), -1)
+	for _, use := range uses {
+		if !slices.Contains(packages[use[1]], use[2]) {
+			t.Errorf("there is no %s", use[0])
+		}
+	}
+	fields := regexp.MustCompile(`\b(?:Status|Snapshot)\(\)\.(\w+)`).FindAllStringSubmatch(readme(t), -1)
+	code := sources(t)
+	for _, field := range fields {
+		if !regexp.MustCompile(`\n\t` + field[1] + `\b`).Match(code) {
+			t.Errorf("there is no %s", field[0])
+		}
+	}
+	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(readme(t), -1)
+	for _, link := range links {
+		if _, err := os.Stat(link[1]); err != nil && !strings.Contains(link[1], "://") {
+			t.Error(err)
+		}
+	}
+	if len(uses) < 5 || len(fields) < 3 || len(links) < 2 {
+		t.Errorf("only %d names, %d fields and %d links: has the README another form now?", len(uses), len(fields), len(links))
+	}
+}
+
+// An operator who greps the log for what the README says must find it.
+func TestReadmeExplainsLogLinesThatAreWritten(t *testing.T) {
+	code := sources(t)
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section(t, "Operating it"), -1)
+	for _, row := range rows {
+		if !bytes.Contains(code, []byte(`"`+row[1])) {
+			t.Errorf("nobody logs %q", row[1])
+		}
+	}
+	if len(rows) < 5 {
+		t.Errorf("only %d lines are explained: has the table another form now?", len(rows))
+	}
+}
