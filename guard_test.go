@@ -2,13 +2,8 @@ package holdfast_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"os"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,157 +12,6 @@ import (
 )
 
 // O7: a sudden loss of many or all instances is suspected, not obeyed. What a real outage does to real servers is in guard_real_test.go.
-
-// fleet is who answers the guard's probes, and what was asked.
-type fleet struct {
-	mu    sync.Mutex
-	fate  map[string]func(context.Context) error // by address; nil: answers
-	asked map[string][]time.Time
-	under map[context.Context]bool // the probes that somebody waits for
-	most  int                      // of them at once
-}
-
-func newFleet() *fleet {
-	return &fleet{fate: make(map[string]func(context.Context) error), asked: make(map[string][]time.Time), under: make(map[context.Context]bool)}
-}
-
-var errRefused = errors.New("connection refused")
-
-func refuses(context.Context) error { return errRefused }
-
-func isBlackHole(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-
-func cannotBeAsked(context.Context) error {
-	return fmt.Errorf("no such network: %w", errors.ErrUnsupported)
-}
-
-// become decides what the i-th instances do when they are asked from now on.
-func (f *fleet) become(fate func(context.Context) error, instances ...int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, i := range instances {
-		f.fate[strings.TrimPrefix(instance(i), "tcp@")] = fate
-	}
-}
-
-func (f *fleet) probe(ctx context.Context, network, address string) error {
-	f.mu.Lock()
-	key := network + "@" + address
-	f.asked[key] = append(f.asked[key], time.Now())
-	maps.DeleteFunc(f.under, func(c context.Context, _ bool) bool { return c.Err() != nil })
-	f.under[ctx] = true
-	f.most = max(f.most, len(f.under))
-	fate := f.fate[address]
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.under, ctx)
-	}()
-	if fate == nil {
-		return nil
-	}
-	return fate(ctx)
-}
-
-// probes is how often anybody was asked, how many at once, and the shortest time between two probes of one instance.
-func (f *fleet) probes() (n, atOnce int, shortest time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	shortest = time.Hour
-	for _, at := range f.asked {
-		n += len(at)
-		for i := 1; i < len(at); i++ {
-			shortest = min(shortest, at[i].Sub(at[i-1]))
-		}
-	}
-	return n, f.most, shortest
-}
-
-// between are the numbers from from to to-1.
-func between(from, to int) (numbers []int) {
-	for i := from; i < to; i++ {
-		numbers = append(numbers, i)
-	}
-	return numbers
-}
-
-// register makes the instances' nodes, which is what servers do.
-func (w *world) register(service string, instances ...int) map[string]string {
-	w.Helper()
-	list := make(map[string]string)
-	for _, i := range instances {
-		w.put(w.service(service)+"/"+instance(i), "n=1")
-		list[instance(i)] = "n=1"
-	}
-	return list
-}
-
-// lose removes them.
-func (w *world) lose(service string, instances ...int) {
-	w.Helper()
-	paths := make([]string, len(instances))
-	for i, n := range instances {
-		paths[i] = w.service(service) + "/" + instance(n)
-	}
-	w.remove(paths...)
-}
-
-// guarded is zkdiscovery.New with the guard, closed with the test. A nil Probe asks the fleet.
-func (w *world) guarded(service string, f *fleet, g zkdiscovery.Guard, opts ...zkdiscovery.Option) *zkdiscovery.Discovery {
-	w.Helper()
-	if g.Probe == nil {
-		g.Probe = f.probe
-	}
-	d, err := zkdiscovery.New(w.base, service, w.servers(), slices.Concat(w.options(), []zkdiscovery.Option{
-		zkdiscovery.WithCacheDir(w.dir), zkdiscovery.WithLogger(w.log.logger()), zkdiscovery.WithGuard(g),
-	}, opts)...)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(d.Close)
-	return d
-}
-
-// held fails the test unless n are held, now, by the snapshot and the status.
-func (w *world) held(d *zkdiscovery.Discovery, n int) {
-	w.Helper()
-	if got, st := len(d.Snapshot().Held), d.Status(); got != n || st.Held != n {
-		w.Fatalf("%d held, the status says %d, want %d: %v", got, st.Held, n, st)
-	}
-}
-
-// heldInFile is since when the file says that whom is held.
-func (w *world) heldInFile(service string) map[string]time.Time {
-	w.Helper()
-	s, err := w.file(service)
-	must(w.T, err)
-	held := make(map[string]time.Time)
-	for _, server := range s.Servers {
-		if !server.HeldSince.IsZero() {
-			held[server.Key] = server.HeldSince
-		}
-	}
-	return held
-}
-
-// wipeOut is an outage that is longer than every session and ends with a ZooKeeper that knows nothing.
-func wipeOut(w *world, zk *zktest.Server) {
-	w.stop()
-	pass(time.Minute)
-	zk.Wipe()
-	w.start()
-}
-
-// neverLess fails the test if a watcher has heard of a list with fewer than n.
-func (w *world) neverLess(r *replica, n int) {
-	w.Helper()
-	for i, list := range r.heard() {
-		if len(list) < n {
-			w.Fatalf("list %d has %d instances, fewer than %d: %v", i, len(list), n, slices.Sorted(maps.Keys(list)))
-		}
-	}
-}
 
 func TestO7AnOutageOfTheRegistryIsNoneOfTheService(t *testing.T) {
 	inBubble(t, func(t *world, zk *zktest.Server) {
@@ -308,14 +152,6 @@ func TestO7ALossIsHeldHoweverItComes(t *testing.T) {
 	}
 }
 
-// trickle removes n, one by one.
-func trickle(w *world, n int, every time.Duration) {
-	for i := range n {
-		w.lose("Arith", i)
-		pass(every)
-	}
-}
-
 func TestO7FewAndGoodbyesPassAtOnce(t *testing.T) {
 	inBubble(t, func(t *world, _ *zktest.Server) {
 		f := newFleet()
@@ -342,106 +178,6 @@ func TestO7FewAndGoodbyesPassAtOnce(t *testing.T) {
 	})
 }
 
-func TestO7ACrashLoopDoesNotRenewAHold(t *testing.T) {
-	inBubble(t, func(t *world, _ *zktest.Server) {
-		f := newFleet()
-		f.become(cannotBeAsked, between(0, 4)...)
-		all := t.register("Arith", between(0, 4)...)
-		d := t.guarded("Arith", f, zkdiscovery.Guard{})
-		pass(time.Minute)
-		t.lose("Arith", between(0, 4)...)
-		pass(5 * time.Second)
-		t.lists(d, all)
-		since := t.heldInFile("Arith")
-		for range 4 {
-			d.Close()
-			d = t.guarded("Arith", f, zkdiscovery.Guard{})
-			pass(15 * time.Second)
-			if now := t.heldInFile("Arith"); len(now) > 0 && !maps.EqualFunc(since, now, time.Time.Equal) {
-				t.Errorf("held since %v, and after a restart since %v", since, now)
-			}
-		}
-		pass(15 * time.Second)
-		t.lists(d, map[string]string{})
-		if saved := t.saved("Arith"); len(saved) > 0 {
-			t.Errorf("the file has %v still", saved)
-		}
-	})
-}
-
-func TestO7AStartRightAfterAWipeKeepsWhoAnswersAndTheFile(t *testing.T) {
-	inBubble(t, func(t *world, zk *zktest.Server) {
-		f := newFleet()
-		all := t.register("Arith", between(0, 20)...)
-		withFile(t, "Arith")
-		zk.Wipe()
-		f.become(refuses, between(0, 5)...)
-		f.become(isBlackHole, between(5, 10)...)
-		for i := range 10 {
-			delete(all, instance(i))
-		}
-		var mu sync.Mutex
-		shortest := 20
-		d := t.guarded("Arith", f, zkdiscovery.Guard{}, zkdiscovery.WithObserver(zkdiscovery.Observer{Saved: func(s zkdiscovery.Saved) {
-			mu.Lock()
-			defer mu.Unlock()
-			shortest = min(shortest, s.Instances)
-		}}))
-		watcher := follow(t.T, d)
-		pass(5 * time.Second)
-		t.source(d, zkdiscovery.Live)
-		t.lists(d, all)
-		t.held(d, 10)
-		for _, list := range watcher.heard() {
-			for i := range 10 {
-				if _, there := list[instance(i)]; there {
-					t.Fatalf("%s has never answered and is in the list", instance(i))
-				}
-			}
-		}
-		pass(time.Hour)
-		t.lists(d, all)
-		mu.Lock()
-		defer mu.Unlock()
-		if shortest < 20 {
-			t.Errorf("a list of %d was saved over one of 20 while somebody is held", shortest)
-		}
-		if saved := t.saved("Arith"); len(saved) != 20 {
-			t.Errorf("the file has %d", len(saved))
-		}
-	})
-}
-
-func TestO7AStartFromTheFileKeepsItsListWhenZooKeeperComesBackEmpty(t *testing.T) {
-	for name, comeBack := range map[string]func(*world, *zktest.Server){
-		"wiped":   func(_ *world, zk *zktest.Server) { zk.Wipe() },
-		"expired": func(t *world, _ *zktest.Server) { t.lose("Arith", between(0, 20)...) },
-		"one is gone": func(t *world, _ *zktest.Server) {
-			t.lose("Arith", 3)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *world, zk *zktest.Server) {
-				f := newFleet()
-				all := t.register("Arith", between(0, 20)...)
-				withFile(t, "Arith")
-				t.stop()
-				d := t.guarded("Arith", f, zkdiscovery.Guard{})
-				t.source(d, zkdiscovery.File)
-				watcher := follow(t.T, d)
-				pass(time.Hour)
-				comeBack(t, zk)
-				t.start()
-				pass(time.Minute)
-				t.source(d, zkdiscovery.Live)
-				t.lists(d, all)
-				t.held(d, 20-len(t.children(t.service("Arith"))))
-				t.neverLess(watcher, 20)
-			})
-		})
-	}
-}
-
 func TestO7TheEndOfAnOverrideIsNoLoss(t *testing.T) {
 	inBubble(t, func(t *world, _ *zktest.Server) {
 		f := newFleet()
@@ -458,35 +194,6 @@ func TestO7TheEndOfAnOverrideIsNoLoss(t *testing.T) {
 		t.lists(d, all)
 		if n, _, _ := f.probes(); n > 0 {
 			t.Errorf("%d probes", n)
-		}
-	})
-}
-
-func TestO7TheDeadOfAnOldFileAreNeverListed(t *testing.T) {
-	inBubble(t, func(t *world, zk *zktest.Server) {
-		f := newFleet()
-		t.register("Arith", between(0, 20)...)
-		withFile(t, "Arith")
-		pass(30 * 24 * time.Hour)
-		t.lose("Arith", between(0, 20)...)
-		f.become(refuses, between(0, 10)...)
-		f.become(isBlackHole, between(10, 20)...)
-		t.register("Arith", between(20, 25)...)
-		for _, history := range []func(){func() {}, func() { zk.Wipe(); t.register("Arith", between(20, 25)...) }} {
-			history()
-			d := t.guarded("Arith", f, zkdiscovery.Guard{})
-			watcher := follow(t.T, d)
-			pass(time.Hour)
-			for _, list := range watcher.heard() {
-				if !maps.Equal(list, t.children(t.service("Arith"))) {
-					t.Errorf("listed: %v", list)
-				}
-			}
-			if saved := t.saved("Arith"); len(saved) != 5 {
-				t.Errorf("the file has %d of five", len(saved))
-			}
-			watcher.stop()
-			d.Close()
 		}
 	})
 }

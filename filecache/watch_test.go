@@ -81,6 +81,12 @@ func TestOnlyAnothersLaterSaveIsNews(t *testing.T) {
 		mustSave(t, theirs, at(4, "tcp@b:1")) // somebody has restored an old file
 		look()
 		wantNothing(t, ch)
+		mustLoad(t, ours) // which is no reason to forget what was known already
+		restored := at(4, "tcp@b:1")
+		restored.AsOf = restored.AsOf.Add(time.Second / 2)
+		mustSave(t, theirs, restored)
+		look()
+		wantNothing(t, ch)
 
 		// A refused save: the user learns from the file what is newer.
 		mustSave(t, theirs, at(9, "tcp@d:1"))

@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"net"
+	"slices"
 	"testing"
 )
 
@@ -43,6 +44,39 @@ func TestAllowed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := allowed(c.acl, c.perms, c.ids); got != c.want {
 				t.Errorf("%v", got)
+			}
+		})
+	}
+}
+
+func TestACLIsFixedOrRefused(t *testing.T) {
+	ann, local := identity{schemeDigest, "ann:1"}, identity{schemeIP, "127.0.0.1"}
+	digest := func(id string) ACL { return ACL{permAll, schemeDigest, id} }
+	ip := func(id string) ACL { return ACL{permRead, schemeIP, id} }
+	for _, c := range []struct {
+		name  string
+		asked []ACL
+		want  []ACL // nil: refused
+	}{
+		{"none", nil, nil},
+		{"anyone", openACL(), openACL()},
+		{"somebody of the world", []ACL{{permAll, schemeWorld, "bob"}}, nil},
+		{"the same twice", []ACL{digest("a:b"), digest("a:b")}, []ACL{digest("a:b")}},
+		{"a digest without a hash", []ACL{digest("a")}, nil},
+		{"whoever asks", []ACL{{permRead, schemeAuth, ""}}, []ACL{{permRead, schemeDigest, "ann:1"}}},
+		{"addresses", []ACL{ip("10.0.0.1"), ip("10.0.0.0/8"), ip("0.0.0.0/0")}, []ACL{ip("10.0.0.1"), ip("10.0.0.0/8"), ip("0.0.0.0/0")}},
+		{"an address that is none", []ACL{ip("10.1")}, nil},
+		{"an address of version 6", []ACL{ip("::1")}, nil},
+		{"more bits than an address has", []ACL{ip("10.0.0.0/33")}, nil},
+		{"fewer bits than none", []ACL{ip("10.0.0.0/-1")}, nil},
+		{"no bits", []ACL{ip("10.0.0.0/")}, nil},
+		{"an unknown scheme", []ACL{{permAll, "sasl", "x"}}, nil},
+		{"one bad one among good ones", []ACL{digest("a:b"), ip("x")}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, ok := fixACL(c.asked, []identity{local, ann})
+			if ok != (c.want != nil) || ok && !slices.Equal(got, c.want) {
+				t.Errorf("%v, %v; want %v", got, ok, c.want)
 			}
 		})
 	}

@@ -93,14 +93,7 @@ func talkBehindHandshake(tr *transcript) {
 	tr.ask(setup, &request{kind: OpCreate, path: "/mine", data: []byte("x"), acl: []ACL{{permAll, schemeDigest, id.id}}})
 	tr.ask(setup, &request{kind: OpGetData, path: "/mine"})
 
-	e := &encoder{}
-	e.int32(0)
-	e.int64(0)
-	e.int32(10000)
-	e.int64(0)
-	e.buffer(make([]byte, passwordSize))
-	all := binary.BigEndian.AppendUint32(nil, uint32(len(e.b)))
-	all = append(all, e.b...)
+	all := framed(handshake(connectRequest{timeoutMs: 10000}))
 	for i, r := range []request{
 		{kind: OpAuth, scheme: schemeDigest, data: []byte("bob:word")},
 		{kind: OpAuth, scheme: schemeDigest, data: []byte("ann:secret")},
@@ -111,8 +104,7 @@ func talkBehindHandshake(tr *transcript) {
 		f.int32([]int32{-4, -4, 1, xidPing}[i])
 		f.int32(int32(r.kind))
 		f.request(&r)
-		all = binary.BigEndian.AppendUint32(all, uint32(len(f.b)))
-		all = append(all, f.b...)
+		all = append(all, framed(f.b)...)
 	}
 	w := dialWire(tr, tr.addr)
 	if _, err := w.nc.Write(all); err != nil {

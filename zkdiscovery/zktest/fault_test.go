@@ -27,8 +27,9 @@ func TestStopKeepsWhatIsStored(t *testing.T) {
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
-		pass(9 * time.Second) // and have all their time again now
-		mustSessions(t, s, w, gone)
+		third := join(t, s) // which has the clock look at all of them
+		pass(9 * time.Second)
+		mustSessions(t, s, w, gone, third) // they have all their time again now
 		again := rejoin(t, s, w)
 		if again.session != w.session {
 			t.Fatalf("session %x, want %x", again.session, w.session)
@@ -50,57 +51,6 @@ func TestStartOfARunningServerDoesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.must(t, exists("/"))
-	})
-}
-
-func TestExpiredSessionLosesConnectionAndNodes(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w, other := join(t, s), join(t, s)
-		w.must(t, newEphemeral("/w"))
-		other.must(t, newEphemeral("/other"))
-		other.watch(t, "/w")
-		if s.ExpireSession(12345) {
-			t.Error("a session that never was has expired")
-		}
-		if !s.ExpireSession(w.session) {
-			t.Error("no such session")
-		}
-		w.mustEnd(t)
-		other.mustNotify(t, eventDeleted, "/w")
-		mustSessions(t, s, other)
-		if again := rejoin(t, s, w); again.session != 0 {
-			t.Errorf("session %x has come back", again.session)
-		}
-		s.ExpireAll()
-		other.mustEnd(t)
-		mustSessions(t, s)
-		mustHave(t, s, "/other", false)
-		if st := s.Stats(); st.SessionsExpired != 2 || st.SessionsOpened != 2 {
-			t.Errorf("%+v", st)
-		}
-	})
-}
-
-func TestSessionExpiresWhenItsTimeoutHasPassed(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w := join(t, s)
-		w.must(t, newEphemeral("/w"))
-		pass(10*time.Second - 1)
-		mustHave(t, s, "/w", true)
-		pass(1)
-		mustHave(t, s, "/w", false)
-		w.mustEnd(t)
-	})
-}
-
-func TestAnyRequestKeepsASessionAlive(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w := join(t, s)
-		for range 10 {
-			pass(9 * time.Second)
-			w.must(t, exists("/"))
-		}
-		mustSessions(t, s, w)
 	})
 }
 
@@ -180,6 +130,30 @@ func TestSilenceHoldsEverythingBack(t *testing.T) {
 			t.Errorf("greeted after all: %v, session %x", err, late.session)
 		}
 		mustHave(t, s, "/leaving", false)
+	})
+}
+
+// What stands behind a close in the queue is not another handshake.
+func TestWhatFollowsACloseInASilenceIsNotDone(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		s.Silence(true)
+		if _, err := w.post(OpClose, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.send(handshake(connectRequest{timeoutMs: 10000})); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s.Silence(false)
+		if _, err := w.answer(); err != nil {
+			t.Fatal(err)
+		}
+		w.mustEnd(t)
+		mustSessions(t, s)
+		if st := s.Stats(); st.SessionsOpened != 1 {
+			t.Errorf("%d sessions were opened", st.SessionsOpened)
+		}
 	})
 }
 
@@ -267,7 +241,12 @@ func TestRollbackRestoresTreeZxidAndSessions(t *testing.T) {
 			}
 			checkTree(t, s)
 		}
-		pass(10 * time.Second)
+		pass(9 * time.Second)
+		s.Rollback()
+		join(t, s) // which has the clock look at all of them
+		pass(9 * time.Second)
+		mustHave(t, s, "/old", true) // its session has all its time again
+		pass(time.Second)
 		mustHave(t, s, "/old", false)
 	})
 }
@@ -279,94 +258,5 @@ func TestRollbackWithoutACheckpointIsAWipe(t *testing.T) {
 		if tree := s.Tree(); len(tree) != 1 || s.Zxid() != 0 {
 			t.Errorf("%v at zxid %d", tree, s.Zxid())
 		}
-	})
-}
-
-func TestFailNextFailsSoManyOfItsKind(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w := join(t, s)
-		s.FailNext(OpCreate2, CodeNoAuth, 2)
-		w.mustFail(t, newNode("/a"), CodeNoAuth)
-		w.must(t, exists("/"))
-		w.mustFail(t, newNode("/a"), CodeNoAuth)
-		mustHave(t, s, "/a", false)
-		w.must(t, newNode("/a"))
-		s.FailNext(OpExists, CodeNoAuth, 5)
-		s.FailNext(OpExists, CodeNoAuth, 0)
-		w.must(t, exists("/a"))
-	})
-}
-
-func TestFailedAuthEndsTheConnection(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w := join(t, s)
-		auth := &request{kind: OpAuth, scheme: schemeDigest, data: []byte("ann:secret")}
-		s.FailNext(OpAuth, CodeAuthFailed, 1)
-		w.mustFail(t, auth, CodeAuthFailed)
-		w.mustEnd(t)
-		again := rejoin(t, s, w)
-		again.must(t, auth)
-		auth.scheme = "nonsense"
-		again.mustFail(t, auth, CodeAuthFailed)
-		again.mustEnd(t)
-	})
-}
-
-func TestFailedConnectMeansExpired(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		w := join(t, s)
-		s.FailNext(OpConnect, CodeSessionExpired, 1)
-		if again := rejoin(t, s, w); again.session != 0 {
-			t.Errorf("session %x", again.session)
-		}
-		if again := rejoin(t, s, w); again.session != w.session {
-			t.Errorf("session %x, want %x", again.session, w.session)
-		}
-	})
-}
-
-func TestCutLeavesTheOutcomeUnknown(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		cut  func(*Server, Op, int)
-		done bool
-	}{
-		{"before it is done", (*Server).CutBefore, false},
-		{"after it is done", (*Server).CutAfter, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, s *Server) {
-				w, other := join(t, s), join(t, s)
-				other.watch(t, "/a")
-				c.cut(s, OpCreate2, 1)
-				w.must(t, exists("/"))
-				if list, err := w.call(OpCreate2, newEphemeral("/a").encode()); err == nil || len(list) > 0 {
-					t.Errorf("answered: %v", list)
-				}
-				mustHave(t, s, "/a", c.done)
-				if c.done {
-					other.mustNotify(t, eventCreated, "/a")
-				}
-				again := rejoin(t, s, w)
-				if again.session != w.session {
-					t.Error("the session is gone")
-				}
-				again.must(t, newEphemeral("/b"))
-			})
-		})
-	}
-}
-
-func TestCutConnectLeavesTheSessionUnknown(t *testing.T) {
-	bubble(t, func(t *testing.T, s *Server) {
-		s.CutBefore(OpConnect, 1)
-		if err := pipe(t, s).handshake(connectRequest{timeoutMs: 10000}); err == nil || len(s.Sessions()) != 0 {
-			t.Errorf("%v, sessions %x", err, s.Sessions())
-		}
-		s.CutAfter(OpConnect, 1)
-		if err := pipe(t, s).handshake(connectRequest{timeoutMs: 10000}); err == nil || len(s.Sessions()) != 1 {
-			t.Errorf("%v, sessions %x", err, s.Sessions())
-		}
-		join(t, s)
 	})
 }

@@ -50,19 +50,7 @@ func openWire(tb testing.TB, addr string) *wire {
 
 // handshake opens a session or takes one up; session is 0 afterwards if the server says that it has expired.
 func (w *wire) handshake(r connectRequest) error {
-	if r.password == nil {
-		r.password = make([]byte, passwordSize)
-	}
-	e := &encoder{}
-	e.int32(0)
-	e.int64(r.lastZxid)
-	e.int32(r.timeoutMs)
-	e.int64(r.session)
-	e.buffer(r.password)
-	if r.readOnly {
-		e.bool(true)
-	}
-	if err := w.send(e.b); err != nil {
+	if err := w.send(handshake(r)); err != nil {
 		return err
 	}
 	frame, err := w.frame()
@@ -79,6 +67,23 @@ func (w *wire) handshake(r connectRequest) error {
 		return fmt.Errorf("connect reply %x: %w", frame, errMalformed)
 	}
 	return nil
+}
+
+// handshake is the first frame of a connection.
+func handshake(r connectRequest) []byte {
+	if r.password == nil {
+		r.password = make([]byte, passwordSize)
+	}
+	e := &encoder{}
+	e.int32(0)
+	e.int64(r.lastZxid)
+	e.int32(r.timeoutMs)
+	e.int64(r.session)
+	e.buffer(r.password)
+	if r.readOnly {
+		e.bool(true)
+	}
+	return e.b
 }
 
 func (w *wire) send(body []byte) error {
