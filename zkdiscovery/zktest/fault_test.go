@@ -2,6 +2,8 @@ package zktest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -133,6 +135,36 @@ func TestSilenceHoldsEverythingBack(t *testing.T) {
 	})
 }
 
+func TestSilenceEndsForOneConnectionAfterTheOther(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		const clients = 20
+		var asking []*wire
+		for range clients {
+			asking = append(asking, join(t, s))
+		}
+		s.Silence(true)
+		for _, w := range slices.Backward(asking) {
+			r := newNode("/n-")
+			r.flags = sequential
+			if _, err := w.post(OpCreate2, r.encode()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		s.Silence(false)
+		for i, w := range asking {
+			a, err := w.answer()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := decoder{b: a.body}
+			if got, want := d.string(), fmt.Sprintf("/n-%010d", i); got != want {
+				t.Fatalf("the client that came as number %d has made %s, want %s", i, got, want)
+			}
+		}
+	})
+}
+
 // What stands behind a close in the queue is not another handshake.
 func TestWhatFollowsACloseInASilenceIsNotDone(t *testing.T) {
 	bubble(t, func(t *testing.T, s *Server) {
@@ -248,6 +280,22 @@ func TestRollbackRestoresTreeZxidAndSessions(t *testing.T) {
 		mustHave(t, s, "/old", true) // its session has all its time again
 		pass(time.Second)
 		mustHave(t, s, "/old", false)
+	})
+}
+
+func TestRollbackRestoresTheTimeoutOfASession(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		w := join(t, s)
+		s.Checkpoint()
+		patient := pipe(t, s)
+		if err := patient.handshake(connectRequest{timeoutMs: 30000, session: w.session, password: w.password}); err != nil {
+			t.Fatal(err)
+		}
+		s.Rollback()
+		pass(10*time.Second - 1)
+		mustSessions(t, s, w)
+		pass(1)
+		mustSessions(t, s)
 	})
 }
 
