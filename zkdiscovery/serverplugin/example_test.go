@@ -17,7 +17,7 @@ import (
 type Greeter struct{}
 
 // Greet is its method.
-func (Greeter) Greet(_ context.Context, name, reply *string) error { //nolint:unparam // rpcx wants an error
+func (Greeter) Greet(_ context.Context, name, reply *string) error {
 	*reply = "Hello, " + *name
 	return nil
 }
@@ -53,8 +53,11 @@ func ExampleZooKeeperRegisterPlugin() {
 		fmt.Println(err)
 		return
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.ServeListener("tcp", ln) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.ServeListener("tcp", ln) // ends with Shutdown
+	}()
 
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
