@@ -10,8 +10,8 @@
 //   - Call in the mode Failbackup: both picks with their outcomes, also that of the request that lost, until the deadline or for a minute. The
 //     wrapper makes both requests itself.
 //   - Go: the pick with its outcome. The context does not end the request, but the pick is released with it.
-//   - Oneshot, and a Call, Go or SendRaw that asks for no reply: the pick is released when the request is written. Failures to dial and to
-//     write are told.
+//   - Oneshot: the pick is released at once. Dial failures are told.
+//   - A Call, Go or SendRaw that asks for no reply: the pick is released when the request is written. Failures to dial and to write are told.
 //   - Broadcast and Fork: no pick. Dial failures; and broken connections, where the list has literal IP addresses.
 //   - Inform: no pick. Every server's outcome and latency when all have answered.
 //   - A sticky XClient (Option.Sticky): only the first call selects. The outcomes of the others are told of the server that it keeps, without a

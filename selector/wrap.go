@@ -161,7 +161,8 @@ func (x *xclient) observe(key string, o outcome, latency time.Duration) {
 // connections to the others, whose calls then fail.
 func (x *xclient) stickTo(key string, o outcome) {
 	if x.sticky && (o == succeeded || o == serviceError) {
-		x.stuck.Store(&key)
+		kept := key // not &key, which would be allocated for every call
+		x.stuck.Store(&kept)
 	}
 }
 
