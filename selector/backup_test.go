@@ -40,6 +40,7 @@ func TestFailbackupTakesTheFirstAnswerAndTellsOfTheOther(t *testing.T) {
 	quick, slow := startNode(t), startNode(t)
 	slow.delay.Store(int64(100 * time.Millisecond))
 	xc, s := wrapped(t, client.Failbackup, backup(5*time.Millisecond), quick.key, slow.key)
+	ready(t, s)
 	const calls = 20
 	for range calls {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -62,6 +63,7 @@ func TestFailbackupTakesTheFirstAnswerAndTellsOfTheOther(t *testing.T) {
 func TestFailbackupGivesUpALoserWithItsDeadline(t *testing.T) {
 	quick, stuck := startNode(t), startNode(t)
 	xc, s := wrapped(t, client.Failbackup, backup(time.Millisecond), quick.key, stuck.key)
+	ready(t, s)
 	for accountOf(s, stuck.key) == (account{}) {
 		stuck.delay.Store(int64(300 * time.Millisecond))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -78,6 +80,7 @@ func TestFailbackupTakesNoFailureForAnAnswer(t *testing.T) {
 	bad, good := startNode(t), startNode(t)
 	bad.drops.Store(true)
 	xc, s := wrapped(t, client.Failbackup, backup(never), bad.key, good.key)
+	ready(t, s)
 	for range 20 {
 		var reply string
 		if err := xc.Call(t.Context(), "Greet", &question, &reply); err != nil || reply != good.name {
@@ -121,6 +124,7 @@ func TestFailbackupThatHasNobodyToCallFails(t *testing.T) {
 func TestFailbackupThatFailsTwiceReturnsTheError(t *testing.T) {
 	a, b := startNode(t), startNode(t)
 	xc, s := wrapped(t, client.Failbackup, backup(never), a.key, b.key)
+	ready(t, s)
 	if err := xc.Call(t.Context(), "Drop", &question, new(string)); err == nil {
 		t.Error("two dropped requests make a call that succeeds")
 	}
@@ -141,7 +145,8 @@ func TestFailbackupEndsWithItsContext(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			xc, s := wrapped(t, client.Failbackup, backup(c.latency), a.key, b.key)
-			if err := xc.Call(within(t, 50*time.Millisecond), "Wait", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) {
+			ready(t, s)
+			if err := xc.Call(within(t, 300*time.Millisecond), "Wait", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) {
 				t.Error("Call:", err)
 			}
 			if got := sum(s); got != c.want {
@@ -155,7 +160,7 @@ func TestFailbackupInTimeDoesNotShareItsReply(t *testing.T) {
 	n := startNode(t)
 	xc, _ := wrapped(t, client.Failbackup, backup(time.Millisecond), n.key)
 	reply := "untouched"
-	if err := xc.Call(within(t, 20*time.Millisecond), "Wait", &question, &reply); err == nil {
+	if err := xc.Call(within(t, 200*time.Millisecond), "Wait", &question, &reply); err == nil {
 		t.Fatal("nobody has answered, but the call has")
 	}
 	n.end() // whatever answers now must not write to what the caller has back

@@ -65,6 +65,7 @@ func TestInformTellsWhoCameToWhat(t *testing.T) {
 	told(t, s, refusing.key, account{refused: 1})
 	told(t, s, dropping.key, account{broken: 1})
 
+	dropping.drops.Store(false)
 	if _, err := xc.Inform(t.Context(), "Greet", &question, nil); err != nil {
 		t.Error("Inform without a reply:", err)
 	}

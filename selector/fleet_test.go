@@ -106,6 +106,7 @@ func (k *kelp) sideline() string {
 type node struct {
 	*kelp
 	key    string
+	ln     net.Listener
 	served sync.WaitGroup
 	ended  sync.Once
 }
@@ -126,7 +127,7 @@ func startNode(tb testing.TB, services ...string) *node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n := &node{kelp: &kelp{name: address, server: rpcx.NewServer(), release: make(chan struct{})}, key: "tcp@" + address}
+	n := &node{kelp: &kelp{name: address, server: rpcx.NewServer(), release: make(chan struct{})}, key: "tcp@" + address, ln: ln}
 	for _, service := range append(services, "Kelp") {
 		if err := n.server.RegisterName(service, n.kelp, ""); err != nil {
 			tb.Fatal(err)
@@ -141,6 +142,7 @@ func (n *node) end() {
 	n.ended.Do(func() {
 		close(n.release)
 		_ = n.server.Close()
+		n.ln.Close() // which Close does not when it comes before the server has begun to serve
 		n.served.Wait()
 		n.sidelines.Wait()
 	})
@@ -261,6 +263,19 @@ func told(tb testing.TB, s *Selector, key string, want account) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// ready waits until a Selector uses all its servers: at first it knows none, and uses the one that it is trying.
+func ready(tb testing.TB, s *Selector) {
+	tb.Helper()
+	eventually(tb, "every server is up", func() bool {
+		for _, one := range s.Status().Servers {
+			if one.State != Up {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func within(tb testing.TB, d time.Duration) context.Context {

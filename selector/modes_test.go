@@ -28,7 +28,7 @@ func TestFailfastPairsThePickWithItsOutcome(t *testing.T) {
 		{what: "a broken connection", method: "Drop", want: account{broken: 1}},
 		{
 			what: "no answer in time", method: "Wait", want: account{late: 1}, race: "client.go:345 and :567",
-			ctx: func(t *testing.T) context.Context { return within(t, 50*time.Millisecond) },
+			ctx: func(t *testing.T) context.Context { return within(t, 300*time.Millisecond) },
 		},
 		{
 			what: "a caller who gives up", method: "Wait", want: account{unknown: 1}, race: "client.go:345 and :567",
@@ -109,7 +109,8 @@ func TestFailoverPairsEveryPickWithItsOutcome(t *testing.T) {
 func TestFailoverDoesNotGoBackToWhomItComesFrom(t *testing.T) {
 	bad, good := startNode(t), startNode(t)
 	bad.drops.Store(true)
-	xc, _ := wrapped(t, client.Failover, func(o *client.Option) { o.Retries = 1 }, bad.key, good.key)
+	xc, s := wrapped(t, client.Failover, func(o *client.Option) { o.Retries = 1 }, bad.key, good.key)
+	ready(t, s)
 	for range 50 {
 		var reply string
 		if err := xc.Call(t.Context(), "Greet", &question, &reply); err != nil {

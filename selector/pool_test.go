@@ -51,9 +51,10 @@ func TestAuthReachesEveryMember(t *testing.T) {
 		}
 		return nil
 	}
-	xclients := NewXClientPool(2, "Kelp", client.Failfast, newDiscovery(n.key), client.DefaultOption, mustNew(t))
+	// Failover: rpcx's server closes the connection of whom it does not know, perhaps when the next call is on its way.
+	xclients := NewXClientPool(2, "Kelp", client.Failover, newDiscovery(n.key), client.DefaultOption, mustNew(t))
 	defer xclients.Close()
-	oneclients := NewOneClientPool(2, client.Failfast, newDiscovery(n.key), client.DefaultOption, nil)
+	oneclients := NewOneClientPool(2, client.Failover, newDiscovery(n.key), client.DefaultOption, nil)
 	defer oneclients.Close()
 	call := func() (errs []error) {
 		for range 2 {
