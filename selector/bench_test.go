@@ -133,7 +133,7 @@ func BenchmarkPick(b *testing.B) {
 				ctx := b.Context()
 				b.ReportAllocs()
 				for b.Loop() {
-					_, p := s.choose(ctx, "Arith", "Mul", "key")
+					_, p := s.choose(ctx, "key")
 					p.done(succeeded, time.Millisecond)
 				}
 			})

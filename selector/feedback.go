@@ -17,7 +17,8 @@ func (s *Selector) observe(key string, o outcome, latency time.Duration) {
 
 // feed lets a server answer for the outcome of an attempt that began in that epoch of it. A success of a server that is up takes no lock.
 func (s *Selector) feed(srv *server, epoch uint32, o outcome, latency time.Duration) {
-	if srv.epoch.Load() == epoch {
+	// It is not being tried any more, unless it was this call only that gave up.
+	if srv.epoch.Load() == epoch && (o != cancelled || srv.inFlight.Load() == 0) {
 		defer s.release(srv)
 	}
 	now := s.now()

@@ -158,7 +158,7 @@ func (s *Selector) publish(now int64) {
 		used = subset(l.ranked, n)
 	}
 	if l.pool == nil || used != l.used {
-		l.used, l.pool = used, newPool(l.ranked[:used], s.config)
+		l.used, l.pool = used, newPool(l.ranked[:used], s.config, was.pool)
 		if s.config.policy == WeightedRoundRobin {
 			s.turns.reset(l.pool.members)
 		}

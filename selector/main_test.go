@@ -1,13 +1,22 @@
 package selector
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(beHasher) != "" {
+		fmt.Print(keysBelongTo())
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds what a test waits for outside a bubble; nothing needs it.
 const patience = 10 * time.Second
@@ -20,4 +29,13 @@ func mustNew(tb testing.TB, opts ...Option) *Selector {
 	}
 	tb.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// choose picks a server as Select does for a wrapped XClient.
+func (s *Selector) choose(ctx context.Context, args any) (key string, p pick) {
+	srv := s.next(nil, call{ctx, "Arith", "Mul", args})
+	if srv == nil {
+		return "", pick{}
+	}
+	return srv.key, s.count(srv)
 }

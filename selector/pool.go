@@ -16,8 +16,8 @@ type pool struct {
 	ring    *ring // for ConsistentHash
 }
 
-// newPool returns the pool of those servers, whose traits Selector.mu guards.
-func newPool(servers []*server, c *config) *pool {
+// newPool returns the pool of those servers, whose traits Selector.mu guards. What it has in common with old is taken from there.
+func newPool(servers []*server, c *config, old *pool) *pool {
 	weights := make([]uint32, len(servers))
 	drained := true // all of them: then all have the weight 1
 	for i, srv := range servers {
@@ -40,7 +40,7 @@ func newPool(servers []*server, c *config) *pool {
 	}
 	switch c.policy {
 	case ConsistentHash:
-		p.ring = newRing(p.members)
+		p.ring = newRing(p.members, old.ring)
 	case Locality:
 		distances(p.members, c.zone, c.position)
 	default:

@@ -81,15 +81,6 @@ func (s *Selector) Select(ctx context.Context, servicePath, serviceMethod string
 	return srv.key
 }
 
-// choose picks a server for one attempt and counts it as in flight until the pick is done. The key is "" when the list is empty.
-func (s *Selector) choose(ctx context.Context, servicePath, serviceMethod string, args any) (key string, p pick) {
-	srv := s.next(nil, call{ctx, servicePath, serviceMethod, args})
-	if srv == nil {
-		return "", pick{}
-	}
-	return srv.key, s.count(srv)
-}
-
 // call is what a server is chosen for.
 type call struct {
 	ctx                        context.Context //nolint:containedctx // it lives as long as the call of Select
@@ -125,13 +116,27 @@ func (s *Selector) next(h *holder, c call) *server {
 	return srv
 }
 
-// trial returns a server that is to be tried, if there is one and none is being tried.
+// trial returns a server that is to be tried, if there is one and none is being tried; one that has no call under way rather.
 func (s *Selector) trial(t *table, h *holder) *server {
-	if len(t.trials) == 0 {
+	if len(t.trials) == 0 || s.trying.Load() != nil {
 		return nil
 	}
-	srv := t.trials[rand.IntN(len(t.trials))]
-	if srv.State() == Trial && !had(h, srv) && s.seize(srv) {
+	from := rand.IntN(len(t.trials))
+	var srv *server
+	for i := range min(len(t.trials), trialDraws) {
+		other := t.trials[(from+i)%len(t.trials)]
+		if other.State() != Trial || had(h, other) {
+			continue
+		}
+		idle := other.inFlight.Load() == 0
+		if srv == nil || idle {
+			srv = other
+		}
+		if idle {
+			break
+		}
+	}
+	if srv != nil && s.seize(srv) {
 		return srv
 	}
 	return nil
@@ -172,6 +177,8 @@ func (t *table) elsewhere(h *holder, srv *server) *server {
 const (
 	// redraws is how often a draw is repeated that met a server which starts slowly.
 	redraws = 8
+	// trialDraws is how many servers on trial are looked at for one without a call.
+	trialDraws = 8
 	// chances is how many servers a holder says that it had, at most.
 	chances = 2
 	// outOfTurn is how many servers that cannot be used lose their turn in one pick.

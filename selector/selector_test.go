@@ -21,7 +21,7 @@ func TestAnEmptyListHasNoServer(t *testing.T) {
 			t.Errorf("%v with one server: %q", p, key)
 		}
 		s.UpdateServer(nil)
-		if key, p := s.choose(t.Context(), "Arith", "Mul", nil); key != "" {
+		if key, p := s.choose(t.Context(), nil); key != "" {
 			t.Errorf("%v after an empty list: %q", p, key)
 		}
 	}
@@ -36,7 +36,7 @@ func TestOnlyAPickThatSomebodyReportsOnIsInFlight(t *testing.T) {
 	if n := inFlight(); n != 0 {
 		t.Errorf("%d in flight after a Select that nobody will report on", n)
 	}
-	_, p := s.choose(t.Context(), "Arith", "Mul", nil)
+	_, p := s.choose(t.Context(), nil)
 	if n := inFlight(); n != 1 {
 		t.Errorf("%d in flight after a choice", n)
 	}

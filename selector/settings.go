@@ -43,7 +43,7 @@ func settingsOf(xc client.XClient) settings {
 		failMode:      client.FailMode(failMode.Int()),
 		backupLatency: time.Duration(option.FieldByName("BackupLatency").Int()),
 		sticky:        option.FieldByName("Sticky").Bool(),
-		serializeType: protocol.SerializeType(option.FieldByName("SerializeType").Uint()), //nolint:gosec // a byte's value
+		serializeType: protocol.SerializeType(option.FieldByName("SerializeType").Uint()),
 	}
 }
 
