@@ -115,6 +115,17 @@ func TestOneWatcherServesADirectory(t *testing.T) {
 		c.Watch(ctx)
 		caches = append(caches, c)
 	}
+	eventually(t, func() bool { // or the last would find that the first have gone again
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		d := r.dirs[dir]
+		if d == nil {
+			return false
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.subs) == len(caches)
+	})
 	settled(t, r, dir)
 	cancel()
 	for _, c := range caches {
