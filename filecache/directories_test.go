@@ -102,6 +102,58 @@ func TestDirectoryMadeAnewIsWatchedAgain(t *testing.T) {
 	wantSame(t, bare(next(t, ch, notified)), at(2, "tcp@b:1"))
 }
 
+// A look waits for events to settle, but not for a directory that never does.
+func TestEndlessEventsPutNoLookOff(t *testing.T) {
+	t.Parallel()
+	ours := mustOpen(t, t.TempDir())
+	ch := ours.Watch(t.Context())
+	settled(t, &directories, ours.dir)
+	write(t, ours.OverridePath(), `["tcp@o:1"]`)
+	busy := filepath.Join(ours.dir, "somebody else's")
+	for deadline := time.Now().Add(notified); ; time.Sleep(settleTime / 10) {
+		write(t, busy, "")
+		select {
+		case s := <-ch:
+			wantKeys(t, listOf(s), "tcp@o:1")
+			return
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was delivered in time")
+		}
+	}
+}
+
+// What has happened to a directory before it is watched is in no event, nor that it is another one now.
+func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
+	d := &directory{path: filepath.Join(t.TempDir(), "link"), newWatcher: fsnotify.NewWatcher}
+	sub := &subscription{dir: d, concerns: func(string) bool { return true }, events: make(chan struct{}, 1)}
+	d.add(sub)
+	attached := func(what string, want int) {
+		t.Helper()
+		d.attach()
+		if got := len(sub.events); got != want {
+			t.Errorf("%s: told %d times, want %d", what, got, want)
+		}
+		for range len(sub.events) {
+			<-sub.events
+		}
+	}
+	attached("a directory that is not there", 0)
+	defer func() { _ = d.watcher.Close() }()
+	relink := func() {
+		temp := d.path + "-new"
+		if err := errors.Join(os.Symlink(t.TempDir(), temp), os.Rename(temp, d.path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relink()
+	attached("one that has come", 1)
+	attached("the same", 0)
+	relink()
+	attached("another one", 1)
+}
+
 // Hazard F7: a user has about a hundred inotify instances, so a process uses one for each directory, and none when nobody watches.
 func TestOneWatcherServesADirectory(t *testing.T) {
 	made := 0

@@ -50,6 +50,18 @@ func TestOverrideComesChangesAndGoes(t *testing.T) {
 	})
 }
 
+// Who sorts what it has received, or clears it, changes nothing for Watch, which still knows what it has said.
+func TestReceivedOverrideBelongsToTheReceiver(t *testing.T) {
+	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
+		write(t, ours.OverridePath(), `["tcp@o:2", "tcp@o:1"]`)
+		ch := ours.Watch(t.Context())
+		s := <-ch
+		clear(s.Servers)
+		look()
+		wantNothing(t, ch)
+	})
+}
+
 func TestEndOfOverrideWithoutFileSaysSo(t *testing.T) {
 	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
 		write(t, ours.OverridePath(), `["tcp@o:1"]`)
@@ -128,6 +140,14 @@ func TestBadOverrideChangesNothing(t *testing.T) {
 		}
 		if logs.count("1:12: invalid character") != 1 {
 			t.Errorf("no line and reason:\n%s", logs)
+		}
+		write(t, ours.OverridePath(), `["tcp@o:1"]`)
+		look()
+		write(t, ours.OverridePath(), `["tcp@o:1"; "tcp@o:2"]`) // the same mistake again, after it had been mended
+		look()
+		wantNothing(t, ch)
+		if n := logs.count("override refused"); n != 4 {
+			t.Errorf("%d lines for 4 mistakes:\n%s", n, logs)
 		}
 		remove(t, ours.OverridePath())
 		look()

@@ -20,10 +20,14 @@ const (
 	schemeSuper  = "super" // may everything; here only the Server's own methods do
 )
 
-// authenticate returns the identity that credentials prove in a scheme. A digest is never refused: wrong credentials are somebody else's.
+// authenticate returns the identity that credentials prove in a scheme. A digest is refused only without any: wrong credentials are somebody
+// else's.
 func authenticate(scheme string, credentials []byte, from netip.Addr) (identity, bool) {
 	switch scheme {
 	case schemeDigest:
+		if credentials == nil {
+			return identity{}, false
+		}
 		user, _, _ := strings.Cut(string(credentials), ":")
 		sum := sha1.Sum(credentials) //nolint:gosec // see the import
 		return identity{schemeDigest, user + ":" + base64.StdEncoding.EncodeToString(sum[:])}, true

@@ -3,6 +3,7 @@ package zktest
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func TestConversationsAreThoseWithARealServer(t *testing.T) {
 		{"a new tree", talkNewTree},
 		{"requests behind the handshake", talkBehindHandshake},
 		{"frames of every length", talkLengths},
+		{"requests that no client makes", talkOdd},
 		{"an expiry", talkExpiry},
 		{"a busy session", talkHeartbeat},
 	} {
@@ -185,4 +187,68 @@ func talkHeartbeat(tr *transcript) {
 	}
 	tr.ask(asking, &request{kind: OpExists, path: "/pinging"})
 	tr.ask(pinging, &request{kind: OpExists, path: "/asking"})
+}
+
+// talkOdd sends records that are whole, but not as they should be, each in a session of its own.
+func talkOdd(tr *transcript) {
+	setup := tr.open(10 * time.Second)
+	tr.ask(setup, &request{kind: OpCreate, path: "/odd", data: []byte("x"), acl: openACL()})
+	null := []byte{0xff, 0xff, 0xff, 0xff}
+	negative := []byte{0xff, 0xff, 0xff, 0xfe}
+	multi := func(parts ...request) []byte { return (&request{kind: OpMulti, parts: parts}).encode() }
+	set := request{kind: OpSetData, path: "/odd", data: []byte("y"), version: -1}
+	for _, odd := range []struct {
+		name string
+		kind Op
+		body []byte
+	}{
+		{"more than the record", OpExists, append(exists("/odd").encode(), 1, 2, 3)},
+		{"a boolean of 2", OpExists, append((&encoder{}).path("/odd"), 2)},
+		{"exists null", OpExists, append(slices.Clone(null), 0)},
+		{"getChildren2 null", OpGetChildren2, append(slices.Clone(null), 0)},
+		{"sync null", OpSync, null},
+		{"delete null", OpDelete, append(slices.Clone(null), null...)},
+		{"set null", OpSetData, slices.Concat(null, null, null)},
+		{"setACL null", OpSetACL, slices.Concat(null, (&request{kind: OpSetACL, acl: openACL()}).encode()[4:])},
+		{"check null", OpCheck, append(slices.Clone(null), null...)},
+		{"getACL null", OpGetACL, null},
+		{"create null", OpCreate, slices.Concat(null, null, null, []byte{0, 0, 0, 0})},
+		{"a path of negative length", OpExists, append(slices.Clone(negative), 0)},
+		{"a path longer than the frame", OpExists, []byte{0, 0, 1, 0, '/', 0}},
+		{"null ACL", OpCreate, slices.Concat((&encoder{}).path("/null-acl"), null, null, []byte{0, 0, 0, 0})},
+		{"an ACL of negative length", OpCreate, slices.Concat((&encoder{}).path("/negative-acl"), null, negative, []byte{0, 0, 0, 0})},
+		{"an empty multi", OpMulti, multi()},
+		{"a multi without its end", OpMulti, multi(set)[:len(multi(set))-9]},
+		{"a multi that reads", OpMulti, multi(request{kind: OpGetData, path: "/odd"})},
+		{"a multi that writes and reads", OpMulti, multi(set, request{kind: OpGetData, path: "/odd"})},
+		{"a multi with a setACL", OpMulti, multi(set, request{kind: OpSetACL, path: "/odd", acl: openACL(), version: -1})},
+		{"a multi with a sync", OpMulti, multi(set, request{kind: OpSync, path: "/odd"})},
+		{"a multi in a multi", OpMulti, multi(set, request{kind: OpMulti, parts: []request{set}})},
+		{"a multi with an operation that is none", OpMulti, multi(set, request{kind: 17000})},
+		{"setWatches of null lists", OpSetWatches, slices.Concat(make([]byte, 8), null, null, null)},
+		{"setWatches of a null path", OpSetWatches, slices.Concat(make([]byte, 8), []byte{0, 0, 0, 1}, null, null, null)},
+		{"setWatches of lists of negative length", OpSetWatches, slices.Concat(make([]byte, 8), negative, negative, negative)},
+		{"setWatches2 of null lists", OpSetWatches2, slices.Concat((&request{kind: OpSetWatches}).encode(), null, null)},
+		{"auth as an address with null data", OpAuth, slices.Concat(make([]byte, 4), (&encoder{}).path("ip"), null)},
+		{"auth with null data", OpAuth, slices.Concat(make([]byte, 4), (&encoder{}).path("digest"), null)},
+		{"auth with a null scheme", OpAuth, slices.Concat(make([]byte, 4), null, null)},
+		{"close with a record", OpClose, []byte("bye")},
+	} {
+		w := tr.open(10 * time.Second)
+		list, err := w.call(odd.kind, odd.body)
+		for _, a := range list {
+			tr.note("%s: %s", odd.name, tr.answer(odd.kind, a))
+		}
+		if err != nil {
+			tr.note("%s: connection ended", odd.name)
+		}
+	}
+	tr.ask(setup, exists("/odd"))
+	tr.ask(setup, &request{kind: OpGetChildren2, path: "/"})
+}
+
+// path is a string record.
+func (e *encoder) path(p string) []byte {
+	e.string(p)
+	return e.b
 }

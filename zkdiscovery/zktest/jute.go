@@ -73,19 +73,21 @@ func (d *decoder) string() string {
 
 // path is a string that may not be null.
 func (d *decoder) path() string {
-	if len(d.b) >= 4 && int32(binary.BigEndian.Uint32(d.b)) == -1 { //nolint:gosec // the bits as they are
-		d.err = errMalformed
-	}
+	d.notNull()
 	return d.string()
 }
 
-// vector decodes with each as many elements as the record says, of which each takes at least size bytes. Null is no elements.
+// notNull looks at the length to come.
+func (d *decoder) notNull() {
+	if len(d.b) >= 4 && int32(binary.BigEndian.Uint32(d.b)) == -1 { //nolint:gosec // the bits as they are
+		d.err = errMalformed
+	}
+}
+
+// vector decodes with each as many elements as the record says, of which each takes at least size bytes. Less than none is none.
 func (d *decoder) vector(size int, each func()) {
 	n := int(d.int32())
-	if n == -1 {
-		return
-	}
-	if n < 0 || n > len(d.b)/size {
+	if n > len(d.b)/size {
 		d.err = errMalformed
 	}
 	for ; n > 0 && d.err == nil; n-- {
@@ -97,6 +99,12 @@ func (d *decoder) strings() []string {
 	var list []string
 	d.vector(4, func() { list = append(list, d.path()) })
 	return list
+}
+
+// paths is a list that may not be null.
+func (d *decoder) paths() []string {
+	d.notNull()
+	return d.strings()
 }
 
 func (d *decoder) acls() []ACL {

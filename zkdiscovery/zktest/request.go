@@ -36,25 +36,29 @@ func (d *decoder) request(kind Op) request {
 		if kind == OpCreateTTL {
 			d.int64() // the time to live: no node gets one, see txn.create
 		}
-	case OpDelete, OpCheck:
+	case OpDelete:
 		r.path, r.version = d.path(), d.int32()
+	case OpCheck: // this and the following look at the path themselves before they use it, so that null is a bad argument
+		r.path, r.version = d.string(), d.int32()
 	case OpSetData:
-		r.path, r.data, r.version = d.path(), d.buffer(), d.int32()
+		r.path, r.data, r.version = d.string(), d.buffer(), d.int32()
+	case OpSetACL:
+		r.path, r.acl, r.version = d.string(), d.acls(), d.int32()
 	case OpExists, OpGetData, OpGetChildren, OpGetChildren2:
 		r.path, r.watch = d.path(), d.bool()
-	case OpGetACL, OpSync:
+	case OpGetACL:
 		r.path = d.path()
-	case OpSetACL:
-		r.path, r.acl, r.version = d.path(), d.acls(), d.int32()
+	case OpSync: // does not look at it at all
+		r.path = d.string()
 	case OpMulti:
 		r.parts = d.parts()
 	case OpAuth:
 		d.int32()
 		r.scheme, r.data = d.string(), d.buffer()
 	case OpSetWatches, OpSetWatches2:
-		r.watches = watchesLost{zxid: d.int64(), data: d.strings(), exist: d.strings(), child: d.strings()}
+		r.watches = watchesLost{zxid: d.int64(), data: d.paths(), exist: d.paths(), child: d.paths()}
 		if kind == OpSetWatches2 {
-			r.watches.persistent = len(d.strings())+len(d.strings()) > 0
+			r.watches.persistent = len(d.paths())+len(d.paths()) > 0
 		}
 	default: // ping, close: no record
 	}
