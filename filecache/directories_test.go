@@ -152,6 +152,10 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 	attached("the same", 0)
 	relink()
 	attached("another one", 1)
+	if err := d.watcher.Remove(d.path); err != nil { // as fsnotify does by itself when a file system is unmounted
+		t.Fatal(err)
+	}
+	attached("the same, which nobody watches any more", 1)
 }
 
 // Hazard F7: a user has about a hundred inotify instances, so a process uses one for each directory, and none when nobody watches.
