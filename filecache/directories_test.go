@@ -156,6 +156,9 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	attached("the same, which nobody watches any more", 1)
+	if d.handle(fsnotify.Event{Name: d.path, Op: fsnotify.Remove}); d.watched == nil {
+		t.Error("one that was removed, and is back already, is not watched")
+	}
 }
 
 // Hazard F7: a user has about a hundred inotify instances, so a process uses one for each directory, and none when nobody watches.

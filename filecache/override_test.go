@@ -117,6 +117,9 @@ func TestLoadOverrideNamesFileAndPlace(t *testing.T) {
 	}
 	_, err = c.LoadOverride()
 	wantError(t, err, ErrOverride)
+	if !strings.Contains(err.Error(), "limit 8388608") {
+		t.Errorf("error %q, want one that says how much is too much", err)
+	}
 
 	if err := errors.Join(os.Remove(c.OverridePath()), os.Mkdir(c.OverridePath(), 0o700)); err != nil {
 		t.Fatal(err)
