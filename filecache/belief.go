@@ -3,65 +3,85 @@ package filecache
 import (
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
 	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
-// holdEmpty is how long a list without servers is not believed while there is a better one.
-const holdEmpty = 5 * time.Minute
-
-// belief is what a wrapped discovery's list should be, and why. Its methods do no I/O and read no clock. The lists in it do not change.
+// belief is what a wrapped discovery's list should be: what the guard makes of the source and the file, unless an operator has decided. Its methods
+// do no I/O and read no clock. The lists in it do not change.
 type belief struct {
-	good watchers.List // the last list believed: the source's, or the file's while the source has said nothing; nil: nothing is known
-	live bool          // good is the source's
+	guard  *guard.Guard
+	served bool // the file's list is the list, for want of the source's
 
 	override   watchers.List // an operator's
 	overridden bool
-
-	// emptyFrom is when the source, which lists nothing, will be believed; zero while it lists something. This is where a guard that looks
-	// closer at sudden losses belongs.
-	emptyFrom time.Time
+	record     []guard.Known // what the file has, of which nobody may be lost while somebody is held
 }
 
-// heard is the belief after the source has said list.
-func (b belief) heard(list watchers.List, now time.Time) belief {
-	if len(list) > 0 || len(b.good) == 0 {
-		b.good, b.live, b.emptyFrom = list, true, time.Time{}
-	} else if b.emptyFrom.IsZero() {
-		b.emptyFrom = now.Add(holdEmpty)
+// heard takes what the source lists now.
+func (b *belief) heard(list watchers.List, now time.Time) {
+	if b.served {
+		// The registry was away, and so long that the file had to do: whatever it has forgotten meanwhile is in doubt.
+		b.guard.Suspect(now)
+		b.served = false
 	}
-	return b
+	b.guard.Listed(list, "", now)
 }
 
-// waited is the belief at the time now.
-func (b belief) waited(now time.Time) belief {
-	if !b.emptyFrom.IsZero() && !now.Before(b.emptyFrom) {
-		b.good, b.live, b.emptyFrom = watchers.List{}, true, time.Time{}
-	}
-	return b
-}
-
-// told is the belief after Watch has said s: an override, or the file's snapshot and that there is no override.
-func (b belief) told(s Snapshot) belief {
+// told takes what Watch has said: an override, or the file's snapshot and that there is no override.
+func (b *belief) told(s Snapshot) {
 	if s.Override {
 		b.override, b.overridden = listOf(s), true
-		return b
+		return
 	}
 	b.override, b.overridden = nil, false
-	return b.read(s)
+	if !b.guard.Begun() {
+		b.read(s, true)
+	}
 }
 
-// read is the belief after the file has said s; a snapshot that was never saved means that there is no file.
-func (b belief) read(s Snapshot) belief {
-	if !b.live && !s.SavedAt.IsZero() {
-		b.good = listOf(s)
+// read takes the file's snapshot, before the source has listed anything. A snapshot that was never saved means that there is no file. serve says
+// that the source has nothing to say yet, so that the file's list is the list.
+func (b *belief) read(s Snapshot, serve bool) {
+	if s.SavedAt.IsZero() {
+		return
 	}
-	return b
+	b.served, b.record = serve, knownOf(s)
+	b.guard.Remember(b.record, "", serve)
 }
 
 // list is what to list; nil: nothing is known.
-func (b belief) list() watchers.List {
+func (b *belief) list() watchers.List {
 	if b.overridden {
 		return b.override
 	}
-	return b.good
+	return b.guard.List()
+}
+
+// toSave is what the file is to have.
+func (b *belief) toSave(now time.Time) []Server {
+	b.record = b.guard.Record(b.record, now)
+	servers := make([]Server, len(b.record))
+	for i, k := range b.record {
+		servers[i] = Server{Key: k.Pair.Key, Value: k.Pair.Value, HeldSince: k.HeldSince}
+	}
+	return servers
+}
+
+func knownOf(s Snapshot) []guard.Known {
+	known := make([]guard.Known, len(s.Servers))
+	for i, server := range s.Servers {
+		known[i] = guard.Known{Pair: &client.KVPair{Key: server.Key, Value: server.Value}, HeldSince: server.HeldSince}
+	}
+	return known
+}
+
+func listOf(s Snapshot) watchers.List {
+	list := make(watchers.List, len(s.Servers))
+	for i, server := range s.Servers {
+		list[i] = &client.KVPair{Key: server.Key, Value: server.Value}
+	}
+	return list
 }

@@ -62,11 +62,7 @@ const orphanAge = 10 * time.Minute
 // breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory or negative option.
 func Open(dir, ensemble, service string, opts ...Option) (*Cache, error) {
 	cfg := newConfig(opts)
-	var misplaced error
-	if cfg.service != "" {
-		misplaced = fmt.Errorf("WithService(%q): it is for Wrap; Open has the service as its argument", cfg.service)
-	}
-	return open(disk{}, dir, ensemble, service, cfg, misplaced)
+	return open(disk{}, dir, ensemble, service, cfg, cfg.forOpen())
 }
 
 // open is Open on any file system. It adds what is wrong already, if anything, to what it finds wrong itself.

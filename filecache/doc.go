@@ -7,7 +7,8 @@
 //   - F2. A damaged file is never used and never fatal: it is set aside under a name with ".corrupt-" in it (the newest three are kept),
 //     reported, and the generation before it is used. A file that cannot be read is reported and left where it is, since nothing proves it
 //     bad. A file of another ensemble, or of a later version of this library, is left alone, and ours has another name.
-//   - F3. What an operator has written by hand is never saved, and with Wrap nothing that came from a file is; an empty list replaces a good one
+//   - F3. What an operator has written by hand is never saved, and with Wrap nothing before the discovery has listed something. Whom it lists no
+//     longer stays in the file, marked, while Wrap's guard holds it, and no save shrinks the file meanwhile; so an empty list replaces a good one
 //     only when it has been believed.
 //   - F4. A file that cannot be written (read-only, full, no permission) changes nothing but an error and a log line.
 //   - F5. Several processes may share a file. Readers always see a whole one, also between the generations. Writers take an advisory lock for

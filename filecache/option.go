@@ -1,6 +1,7 @@
 package filecache
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,6 +20,9 @@ type config struct {
 	sameEnsemble func(ours, theirs string) bool
 	pollingOnly  bool
 	service      string
+	guard        Guard
+	guardSet     bool
+	noGuard      bool
 }
 
 func defaultConfig() config {
@@ -40,10 +44,26 @@ func newConfig(opts []Option) config {
 
 // validate says which value breaks which rule.
 func (c config) validate() error {
+	mistakes := c.guard.settings().Validate()
 	if c.maxAge < 0 {
-		return fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge)
+		mistakes = append(mistakes, fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge))
 	}
-	return nil
+	if c.guardSet && c.noGuard {
+		mistakes = append(mistakes, errors.New("WithoutGuard contradicts WithGuard"))
+	}
+	return errors.Join(mistakes...)
+}
+
+// forOpen says what is only for Wrap.
+func (c config) forOpen() error {
+	var mistakes []error
+	if c.service != "" {
+		mistakes = append(mistakes, fmt.Errorf("WithService(%q): it is for Wrap; Open has the service as its argument", c.service))
+	}
+	if c.guardSet || c.noGuard {
+		mistakes = append(mistakes, errors.New("WithGuard, WithoutGuard: they are for Wrap; Open saves what it is given"))
+	}
+	return errors.Join(mistakes...)
 }
 
 // WithMaxAge refuses a snapshot that its source confirmed (AsOf) longer than d ago; Load then returns ErrTooOld. The default 0 takes
@@ -84,4 +104,16 @@ func WithPollingOnly() Option {
 // serves more than one. Clones need no name, they have their service path. Open refuses this option: there the service is an argument.
 func WithService(name string) Option {
 	return optionFunc(func(c *config) { c.service = name })
+}
+
+// WithGuard configures what Wrap does about a sudden loss of many servers; see Guard for the defaults. Open refuses it.
+func WithGuard(g Guard) Option {
+	return optionFunc(func(c *config) { c.guard, c.guardSet = g, true })
+}
+
+// WithoutGuard makes Wrap obey the wrapped discovery at once, whatever it lists. It is for a source whose word is final, such as a
+// MultipleServersDiscovery that the program updates itself. Trap: behind a registry, one empty list after an outage, and every client is without
+// servers. Open refuses it.
+func WithoutGuard() Option {
+	return optionFunc(func(c *config) { c.noGuard = true })
 }

@@ -80,7 +80,7 @@ func (s *saver) finish(todo *Snapshot) {
 }
 
 func (s *saver) isNews(snapshot Snapshot) bool {
-	return snapshot.AsOf.Sub(s.last.AsOf) >= restampSpacing || !sameList(snapshot.Servers, s.last.Servers)
+	return snapshot.AsOf.Sub(s.last.AsOf) >= restampSpacing || !sameServers(snapshot.Servers, s.last.Servers)
 }
 
 // try saves the snapshot and reports the edges of success and failure.

@@ -223,10 +223,38 @@ func TestFileIsNamedAfterTheService(t *testing.T) {
 }
 
 func TestWrapRefusesWhatCannotWork(t *testing.T) {
-	_, err := Wrap(nil, "", WithMaxAge(-time.Second))
-	for _, part := range []string{"nothing to wrap", "directory", "WithMaxAge(-1s)"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("error %v does not mention %q", err, part)
+	for want, opts := range map[string][]Option{
+		"nothing to wrap":                  nil,
+		"directory":                        nil,
+		"WithMaxAge(-1s)":                  {WithMaxAge(-time.Second)},
+		"Share 1.5: must be in (0, 1]":     {WithGuard(Guard{Share: 1.5, Hold: -1})},
+		"Hold -1ns: must not be negative":  {WithGuard(Guard{Share: 1.5, Hold: -1})},
+		"Parallel 1001":                    {WithGuard(Guard{Parallel: 1001})},
+		"WithoutGuard contradicts WithGua": {WithGuard(Guard{}), WithoutGuard()},
+	} {
+		if _, err := Wrap(nil, "", opts...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not mention %q", err, want)
 		}
 	}
+	for _, opt := range []Option{WithGuard(Guard{}), WithoutGuard(), WithService("Who")} {
+		if _, err := Open(t.TempDir(), "", "Who", opt); err == nil || !strings.Contains(err.Error(), "for Wrap") {
+			t.Errorf("Open takes what is only for Wrap: %v", err)
+		}
+	}
+}
+
+func TestOfAKeyThatIsListedTwiceTheLastCounts(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		s := newSource("tcp@a:1", "tcp@b:1", "tcp@a:1")
+		s.list[2].Value = "weight=9"
+		w := wrap(s)
+		defer w.Close()
+		wantKeys(t, w.GetServices(), "tcp@a:1", "tcp@b:1")
+		if got := w.GetServices()[0].Value; got != "weight=9" {
+			t.Errorf("metadata %q", got)
+		}
+		s.say("tcp@b:1", "tcp@b:1") // once is enough: nobody was lost
+		synctest.Wait()
+		wantKeys(t, w.GetServices(), "tcp@b:1")
+	})
 }

@@ -1,6 +1,7 @@
 package filecache
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -20,21 +21,28 @@ const (
 // start shows what is known already and starts the goroutines. Without a source they call connect until they have one.
 func (f *fileBacked) start(source client.ServiceDiscovery, connect func() (client.ServiceDiscovery, error)) {
 	if s, err := f.cache.LoadOverride(); err == nil {
-		f.believe(f.belief.told(s))
+		f.told(s)
 	}
+	var list watchers.List
 	if source != nil {
-		f.attach(source)
+		list = f.attach(source)
 	}
-	if !f.belief.live {
-		f.readFile()
+	f.readFile(len(list) == 0)
+	if len(list) > 0 {
+		f.hear(list)
 	}
+	f.show(time.Now())
 
 	files := f.cache.Watch(f.ctx)
 	f.mu.Lock()
 	f.started = !f.closed
 	if f.started {
-		f.workers.Go(func() { f.run(files) })
-		f.workers.Go(func() { f.saver.run(f.ctx) })
+		f.workers.Go(func() {
+			ctx, end := context.WithCancel(context.Background())
+			f.workers.Go(func() { f.saver.run(ctx) })
+			defer end() // not with f.ctx: what run offers last is to be written
+			f.run(files)
+		})
 		if connect != nil {
 			f.workers.Go(func() { f.connect(connect) })
 		}
@@ -46,105 +54,99 @@ func (f *fileBacked) start(source client.ServiceDiscovery, connect func() (clien
 	}
 }
 
-// readFile takes the file's list for want of a better one.
-func (f *fileBacked) readFile() {
+// readFile remembers what the file has; serve says that it is the list, for want of a better one.
+func (f *fileBacked) readFile(serve bool) {
 	s, err := f.cache.Load()
 	switch {
 	case err == nil:
-		f.cache.config.logger.Info("the list is the file's until the wrapped discovery has one",
-			"path", f.cache.Path(), "servers", len(s.Servers), "as_of", s.AsOf)
-		f.believe(f.belief.read(s))
+		if serve {
+			f.log.Info("the list is the file's until the wrapped discovery has one",
+				"path", f.cache.Path(), "servers", len(s.Servers), "as_of", s.AsOf)
+		}
+		f.belief.read(s, serve)
 	case !absent(err):
-		f.cache.config.logger.Warn("no list from the file", "error", err)
+		f.log.Warn("no list from the file", "error", err)
 	}
 }
 
-// attach makes d the source and hears what it has to say. Watching comes first: a change between the two calls is in the channel then.
-func (f *fileBacked) attach(d client.ServiceDiscovery) {
+// attach makes d the source and returns what it lists now. Watching comes first: a change between the two calls is in the channel then.
+func (f *fileBacked) attach(d client.ServiceDiscovery) watchers.List {
 	f.mu.Lock()
 	f.source = d
 	f.mu.Unlock()
 	f.updates = d.WatchService()
-	if list := copyOf(d.GetServices()); len(list) > 0 { // silence is not news
-		f.hear(list)
-	}
+	return copyOf(d.GetServices())
 }
 
 // run owns the belief.
 func (f *fileBacked) run(files <-chan Snapshot) {
-	empty := time.NewTimer(holdEmpty) // set anew in each round
-	defer empty.Stop()
+	wake := time.NewTimer(0) // set anew in each round
+	defer wake.Stop()
 	for {
-		if at := f.belief.emptyFrom; at.IsZero() {
-			empty.Stop()
+		if at := f.act(time.Now()); at.IsZero() {
+			wake.Stop()
 		} else {
-			empty.Reset(time.Until(at))
+			wake.Reset(time.Until(at))
 		}
 		select {
 		case <-f.ctx.Done():
+			if f.unsaved {
+				f.save(time.Now())
+			}
 			return
+		case <-wake.C:
+		case answer := <-f.answers:
+			answer(time.Now())
 		case d := <-f.sources:
-			f.attach(d)
+			if list := f.attach(d); len(list) > 0 { // silence is not news
+				f.hear(list)
+			}
 		case list, ok := <-f.updates:
 			if !ok {
 				f.updates = nil // its owner has closed it: nothing more will come
-				f.cache.config.logger.Warn("the wrapped discovery has closed its channel: the list stays as it is")
+				f.log.Warn("the wrapped discovery has closed its channel: the list stays as it is")
 				continue
 			}
 			f.hear(copyOf(list))
-		case <-empty.C:
-			f.believe(f.belief.waited(time.Now()))
-			f.save()
 		case s, ok := <-files:
 			if !ok {
 				files = nil
 				continue
 			}
-			f.believe(f.belief.told(s))
+			f.told(s)
+			f.show(time.Now())
 		}
 	}
 }
 
+// hear takes what the source lists now, and lists it.
 func (f *fileBacked) hear(list watchers.List) {
-	f.believe(f.belief.heard(list, time.Now()))
-	f.save()
+	now := time.Now()
+	f.belief.heard(list, now)
+	// Saved lists are ordered by AsOf, and two may come within one tick of the clock.
+	if !now.After(f.asOf) {
+		now = f.asOf.Add(1)
+	}
+	f.asOf, f.unsaved = now, true
+	f.show(now)
 }
 
-// save hands the source's list to the saver, unless it is in doubt.
-func (f *fileBacked) save() {
-	if !f.belief.live || !f.belief.emptyFrom.IsZero() {
-		return
+// told takes what Watch has said, and reports what a person may want to know.
+func (f *fileBacked) told(s Snapshot) {
+	was, old := f.belief.overridden, f.belief.override
+	f.belief.told(s)
+	switch is := f.belief.overridden; {
+	case is && (!was || !equal(old, f.belief.override)):
+		f.log.Warn("an operator's override is in force", "path", f.cache.OverridePath(), "servers", len(f.belief.override))
+	case was && !is:
+		f.log.Warn("the override is gone", "servers", len(f.belief.list()))
 	}
-	// Lists are ordered by AsOf, and two may come within one tick of the clock.
-	if now := time.Now(); now.After(f.asOf) {
-		f.asOf = now
-	} else {
-		f.asOf = f.asOf.Add(1)
-	}
-	f.saver.offer(snapshotOf(f.belief.good, f.asOf))
 }
 
-// believe makes next the belief, lists it, and reports what a person may want to know.
-func (f *fileBacked) believe(next belief) {
-	old := f.belief
-	f.belief = next
-	f.shown.setList(next.list())
-
-	log := f.cache.config.logger.With("service", f.cache.service)
-	switch {
-	case next.overridden && (!old.overridden || !equal(old.override, next.override)):
-		log.Warn("an operator's override is in force", "path", f.cache.OverridePath(), "servers", len(next.override))
-	case old.overridden && !next.overridden:
-		log.Warn("the override is gone", "servers", len(next.good))
-	}
-	switch {
-	case old.emptyFrom.IsZero() && !next.emptyFrom.IsZero():
-		log.Warn("the wrapped discovery lists no servers, which is not believed yet", "servers", len(next.good), "until", next.emptyFrom)
-	case !old.emptyFrom.IsZero() && next.emptyFrom.IsZero() && len(next.good) == 0:
-		log.Warn("the wrapped discovery still lists no servers, which is believed now")
-	case !old.emptyFrom.IsZero() && next.emptyFrom.IsZero():
-		log.Info("the wrapped discovery lists servers again", "servers", len(next.good))
-	}
+// show lists what is believed.
+func (f *fileBacked) show(now time.Time) {
+	f.shownAt, f.holding.shown = now, f.belief.guard.Holds()
+	f.shown.setList(f.belief.list())
 }
 
 // connect calls get until it has a source for run, or Close.
@@ -162,36 +164,20 @@ func (f *fileBacked) connect(get func() (client.ServiceDiscovery, error)) {
 			f.sources <- d // has room: it is sent once
 			return
 		}
-		f.cache.config.logger.Debug("still no clone of the wrapped discovery", "service", f.cache.service, "error", err)
+		f.log.Debug("still no clone of the wrapped discovery", "error", err)
 	}
 }
 
-// copyOf returns list sorted by key, in pairs of our own: the source may change its own at any time.
+// copyOf returns list sorted by key, in pairs of our own: the source may change its own at any time. Of several with one key it has the last.
 func copyOf(list watchers.List) watchers.List {
 	own := make(watchers.List, 0, len(list))
-	for _, kv := range list {
+	for _, kv := range slices.Backward(list) {
 		if kv != nil {
 			own = append(own, &client.KVPair{Key: kv.Key, Value: kv.Value})
 		}
 	}
 	slices.SortStableFunc(own, func(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) })
-	return own
-}
-
-func listOf(s Snapshot) watchers.List {
-	list := make(watchers.List, len(s.Servers))
-	for i, server := range s.Servers {
-		list[i] = &client.KVPair{Key: server.Key, Value: server.Value}
-	}
-	return list
-}
-
-func snapshotOf(list watchers.List, asOf time.Time) Snapshot {
-	s := Snapshot{AsOf: asOf, Servers: make([]Server, len(list))}
-	for i, kv := range list {
-		s.Servers[i] = Server{Key: kv.Key, Value: kv.Value}
-	}
-	return s
+	return slices.CompactFunc(own, func(a, b *client.KVPair) bool { return a.Key == b.Key })
 }
 
 func equal(a, b watchers.List) bool {

@@ -86,8 +86,8 @@ func (f filter) of(list watchers.List) watchers.List {
 	return left
 }
 
-// guarded makes a user's filter safe to call: it sees copies, and one that panics has not spoken against the server.
-func guarded(user client.ServiceDiscoveryFilter, logger *slog.Logger) filter {
+// harmless makes a user's filter safe to call: it sees copies, and one that panics has not spoken against the server.
+func harmless(user client.ServiceDiscoveryFilter, logger *slog.Logger) filter {
 	if user == nil {
 		return nil
 	}

@@ -1,9 +1,11 @@
 package filecache
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,13 +20,16 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// refuses is the network of tests that are not about the guard: nobody is there.
+func refuses(context.Context, string, string) error { return errors.New("connection refused") }
+
 // inBubble runs a test of a wrapped discovery, which needs nothing of the outside but files.
 func inBubble(t *testing.T, test func(t *testing.T, wrap func(d client.ServiceDiscovery, opts ...Option) client.ServiceDiscovery)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		test(t, func(d client.ServiceDiscovery, opts ...Option) client.ServiceDiscovery {
-			w := mustWrap(t, d, dir, append(opts, WithPollingOnly())...)
+			w := mustWrap(t, d, dir, slices.Concat([]Option{WithPollingOnly(), WithGuard(Guard{Probe: refuses})}, opts)...)
 			synctest.Wait()
 			return w
 		})
@@ -49,6 +54,8 @@ func TestRestartWithoutRegistryServesTheFile(t *testing.T) {
 		pass(time.Hour) // silence is not news
 		wantKeys(t, w.GetServices(), "tcp@a:1", "tcp@b:1")
 		again.say("tcp@c:1")
+		wantKeys(t, <-ch, "tcp@a:1", "tcp@b:1", "tcp@c:1") // the others are asked first
+		pass(5 * time.Second)
 		wantKeys(t, <-ch, "tcp@c:1")
 	})
 }
@@ -78,38 +85,6 @@ func TestNothingBelowOrAboveCanMakeItPanic(t *testing.T) {
 	})
 }
 
-// Hazard B3: one empty list from below, and every client is without servers.
-func TestEmptyListIsBelievedOnlyAfterAWhile(t *testing.T) {
-	inBubble(t, func(t *testing.T, wrap wrapFunc) {
-		s := newSource("tcp@a:1")
-		w := wrap(s)
-		ch := w.WatchService()
-		<-ch
-
-		s.say()
-		pass(holdEmpty - time.Second)
-		wantKeys(t, w.GetServices(), "tcp@a:1")
-		s.say("tcp@b:1") // they are back: all is forgotten
-		wantKeys(t, <-ch, "tcp@b:1")
-		pass(time.Hour)
-		wantKeys(t, w.GetServices(), "tcp@b:1")
-
-		s.say()
-		pass(holdEmpty / 2)
-		s.say() // saying it again does not make it later
-		pass(holdEmpty/2 + time.Second)
-		wantKeys(t, w.GetServices())
-		wantKeys(t, <-ch)
-		w.Close()
-
-		empty := wrap(newSource())
-		defer empty.Close()
-		if list := empty.GetServices(); list == nil || len(list) != 0 {
-			t.Fatalf("the file says %v, want the empty list which was believed in the end", list)
-		}
-	})
-}
-
 // Hazard B4: only a list that is longer than all before it is stored, so after a loss the oldest, longest one comes back.
 func TestEveryListIsStoredWhateverItsSize(t *testing.T) {
 	inBubble(t, func(t *testing.T, wrap wrapFunc) {
@@ -118,7 +93,7 @@ func TestEveryListIsStoredWhateverItsSize(t *testing.T) {
 		path := w.(*fileBacked).cache.Path()
 		for _, keys := range [][]string{{"tcp@d:1", "tcp@e:1", "tcp@f:1"}, {"tcp@g:1"}} {
 			s.say(keys...)
-			pass(2 * saveSpacing)
+			pass(10 * saveSpacing)
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -214,7 +189,7 @@ func TestFileTroubleChangesNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		s := newSource("tcp@a:1")
-		w := mustWrap(t, s, dir, WithPollingOnly(), WithLogger(logs.logger()))
+		w := mustWrap(t, s, dir, WithPollingOnly(), WithLogger(logs.logger()), WithoutGuard())
 		defer synctest.Wait()
 		defer w.Close()
 		synctest.Wait()

@@ -28,7 +28,7 @@ const module = "github.com/holdfast-go/holdfast"
 var mayImport = map[string][]string{
 	".":           {}, // the black-box tests
 	"example/...": {"..."},
-	"filecache": {
+	"filecache": { // of internal the watchers, and the guard, which Wrap has as zkdiscovery does
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},

@@ -1,0 +1,55 @@
+package filecache
+
+import (
+	"context"
+	"crypto/tls"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
+)
+
+// Guard configures what Wrap does about a sudden loss of many servers: it suspects it instead of obeying it, keeps the missing ones in the list,
+// asks them itself, and lets those go that do not answer. A zero field has its default; WithoutGuard turns the guard off.
+type Guard struct {
+	// Share of the servers that must be lost within Window to be suspicious: more than that. In (0, 1]; the default is 0.5. A loss that leaves
+	// no active server is suspicious always.
+	Share float64
+	// Window over which losses are counted. The default is a minute: a registry that has lost its memory forgets servers one by one, as their leases
+	// or sessions end, and Wrap cannot know how long those are.
+	Window time.Duration
+	// Hold is how long a missing server is kept that has not been asked, or not answered; two failed probes in a row end it sooner. The default is
+	// 5 min.
+	Hold time.Duration
+	// HoldUnprobed is the same for servers whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
+	HoldUnprobed time.Duration
+	// Probe asks a server whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock; one that
+	// panics, or has not returned after ProbeTimeout, counts as no answer.
+	Probe Probe
+	// ProbeTimeout bounds one probe. The default is 1 s.
+	ProbeTimeout time.Duration
+	// Parallel is how many probes run at once, 1,000 at most. The default is 8.
+	Parallel int
+	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
+	TLS *tls.Config
+}
+
+// defaultWindow is Guard.Window's.
+const defaultWindow = time.Minute
+
+// Probe asks the server at address, of rpcx's network ("tcp", "unix", …), whether it is there: nil says that it is, an error that is
+// errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
+type Probe = func(ctx context.Context, network, address string) error
+
+// HeartbeatProbe connects and exchanges one rpcx heartbeat, with TLS where tc is not nil, on the networks tcp, unix and http. Something else that
+// listens on a reused address does not count as an answer; an rpcx server that answers with an error does.
+func HeartbeatProbe(tc *tls.Config) Probe { return guard.Heartbeat(tc) }
+
+// DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
+func DialProbe() Probe { return guard.Dial }
+
+func (g Guard) settings() guard.Settings {
+	if g.Window == 0 {
+		g.Window = defaultWindow
+	}
+	return guard.Settings(g)
+}

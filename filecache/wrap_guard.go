@@ -1,0 +1,86 @@
+package filecache
+
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/guard"
+)
+
+// verdictGap is the time between two lists that differ in nothing but what probes have said: a mass of them comes at once.
+const verdictGap = 10 * time.Millisecond
+
+// holding is what run has noticed of the guard's holds.
+type holding struct {
+	shown int64     // guard.Holds when the list was shown last
+	saved int64     // and when it was last to be saved
+	held  int       // who was, at the last look
+	most  int       // at once, of the hold that is reported
+	since time.Time // when it began
+}
+
+// act performs what the guard wants, lists and saves what has come of it, and returns when to come back if nothing happens before; zero when
+// never.
+func (f *fileBacked) act(now time.Time) (wake time.Time) {
+	g := f.belief.guard
+	g.Tick(now)
+	for _, p := range g.Probes(now) {
+		f.prober.Go(f.ctx, p.Key, func(answer guard.Answer) {
+			select {
+			case f.answers <- func(now time.Time) { g.Probed(p.Key, answer, now) }:
+			case <-f.ctx.Done():
+			}
+		})
+	}
+	f.report(now)
+	wake = g.Wake()
+	if n := g.Holds(); n != f.holding.saved {
+		f.holding.saved, f.unsaved = n, f.unsaved || g.Begun()
+	}
+	if g.Holds() != f.holding.shown {
+		if due := f.shownAt.Add(verdictGap); now.Before(due) {
+			wake = sooner(wake, due)
+		} else {
+			f.show(now)
+		}
+	}
+	if f.unsaved {
+		if due := f.savedAt.Add(saveSpacing); g.Holding() && now.Before(due) {
+			wake = sooner(wake, due)
+		} else {
+			f.save(now)
+		}
+	}
+	return wake
+}
+
+// save hands what the file is to have to the saver.
+func (f *fileBacked) save(now time.Time) {
+	f.unsaved, f.savedAt = false, now
+	f.saver.offer(Snapshot{AsOf: f.asOf, Servers: f.belief.toSave(now)})
+	f.asOf = f.asOf.Add(1) // what the probes say until the source does is later, if not by much
+}
+
+// report logs one line when holding begins and one when it ends.
+func (f *fileBacked) report(now time.Time) {
+	h, g := &f.holding, f.belief.guard
+	n := g.Inside()
+	h.most = max(h.most, n)
+	switch {
+	case n > 0 && h.held == 0:
+		h.since = now
+		f.log.Warn("the wrapped discovery has lost many servers at once: keeping those that answer, asking them", "held", n, "listed", len(g.Listing()))
+	case n == 0 && h.held > 0:
+		f.log.Info("nobody is held any more, the list is the wrapped discovery's", "held_at_most", h.most, "for", now.Sub(h.since).Round(time.Second),
+			"listed", len(g.Listing()))
+		h.most = 0
+	}
+	h.held = n
+}
+
+// sooner is the earlier of two times, a zero one being never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
