@@ -187,6 +187,66 @@ func TestGuardProbesNoMoreThanItSays(t *testing.T) {
 	})
 }
 
+// Five thousand at once whom no probe gets an answer from, or a refusal: at eight a second most are not even asked before the hold ends.
+func TestGuardBlackHolesOutlastTheirHold(t *testing.T) {
+	const n = 5_000
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	// cost is the heap that a minute of the incident costs, and the goroutines.
+	cost := func(guarded bool) (bytes int64, goroutines int) {
+		inBubble(t, func(t *world, _ *zktest.Server) {
+			f := newFleet()
+			f.become(isBlackHole, between(0, n)...)
+			all := t.register("Arith", between(0, n)...)
+			var d *zkdiscovery.Discovery
+			if guarded {
+				d = t.guarded("Arith", f, zkdiscovery.Guard{})
+			} else {
+				d = t.discover("Arith")
+			}
+			pass(time.Hour)
+			bytes, goroutines = -heap(), -runtime.NumGoroutine()
+			t.lose("Arith", between(0, n)...)
+			lost := time.Now()
+			pass(time.Minute)
+			bytes, goroutines = bytes+heap(), goroutines+runtime.NumGoroutine()
+			if !guarded {
+				t.lists(d, map[string]string{})
+				return
+			}
+			pass(299*time.Second - time.Since(lost))
+			t.lists(d, all)
+			t.held(d, n)
+			pass(2 * time.Second)
+			t.lists(d, map[string]string{})
+			t.held(d, 0)
+			total, atOnce, shortest := f.probes()
+			t.Logf("%d probes in 5 minutes, %d at once", total, atOnce)
+			if atOnce > 8 || shortest < time.Second/2 || total > 8*300+8 || total < 8*290 {
+				t.Errorf("%d probes, %d at once, two of one instance within %v", total, atOnce, shortest)
+			}
+			pass(time.Hour)
+			if again, _, _ := f.probes(); again > total {
+				t.Errorf("%d probes after nobody was held any more", again-total)
+			}
+			if saved := t.saved("Arith"); len(saved) > 0 {
+				t.Errorf("the file has %d", len(saved))
+			}
+		})
+		return bytes, goroutines
+	}
+	bare, _ := cost(false)
+	held, goroutines := cost(true)
+	t.Logf("%d held instances cost %d KB and %d goroutines", n, (held-bare)>>10, goroutines)
+	if held-bare > 5<<20 || goroutines > 5*8 {
+		t.Errorf("%d held instances cost %d bytes and %d goroutines", n, held-bare, goroutines)
+	}
+}
+
 // A list that somebody else writes: waves of addresses that nobody answers at.
 func TestGuardSurvivesAHostileList(t *testing.T) {
 	inBubble(t, func(t *world, zk *zktest.Server) {
