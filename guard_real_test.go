@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -22,24 +23,22 @@ import (
 
 func TestO7NoCallFailsWhenZooKeeperComesBackEmpty(t *testing.T) {
 	o := outage(t, client.Failfast, func(*drill) {})
-	o.comeBack(o.servers)
-	calls, failures := o.load.stop()
-	t.Logf("with the guard: %d of %d calls failed", failures, calls)
-	if failures > 0 || calls < 1000 {
-		t.Errorf("%d of %d calls failed: %v", failures, calls, o.load.first.Load())
+	took := o.comeBack(o.servers, 30*time.Second)
+	for _, l := range []*load{o.load, o.bare} {
+		calls, failures := l.stop()
+		t.Logf("%s: %d of %d calls failed; the servers took %v to register again", l.what, failures, calls, took.Round(time.Second))
+		if calls < 1000 {
+			t.Errorf("%s: %d calls are too few to show anything", l.what, calls)
+		}
+	}
+	if n := o.load.failures.Load(); n > 0 {
+		t.Errorf("%d calls failed: %v", n, o.load.first.Load())
+	}
+	if o.bare.failures.Load() == 0 {
+		t.Error("no call has failed without the guard: this drill shows nothing")
 	}
 	o.neverLess(o.watcher, 20)
 	o.lists(o.d, keys(o.servers))
-}
-
-func TestO7CallsFailWithoutTheGuard(t *testing.T) {
-	o := outage(t, client.Failfast, func(*drill) {}, zkdiscovery.WithoutGuard())
-	o.comeBack(o.servers)
-	calls, failures := o.load.stop()
-	t.Logf("without the guard: %d of %d calls failed: %v", failures, calls, o.load.first.Load())
-	if failures == 0 {
-		t.Error("no call has failed: this drill shows nothing")
-	}
 }
 
 func TestO7WhoDiedDuringTheOutageIsOutWithinSeconds(t *testing.T) {
@@ -53,9 +52,11 @@ func TestO7WhoDiedDuringTheOutageIsOutWithinSeconds(t *testing.T) {
 	if took > 5*time.Second {
 		t.Errorf("the dead are in the list for %v", took)
 	}
-	o.comeBack(o.servers[8:])
-	calls, failures := o.load.stop()
-	t.Logf("with failover %d of %d calls failed", failures, calls)
+	o.comeBack(o.servers[8:], 6*time.Second)
+	for _, l := range []*load{o.load, o.bare} {
+		calls, failures := l.stop()
+		t.Logf("%s, with failover: %d of %d calls failed", l.what, failures, calls)
+	}
 	o.neverLess(o.watcher, 12)
 	for _, list := range o.watcher.heard() {
 		for _, s := range o.servers[8:] {
@@ -66,29 +67,34 @@ func TestO7WhoDiedDuringTheOutageIsOutWithinSeconds(t *testing.T) {
 	}
 }
 
+// left waits until ZooKeeper has so many instances of the service left.
+func (w *world) left(service string, n int) {
+	w.Helper()
+	w.eventually(fmt.Sprintf("ZooKeeper has %d instances of %s", n, service), func() bool { return len(w.children(w.service(service))) == n })
+}
+
 func TestO7ARealScaleDownIsFollowed(t *testing.T) {
 	onRealZooKeeper(t, func(t *world) {
 		zooKeepers := single.get(t.T).Servers()
-		var servers []*rpcxServer
-		for range 20 {
-			s := startServer(t.T, nil)
-			s.register(zooKeepers, t.service("Arith"))
-			servers = append(servers, s)
-		}
+		most, two := startServers(t.T, 18, t.base, zooKeepers), startServers(t.T, 2, t.base, zooKeepers)
 		d := t.guarded("Arith", nil, zkdiscovery.Guard{Probe: zkdiscovery.HeartbeatProbe(nil)})
 		t.equal(d, "Arith")
-		for _, to := range []int{2, 0} {
-			for _, s := range servers[to:] {
-				s.kill()
-			}
-			began := time.Now()
+		if n := len(d.GetServices()); n != 20 {
+			t.Fatalf("%d servers are listed, of 20", n)
+		}
+		for _, down := range []struct {
+			to   int
+			kill *serverProcess
+		}{{2, most}, {0, two}} {
+			down.kill.kill() // -9: ZooKeeper finds out when the sessions expire
+			t.left("Arith", down.to)
+			expired := time.Now()
 			t.equal(d, "Arith")
-			took := time.Since(began)
-			t.Logf("the list follows the servers to %d within %v", to, took.Round(time.Millisecond))
-			if n := len(d.GetServices()); n != to || took > 5*time.Second {
-				t.Errorf("%d servers are listed after %v", n, took)
+			took := time.Since(expired)
+			t.Logf("the list has %d servers %v after the sessions of the others have expired", len(d.GetServices()), took.Round(time.Millisecond))
+			if n := len(d.GetServices()); n != down.to || took > 5*time.Second {
+				t.Errorf("%d servers are listed after %v, want %d", n, took, down.to)
 			}
-			servers = servers[:to]
 		}
 	})
 }
@@ -96,19 +102,19 @@ func TestO7ARealScaleDownIsFollowed(t *testing.T) {
 func TestO7ADrainIsFollowedAtOnce(t *testing.T) {
 	onRealZooKeeper(t, func(t *world) {
 		var asked atomic.Int64
-		t.register("Arith", between(0, 20)...)
+		servers := startServers(t.T, 20, t.base, single.get(t.T).Servers())
 		d := t.guarded("Arith", nil, zkdiscovery.Guard{Probe: func(context.Context, string, string) error { asked.Add(1); return nil }})
 		t.equal(d, "Arith")
-		for i := range 20 {
-			t.set(t.service("Arith")+"/"+instance(i), "state=inactive")
-		}
+		var drained sync.WaitGroup
+		drained.Go(servers.drain)
+		defer drained.Wait()
+		t.left("Arith", 0)
+		gone := time.Now()
 		t.equal(d, "Arith")
-		began := time.Now()
-		t.lose("Arith", between(0, 20)...)
-		t.equal(d, "Arith")
-		t.Logf("the list is empty %v after the last has said goodbye", time.Since(began).Round(time.Millisecond))
-		if n := len(d.GetServices()); n > 0 || asked.Load() > 0 {
-			t.Errorf("%d are listed, %d probes", n, asked.Load())
+		took := time.Since(gone)
+		t.Logf("the list is empty %v after the last of 20 has drained", took.Round(time.Millisecond))
+		if n := len(d.GetServices()); n > 0 || asked.Load() > 0 || took > time.Second {
+			t.Errorf("%d are listed after %v, %d probes", n, took, asked.Load())
 		}
 	})
 }

@@ -88,6 +88,7 @@ func (s *rpcxServer) kill() {
 
 // load is an XClient that is never left alone.
 type load struct {
+	what            string
 	calls, failures atomic.Int64
 	first           atomic.Value // the first failure
 	xc              client.XClient
@@ -95,14 +96,14 @@ type load struct {
 	callers         sync.WaitGroup
 }
 
-func underLoad(t *testing.T, d client.ServiceDiscovery, mode client.FailMode) *load {
+func underLoad(t *testing.T, what string, d client.ServiceDiscovery, mode client.FailMode) *load {
 	t.Helper()
 	opt := client.DefaultOption
 	opt.Heartbeat = false
-	l := &load{xc: client.NewXClient("Arith", mode, client.RoundRobin, d, opt), stopped: make(chan struct{})}
+	l := &load{what: what, xc: client.NewXClient("Arith", mode, client.RoundRobin, d, opt), stopped: make(chan struct{})}
 	for range 4 {
 		l.callers.Go(func() {
-			pause := time.NewTicker(2 * time.Millisecond)
+			pause := time.NewTicker(5 * time.Millisecond)
 			defer pause.Stop()
 			for n := 0; ; n++ {
 				select {
@@ -131,22 +132,21 @@ func (l *load) stop() (calls, failures int64) {
 	return l.calls.Load(), l.failures.Load()
 }
 
-// drill is an outage of a ZooKeeper of its own, with twenty servers and a client under load.
+// drill is an outage of a ZooKeeper of its own, with twenty servers and two clients under load.
 type drill struct {
 	*world
 	ensemble *zktest.Ensemble
 	servers  []*rpcxServer
 	d        *zkdiscovery.Discovery
 	watcher  *replica
-	load     *load
-	live     time.Time // when ZooKeeper answered again
+	load     *load // on d …
+	bare     *load // … and on one without the guard
 }
 
 const drilled = "/rpcx/Arith"
 
-// outage plays it: ZooKeeper is killed for longer than the sessions, kill is called, ZooKeeper comes back empty, and the servers that live
-// register again when they please, within six seconds.
-func outage(t *testing.T, mode client.FailMode, kill func(*drill), opts ...zkdiscovery.Option) *drill {
+// outage plays it: ZooKeeper is killed for longer than the sessions, kill is called, and ZooKeeper comes back empty.
+func outage(t *testing.T, mode client.FailMode, kill func(*drill)) *drill {
 	t.Helper()
 	o := &drill{world: &world{T: t, log: newLogbook(t), dir: t.TempDir()}, ensemble: zktest.StartEnsemble(t, 1)}
 	for range 20 {
@@ -154,15 +154,19 @@ func outage(t *testing.T, mode client.FailMode, kill func(*drill), opts ...zkdis
 		s.register(o.ensemble.Servers(), drilled)
 		o.servers = append(o.servers, s)
 	}
-	d, err := zkdiscovery.New("/rpcx", "Arith", o.ensemble.Servers(), append(opts, zkdiscovery.WithCacheDir(o.dir),
-		zkdiscovery.WithLogger(o.log.logger()), zkdiscovery.WithSessionTimeout(realSession))...)
-	must(t, err)
-	t.Cleanup(d.Close)
-	o.d, o.watcher = d, follow(t, d)
-	if n := len(d.GetServices()); n != 20 {
-		t.Fatalf("%d servers are listed, of 20", n)
+	discover := func(guard zkdiscovery.Option) *zkdiscovery.Discovery {
+		d, err := zkdiscovery.New("/rpcx", "Arith", o.ensemble.Servers(), zkdiscovery.WithCacheDir(t.TempDir()),
+			zkdiscovery.WithLogger(o.log.logger()), zkdiscovery.WithSessionTimeout(realSession), guard)
+		must(t, err)
+		t.Cleanup(d.Close)
+		if n := len(d.GetServices()); n != 20 {
+			t.Fatalf("%d servers are listed, of 20", n)
+		}
+		return d
 	}
-	o.load = underLoad(t, d, mode)
+	d, bare := discover(zkdiscovery.WithGuard(zkdiscovery.Guard{})), discover(zkdiscovery.WithoutGuard())
+	o.d, o.watcher = d, follow(t, d)
+	o.load, o.bare = underLoad(t, "with the guard", d, mode), underLoad(t, "without the guard", bare, mode)
 
 	must(t, o.ensemble.Kill(0))
 	for _, s := range o.servers {
@@ -173,7 +177,6 @@ func outage(t *testing.T, mode client.FailMode, kill func(*drill), opts ...zkdis
 	kill(o)
 	must(t, o.ensemble.Wipe())
 	o.until("ZooKeeper answers", 30*time.Second, func() bool { return d.Snapshot().Source == zkdiscovery.Live })
-	o.live = time.Now()
 	return o
 }
 
@@ -190,11 +193,12 @@ func (o *drill) until(what string, limit time.Duration, ok func() bool) time.Dur
 	return time.Since(began)
 }
 
-// comeBack registers servers again, each when it pleases within six seconds.
-func (o *drill) comeBack(servers []*rpcxServer) {
+// comeBack registers servers again, each when it pleases within that time, and returns how long it took until nobody was held any more.
+func (o *drill) comeBack(servers []*rpcxServer, within time.Duration) time.Duration {
+	began := time.Now()
 	var all sync.WaitGroup
 	for _, s := range servers {
-		after := rand.N(6 * time.Second)
+		after := rand.N(within)
 		all.Go(func() {
 			time.Sleep(after)
 			s.register(o.ensemble.Servers(), drilled)
@@ -204,6 +208,7 @@ func (o *drill) comeBack(servers []*rpcxServer) {
 	o.until("the list is ZooKeeper's", 20*time.Second, func() bool {
 		return len(o.d.Snapshot().Held) == 0 && len(o.d.GetServices()) == len(servers)
 	})
+	return time.Since(began)
 }
 
 func keys(servers []*rpcxServer) map[string]string {

@@ -190,7 +190,10 @@ func (z *realZooKeeper) children(p string) map[string]string {
 		}
 		for _, name := range names {
 			var data []byte
-			if data, _, err = z.control.Get(p + "/" + name); err != nil {
+			if data, _, err = z.control.Get(p + "/" + name); errors.Is(err, zk.ErrNoNode) {
+				err = nil // it has gone meanwhile
+				continue
+			} else if err != nil {
 				return err
 			}
 			m[name] = string(data)

@@ -6,6 +6,7 @@ package holdfast_test
 import (
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -25,6 +26,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(serversOf); spec != "" {
+		os.Exit(beServers(spec))
+	}
 	log.SetDummyLogger() // rpcx's, which tells of every connection that ends; here, because nothing may log meanwhile
 	goleak.VerifyTestMain(closingEnsembles{m})
 }
