@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -25,6 +26,7 @@ type kelp struct {
 	server  *rpcx.Server
 	delay   atomic.Int64 // before each answer
 	drops   atomic.Bool  // the connection, instead
+	drop    atomic.Int64 // the connection, in so many of 100 calls
 	refuses atomic.Bool  // with an error of the service's, instead
 	waiting atomic.Int64 // calls of Wait
 	release chan struct{}
@@ -36,7 +38,7 @@ type kelp struct {
 // Greet answers with the server's name.
 func (k *kelp) Greet(ctx context.Context, _ *string, reply *string) error {
 	k.greeted.Add(1)
-	if k.drops.Load() {
+	if k.drops.Load() || rand.Float64() < float64(k.drop.Load())/100 {
 		return k.Drop(ctx, nil, nil)
 	}
 	if k.refuses.Load() {

@@ -3,12 +3,9 @@ package selector
 import (
 	"context"
 	"fmt"
-	"net"
-	"sync"
 	"testing"
 
 	"github.com/smallnest/rpcx/client"
-	"github.com/smallnest/rpcx/protocol"
 )
 
 // What the wrapper adds to a call: each mode of an XClient on ten servers that answer at once, without a network, bare and wrapped.
@@ -60,39 +57,4 @@ func BenchmarkCall(b *testing.B) {
 		}
 		_, _ = bare.Close(), ours.Close()
 	}
-}
-
-// instant is the connection to a server that answers at once.
-type instant struct{}
-
-// registerInstant makes rpcx use it for the network "instant", for the rest of the process.
-var registerInstant = sync.OnceFunc(func() { client.RegisterCacheClientBuilder("instant", instantBuilder{}) })
-
-func (instant) Connect(string, string) error { return nil }
-func (instant) Go(_ context.Context, servicePath, serviceMethod string, args, reply any, done chan *client.Call) *client.Call {
-	call := &client.Call{ServicePath: servicePath, ServiceMethod: serviceMethod, Args: args, Reply: reply, Done: done}
-	if done != nil {
-		done <- call
-	}
-	return call
-}
-func (instant) Call(context.Context, string, string, any, any) error { return nil }
-func (instant) SendRaw(context.Context, *protocol.Message) (map[string]string, []byte, error) {
-	return nil, nil, nil
-}
-func (instant) Close() error                                          { return nil }
-func (instant) RemoteAddr() string                                    { return "127.0.0.1:1" }
-func (instant) RegisterServerMessageChan(ch chan<- *protocol.Message) {}
-func (instant) UnregisterServerMessageChan()                          {}
-func (instant) IsClosing() bool                                       { return false }
-func (instant) IsShutdown() bool                                      { return false }
-func (instant) GetConn() net.Conn                                     { return nil }
-
-type instantBuilder struct{}
-
-func (instantBuilder) SetCachedClient(client.RPCClient, string, string, string)    {}
-func (instantBuilder) FindCachedClient(string, string, string) client.RPCClient    { return instant{} }
-func (instantBuilder) DeleteCachedClient(client.RPCClient, string, string, string) {}
-func (instantBuilder) GenerateClient(string, string, string) (client.RPCClient, error) {
-	return instant{}, nil
 }
