@@ -161,6 +161,23 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 	}
 }
 
+// Also a watcher that there is may refuse, as when the user has no inotify watches left.
+func TestDirectoryThatCannotBeWatchedIsReported(t *testing.T) {
+	d := &directory{path: t.TempDir(), newWatcher: func() (*fsnotify.Watcher, error) {
+		w, err := fsnotify.NewWatcher()
+		return w, errors.Join(err, w.Close())
+	}}
+	sub := &subscription{dir: d, failed: make(chan error, 1)}
+	d.add(sub)
+	d.attach()
+	select {
+	case err := <-sub.failed:
+		wantError(t, err, fsnotify.ErrClosed)
+	default:
+		t.Error("nobody is told")
+	}
+}
+
 // Hazard F7: a user has about a hundred inotify instances, so a process uses one for each directory, and none when nobody watches.
 func TestOneWatcherServesADirectory(t *testing.T) {
 	made := 0
