@@ -53,7 +53,7 @@ func (disk) link(old, path string) error               { return os.Link(old, pat
 func (disk) remove(path string) error                  { return os.Remove(path) }
 
 func (disk) tryLock(path string) (unlock func() error, ok bool, err error) {
-	lock := flock.New(path)
+	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|dontWait))
 	ok, err = lock.TryLock()
 	if err != nil && lockUnsupported(err) {
 		return nil, false, errors.Join(err, errors.ErrUnsupported)

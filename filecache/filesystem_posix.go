@@ -11,6 +11,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
+// dontWait keeps the lock from waiting should a FIFO have its name, as opening one does otherwise.
+const dontWait = syscall.O_NONBLOCK
+
 func (disk) pending(path string) (pendingFile, error) {
 	// The temporary file stands beside its target: the rename cannot cross file systems, and renameio need not probe for a better place.
 	return renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o600))

@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// dontWait is nothing here: no name in a directory stands for something that has to be waited for.
+const dontWait = 0
+
 // replaceTimeout bounds the retries of a rename that a reader is in the way of.
 const replaceTimeout = time.Second
 

@@ -93,7 +93,7 @@ func TestMountedFileSaysWhatToMount(t *testing.T) {
 // Opening a FIFO for reading waits for a writer; the kind is looked at first.
 func TestFIFOIsNotWaitedFor(t *testing.T) {
 	c := mustOpen(t, t.TempDir())
-	for _, path := range []string{c.Path(), c.OverridePath()} {
+	for _, path := range []string{c.Path(), c.OverridePath(), c.plain.lock} {
 		if err := syscall.Mkfifo(path, 0o600); err != nil {
 			t.Skip(err)
 		}
