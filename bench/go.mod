@@ -7,6 +7,7 @@ replace github.com/holdfast-go/holdfast => ../
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/go-zookeeper/zk v1.0.4
+	github.com/google/go-cmp v0.7.0
 	github.com/holdfast-go/holdfast v0.0.0
 	github.com/rpcxio/libkv v0.5.1
 	github.com/rpcxio/rpcx-zookeeper v0.0.0-20220730061732-d20531677676
@@ -28,6 +29,7 @@ require (
 	github.com/apache/thrift v0.23.0 // indirect
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
 	github.com/cenkalti/backoff v2.2.1+incompatible // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dgryski/go-jump v0.0.0-20211018200510-ba001c3ffce0 // indirect
 	github.com/edwingeng/doublejump v1.0.1 // indirect
 	github.com/facebookgo/clock v0.0.0-20150410010913-600d898af40a // indirect

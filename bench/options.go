@@ -61,7 +61,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	if *sizes != "" {
 		ns, err := parseList("-n", *sizes, parseSize)
 		check(err)
-		o.plan.Sizes, o.plan.Delayed = ns, ns
+		o.plan.Sizes, o.plan.Delayed, o.plan.StartSizes = ns, ns, ns
 	}
 	if *trips != "" {
 		var err error

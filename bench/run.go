@@ -71,7 +71,7 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (status i
 		}()
 		e.Servers = e.Ensemble.Servers()
 	}
-	if e.Registry, err = registry.Connect(ctx, e.Servers, "/holdfast-bench-"+strconv.Itoa(os.Getpid()), 5*time.Second); err != nil {
+	if e.Registry, err = registry.Connect(ctx, e.Servers, "/holdfast-bench-"+strconv.Itoa(os.Getpid()), 3*time.Second); err != nil {
 		return complain(statusUsage, err)
 	}
 	defer func() {

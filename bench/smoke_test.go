@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +79,9 @@ func TestTheHarnessMeasures(t *testing.T) {
 				}
 			}
 		}
-		if measured == 0 {
+		if measured == 0 && !slices.ContainsFunc(r.Notes, func(n string) bool {
+			return strings.HasPrefix(n, fmt.Sprintf("scenario %d, ", s.Number)) && strings.Contains(n, scenario.ErrLeftOut.Error())
+		}) {
 			t.Errorf("nothing was measured of %s", s.Name)
 		}
 		if !strings.Contains(stdout.String(), s.Title) {

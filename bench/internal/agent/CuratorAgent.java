@@ -53,9 +53,8 @@ public final class CuratorAgent {
             case "digest" -> digest();
             case "stats" -> {
                 System.gc();
-                var os = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
                 say("stats", ManagementFactory.getThreadMXBean().getThreadCount(),
-                        ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed(), os.getProcessCpuTime());
+                        ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed());
             }
             case "close" -> {
                 expected = null;

@@ -98,7 +98,9 @@ func (a *agent) obey(began time.Time, fields []string) error {
 		runtime.GC() // what finalizers have let go
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		a.say("stats", runtime.NumGoroutine(), m.HeapAlloc, cpuTime().Nanoseconds())
+		a.say("stats", runtime.NumGoroutine(), m.HeapAlloc)
+	case "cpu":
+		a.say("cpu", cpuTime().Nanoseconds())
 	case "load":
 		config := contender.Config{Servers: f.list(), Base: f.text(), Service: f.text(), Dir: f.text()}
 		rate, bin := f.number(), f.duration()

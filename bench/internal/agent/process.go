@@ -197,7 +197,6 @@ func (p *Process) Digest(ctx context.Context) (string, error) {
 type Stats struct {
 	Goroutines int // of Java: threads
 	Heap       int64
-	CPU        time.Duration
 }
 
 // Stats collects the garbage first.
@@ -206,11 +205,24 @@ func (p *Process) Stats(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	ns, err := integers(fields, 3)
+	ns, err := integers(fields, 2)
 	if err != nil {
 		return Stats{}, err
 	}
-	return Stats{Goroutines: int(ns[0]), Heap: ns[1], CPU: time.Duration(ns[2])}, nil
+	return Stats{Goroutines: int(ns[0]), Heap: ns[1]}, nil
+}
+
+// CPU is what a process has used of the processors, where the operating system tells.
+func (p *Process) CPU(ctx context.Context) (time.Duration, error) {
+	fields, err := p.ask(ctx, "cpu", "cpu")
+	if err != nil {
+		return 0, err
+	}
+	ns, err := integers(fields, 1)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(ns[0]), nil
 }
 
 // Load has the process call a service, see Ticks. o's Watchers and Want do not matter.

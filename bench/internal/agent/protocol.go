@@ -11,7 +11,8 @@
 //	many SERVERS BASE PREFIX DIR WANT SERVICES TIMEOUT_MS           → opened NS COUNT  of all SERVICES together
 //	expect ID KEY WANT                                              → armed, and, when it has come true, met ID UNIX_NS
 //	digest                                                          → digest SHA256 COUNT
-//	stats                                                           → stats GOROUTINES HEAP_BYTES CPU_NS
+//	stats                                                           → stats GOROUTINES HEAP_BYTES  after a collection of garbage
+//	cpu                                                             → cpu NS
 //	load SERVERS BASE SERVICE DIR RATE BIN_MS TIMEOUT_MS            → loading, and, again and again, tick UNIX_MS OK FAILED
 //	serve SERVERS BASE SERVICE ADDRESS UPDATE_MS TIMEOUT_MS         → serving NS
 //	close                                                           → closed

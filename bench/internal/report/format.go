@@ -103,6 +103,8 @@ func ratio(r *stats.Ratio) string {
 		return ""
 	case r.Value.Never():
 		return "∞"
+	case r.Low == r.High:
+		return three(float64(r.Value))
 	case r.High.Never():
 		return fmt.Sprintf("%s (%s to ∞)", three(float64(r.Value)), three(float64(r.Low)))
 	}

@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -20,22 +22,103 @@ import (
 
 // plots adds a file for each plot that there are results for.
 func plots(files map[string][]byte, r *result.Results) error {
-	for name, make := range map[string]func(*result.Results) *plot.Plot{
-		"change.svg": changePlot,
+	for name, draw := range map[string]func(*result.Results, string) ([]byte, error){
+		"change.svg": drawLines(changePlot), "cost.svg": drawLines(costPlot), "outage.svg": drawOutage,
 	} {
-		p := make(r)
-		if p == nil {
-			continue
+		b, err := draw(r, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		c := vgsvg.New(18*vg.Centimeter, 10*vg.Centimeter)
-		p.Draw(draw.New(c))
-		var b bytes.Buffer
-		if _, err := c.WriteTo(&b); err != nil {
-			return err
+		if b != nil {
+			files[name] = b
 		}
-		files[name] = b.Bytes()
 	}
 	return nil
+}
+
+const (
+	plotWidth  = 18 * vg.Centimeter
+	plotHeight = 10 * vg.Centimeter
+)
+
+// lines is a plot with a line for each contender, on logarithmic axes.
+type lines struct {
+	title string
+	y     result.Unit
+	keep  func(result.Cell) bool
+}
+
+var (
+	changePlot = lines{"An added instance reaches a watcher (median, 95 % interval)", result.Time, func(c result.Cell) bool {
+		return c.Scenario == 1 && c.Measure == scenario.Added
+	}}
+	costPlot = lines{"Requests to ZooKeeper for one added instance", result.Count, func(c result.Cell) bool {
+		return c.Scenario == 2 && c.Measure == scenario.Requests+scenario.Added
+	}}
+)
+
+func drawLines(l lines) func(*result.Results, string) ([]byte, error) {
+	return func(r *result.Results, _ string) ([]byte, error) {
+		p := newPlot(l.title, "instances of the service", "")
+		p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
+		p.X.Tick.Marker, p.Y.Tick.Marker = sizes(r.Cells, l.keep), decades(l.y)
+		p.Legend.Top, p.Legend.Left = true, true
+		found := false
+		legend := make([]func(), 0, len(contenders))
+		for i, name := range slices.Backward(contenders) { // the first is drawn last, and thinnest, so that lines upon each other are seen
+			var points intervals
+			for _, c := range r.Cells {
+				if l.keep(c) && c.Contender == name && c.RoundTrip == 0 && c.Summary.N > 0 && !c.Summary.High.Never() && c.Summary.Low > 0 {
+					points.XYs = append(points.XYs, plotter.XY{X: float64(c.Instances), Y: float64(c.Summary.P50)})
+					points.YErrors = append(points.YErrors, struct{ Low, High float64 }{
+						float64(c.Summary.P50 - c.Summary.Low), float64(c.Summary.High - c.Summary.P50),
+					})
+				}
+			}
+			if len(points.XYs) == 0 {
+				continue
+			}
+			found = true
+			line, dots, err := plotter.NewLinePoints(points)
+			if err != nil {
+				return nil, err
+			}
+			bars, err := plotter.NewYErrorBars(points)
+			if err != nil {
+				return nil, err
+			}
+			line.Color, line.Width = colours[name], vg.Points(1.5+1.2*float64(i))
+			dots.Color, dots.Shape, dots.Radius = colours[name], draw.CircleGlyph{}, vg.Points(2.5+0.8*float64(i))
+			bars.Color = colours[name]
+			p.Add(line, dots, bars)
+			legend = append(legend, func() { p.Legend.Add(name, line) })
+		}
+		for _, add := range slices.Backward(legend) {
+			add()
+		}
+		if !found {
+			return nil, nil
+		}
+		widen(&p.X)
+		widen(&p.Y)
+		return render(plotHeight, func(c draw.Canvas) { p.Draw(c) })
+	}
+}
+
+// intervals are points with their errors.
+type intervals struct {
+	plotter.XYs
+	plotter.YErrors
+}
+
+func render(height vg.Length, paint func(draw.Canvas)) ([]byte, error) {
+	c := vgsvg.New(plotWidth, height)
+	paint(draw.Crop(draw.New(c), vg.Points(6), -vg.Points(10), vg.Points(4), -vg.Points(4)))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // colours tell contenders apart, also for who sees no red and green (Okabe and Ito).
@@ -65,50 +148,28 @@ func newPlot(title, x, y string) *plot.Plot {
 	p.Title.TextStyle.Font.Size = 12
 	p.Title.Padding = 8
 	p.BackgroundColor = color.White
+	p.Legend.Padding = 2
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
 	p.Add(grid)
 	return p
 }
 
-// changePlot is how long an added instance takes to a watcher, by size.
-func changePlot(r *result.Results) *plot.Plot {
-	p := newPlot("An added instance reaches a watcher (median)", "instances of the service", "")
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = decades(result.Count), decades(result.Time)
-	any := false
-	for _, name := range contenders {
-		var points plotter.XYs
-		for _, c := range r.Cells {
-			if c.Scenario == 1 && c.Measure == scenario.Added && c.Contender == name && c.RoundTrip == 0 && c.Summary.N > 0 && !c.Summary.P50.Never() {
-				points = append(points, plotter.XY{X: float64(c.Instances), Y: float64(c.Summary.P50)})
-			}
-		}
-		if len(points) == 0 {
-			continue
-		}
-		any = true
-		line, dots, err := plotter.NewLinePoints(points)
-		if err != nil {
-			continue // a value that is no number
-		}
-		line.Color, line.Width = colours[name], vg.Points(2)
-		dots.Color, dots.Shape, dots.Radius = colours[name], draw.CircleGlyph{}, vg.Points(3)
-		p.Add(line, dots)
-		p.Legend.Add(name, line, dots)
-	}
-	if !any {
-		return nil
-	}
-	p.Legend.Top, p.Legend.Left = true, true
-	widen(&p.X)
-	widen(&p.Y)
-	return p
-}
-
 // widen makes room around the values of a logarithmic axis.
 func widen(a *plot.Axis) {
 	a.Min, a.Max = a.Min/1.4, a.Max*1.4
+}
+
+// sizes marks the sizes that were measured.
+func sizes(cells []result.Cell, keep func(result.Cell) bool) plot.Ticker {
+	var ticks plot.ConstantTicks
+	for _, c := range cells {
+		if keep(c) {
+			n := float64(c.Instances)
+			ticks = append(ticks, plot.Tick{Value: n, Label: number(stats.Number(n), result.Count)})
+		}
+	}
+	return ticks
 }
 
 // decades marks the powers of ten, in words that people read.

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,33 +22,8 @@ type Title struct {
 func Write(w io.Writer, r *result.Results, titles []Title) error {
 	out := &printer{w: w}
 	for _, t := range titles {
-		rows := [][]string{{"measure", "conditions", "contender", "p50", "95 % interval", "p99", "max", "n", "never", "× holdfast"}}
-		var measure, condition string // the last row's, which need not be said again
-		for _, c := range r.Cells {
-			if c.Scenario != t.Number {
-				continue
-			}
-			row := cellRow(c)
-			if row[0] == measure && row[1] == condition {
-				row[1] = ""
-			}
-			if row[0] == measure {
-				row[0] = ""
-			}
-			measure, condition = c.Measure, conditions(c)
-			rows = append(rows, row)
-		}
 		out.printf("\n## %d. %s\n\n", t.Number, t.Title)
-		if len(rows) == 1 {
-			out.printf("nothing was measured\n")
-			continue
-		}
-		out.table(rows)
-		for _, c := range r.Cells {
-			if c.Scenario == t.Number && c.Note != "" {
-				out.printf("\n%s, %s: %s\n", c.Contender, strings.Trim(c.Measure+", "+conditions(c), ", "), c.Note)
-			}
-		}
+		out.scenario(grouped(r.Cells, t.Number))
 	}
 	if len(r.Notes) > 0 {
 		out.printf("\n## Notes\n\n")
@@ -67,15 +44,79 @@ func Write(w io.Writer, r *result.Results, titles []Title) error {
 	return out.err
 }
 
+// grouped has a scenario's cells with those of the same measure and conditions behind each other, in the order in which these first came.
+func grouped(cells []result.Cell, scenario int) []result.Cell {
+	var keys []string
+	rank := func(c result.Cell) (measure, condition int) {
+		return slices.Index(keys, c.Measure), slices.Index(keys, c.Measure+"|"+conditions(c))
+	}
+	var some []result.Cell
+	for _, c := range cells {
+		if c.Scenario == scenario {
+			some = append(some, c)
+			keys = append(keys, c.Measure, c.Measure+"|"+conditions(c))
+		}
+	}
+	slices.SortStableFunc(some, func(a, b result.Cell) int {
+		am, ac := rank(a)
+		bm, bc := rank(b)
+		return cmp.Or(cmp.Compare(am, bm), cmp.Compare(ac, bc))
+	})
+	return some
+}
+
+// scenario writes a table with what need not be said twice said once, and the cells' notes below it.
+func (p *printer) scenario(cells []result.Cell) {
+	if len(cells) == 0 {
+		p.printf("nothing was measured\n")
+		return
+	}
+	rows := [][]string{{"measure", "conditions", "contender", "p50", "95 % interval", "p99", "max", "n", "never", "× holdfast"}}
+	measure, condition := "", ""
+	for _, c := range cells {
+		row := cellRow(c)
+		switch {
+		case c.Measure != measure:
+		case conditions(c) == condition:
+			row[0], row[1] = "", ""
+		default:
+			row[0] = ""
+		}
+		measure, condition = c.Measure, conditions(c)
+		rows = append(rows, row)
+	}
+	p.table(rows)
+	said := ""
+	for _, c := range cells {
+		if c.Note != "" && c.Contender+c.Note != said {
+			said = c.Contender + c.Note
+			p.printf("\n%s, %s: %s\n", c.Contender, strings.Trim(c.Measure+", "+conditions(c), ", "), shortened(c.Note))
+		}
+	}
+}
+
+// shortened is the beginning of what may be long: results.json has the whole.
+func shortened(s string) string {
+	const most = 200
+	s = strings.Join(strings.Fields(s), " ")
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return s
+}
+
 func cellRow(c result.Cell) []string {
 	s := c.Summary
-	row := []string{c.Measure, conditions(c), c.Contender, "", "", "", "", strconv.Itoa(s.N), "", ratio(c.Ratio)}
+	row := []string{c.Measure, conditions(c), c.Contender, "", "", "", "", "", "", ratio(c.Ratio)}
 	if s.N > 0 {
-		row[3], row[5], row[6] = number(s.P50, c.Unit), number(s.P99, c.Unit), number(s.Max, c.Unit)
+		row[3] = number(s.P50, c.Unit)
+	}
+	if s.N > 1 {
 		row[4] = number(s.Low, c.Unit) + " to " + number(s.High, c.Unit)
+		row[5], row[6], row[7] = number(s.P99, c.Unit), number(s.Max, c.Unit), strconv.Itoa(s.N)
 	}
 	if s.Never > 0 {
-		row[8] = strconv.Itoa(s.Never)
+		row[8] = fmt.Sprintf("%d of %d", s.Never, s.N)
 	}
 	switch {
 	case s.Failed > 0 && s.N == 0:
@@ -83,7 +124,7 @@ func cellRow(c result.Cell) []string {
 	case s.Failed > 0:
 		row[8] = strings.TrimSpace(fmt.Sprintf("%s +%d failed", row[8], s.Failed))
 	case s.N == 0:
-		row[3], row[7] = "–", ""
+		row[3] = "–"
 	}
 	return row
 }

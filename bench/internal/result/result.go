@@ -49,8 +49,9 @@ type Timeline struct {
 
 // Span is a stretch of a timeline that has a name.
 type Span struct {
-	Name     string        `json:"name"`
-	From, To time.Duration `json:"-"`
+	Name string        `json:"name"`
+	From time.Duration `json:"from_ns"`
+	To   time.Duration `json:"to_ns"`
 }
 
 // Machine says where and with what was measured.
@@ -82,7 +83,7 @@ type Results struct {
 	Machine   Machine       `json:"machine"`
 	Cells     []Cell        `json:"cells"`
 	Timelines []Timeline    `json:"timelines,omitempty"`
-	Spans     []Span        `json:"-"`
+	Spans     []Span        `json:"spans,omitempty"`
 	Notes     []string      `json:"notes,omitempty"`
 	Goals     []Goal        `json:"goals"`
 }

@@ -21,7 +21,14 @@ var change = Scenario{
 	Run: func(ctx context.Context, e *Env) error {
 		for _, c := range e.Plan.conditions() {
 			e.Step(fmt.Sprintf("a change reaches a watcher: %d instances, round trip %v", c.n, c.roundTrip))
-			if err := e.change(ctx, c); err != nil {
+			var names []string
+			for _, name := range e.everybody() {
+				// It is rpcx-zookeeper's way to the last millisecond, and takes as long to wait for.
+				if name != contender.CacheDiscovery || c.roundTrip == 0 && c.n < 1_000 {
+					names = append(names, name)
+				}
+			}
+			if err := e.change(ctx, 1, c, names); err != nil {
 				return err
 			}
 		}
@@ -34,8 +41,11 @@ const (
 	Added    = "added"
 	Changed  = "metadata"
 	Removed  = "removed"
-	WriterRT = "the writer's own round trip"
+	WriterRT = "the writer's own round trip" // of Writer
 )
+
+// Writer stands where the contender does.
+const Writer = "(ZooKeeper)"
 
 var kindsOfChange = []string{Added, Changed, Removed}
 
@@ -43,25 +53,20 @@ var kindsOfChange = []string{Added, Changed, Removed}
 type turn struct {
 	*follower
 	spent time.Duration // waiting for it
+	last  time.Duration // change, took so long
 	took  map[string]*stats.Series
 	note  string
 }
 
-func (e *Env) change(ctx context.Context, c condition) error {
+// change is one cell, for a scenario.
+func (e *Env) change(ctx context.Context, scenario int, c condition, names []string) error {
 	servers, done, err := e.delayed(c.roundTrip)
 	if err != nil {
 		return err
 	}
 	defer done()
-	var names []string
-	for _, name := range e.everybody() {
-		// It is rpcx-zookeeper's way to the last millisecond, and takes as long to wait for.
-		if name != contender.CacheDiscovery || c.roundTrip == 0 && c.n <= 1_000 {
-			names = append(names, name)
-		}
-	}
 	followers, failed, err := e.followAll(ctx, names, func(name string) (string, int, agent.Open) {
-		service := fmt.Sprintf("change-%d-%v-%d", c.n, c.roundTrip, slices.Index(names, name))
+		service := fmt.Sprintf("change-%d-%d-%v-%d", scenario, c.n, c.roundTrip, slices.Index(names, name))
 		return service, c.n, agent.Open{Servers: servers, Dir: e.dir(name)}
 	})
 	if err != nil {
@@ -79,7 +84,7 @@ func (e *Env) change(ctx context.Context, c condition) error {
 			continue
 		}
 		e.record(result.Cell{
-			Scenario: 1, Measure: Added, Instances: c.n, RoundTrip: c.roundTrip, Contender: name, Unit: result.Time,
+			Scenario: scenario, Measure: Added, Instances: c.n, RoundTrip: c.roundTrip, Contender: name, Unit: result.Time,
 			Series: stats.Series{Failed: 1}, Note: failed[name].Error(),
 		})
 	}
@@ -89,7 +94,7 @@ func (e *Env) change(ctx context.Context, c condition) error {
 			t := turns[(i+round+e.Plan.Warmup)%len(turns)]
 			switch {
 			case t.note != "",
-				round < 0 && t.spent > e.Plan.Budget/5,
+				round < 0 && c.n >= 1_000 && (t.Contender == contender.Peer || t.Contender == contender.CacheDiscovery), // seconds, where it would not show
 				round >= e.Plan.Least && t.spent > e.Plan.Budget:
 				continue
 			}
@@ -104,13 +109,13 @@ func (e *Env) change(ctx context.Context, c condition) error {
 	for _, t := range turns {
 		for _, kind := range kindsOfChange {
 			e.record(result.Cell{
-				Scenario: 1, Measure: kind, Instances: c.n, RoundTrip: c.roundTrip, Contender: t.Contender, Unit: result.Time,
+				Scenario: scenario, Measure: kind, Instances: c.n, RoundTrip: c.roundTrip, Contender: t.Contender, Unit: result.Time,
 				Series: *t.took[kind], Note: t.note,
 			})
 		}
 	}
 	e.record(result.Cell{
-		Scenario: 1, Measure: WriterRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: "(ZooKeeper)", Unit: result.Time, Series: *writer,
+		Scenario: scenario, Measure: WriterRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: Writer, Unit: result.Time, Series: *writer,
 	})
 	return nil
 }
@@ -131,7 +136,8 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 		if series.Never >= e.Plan.Nevers && len(series.Values) == 0 {
 			continue // it does not see such changes
 		}
-		if err := pause(ctx, settle+2*c.roundTrip); err != nil {
+		// Who reads everything has something left to do, too, in proportion.
+		if err := pause(ctx, settle+2*c.roundTrip+t.last/5); err != nil {
 			return err
 		}
 		seen, err := t.Expect(ctx, step.key, step.want)
@@ -147,7 +153,8 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 		if err != nil {
 			return err
 		}
-		t.spent += time.Since(began)
+		t.last = time.Since(began)
+		t.spent += t.last
 		switch {
 		case !ok: // counts also while warming up: somebody who never sees a thing need not be waited for again
 			series.Never++

@@ -15,10 +15,13 @@ type Plan struct {
 	Budget     time.Duration   // after which a contender does no more than the least rounds in a cell
 	OpenLimit  time.Duration   // for a contender's first list
 
+	StartSizes    []int // on the direct way; from afar it is Delayed
 	StartRounds   int
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
 	Bursts        int
+	BurstBudget   time.Duration // after which a contender does no more of them
+	Rollings      int           // rolling replacements
 	BurstWatched  time.Duration // how long a list that ended different is followed
 	OutageBefore  time.Duration
 	OutageDuring  time.Duration
@@ -32,7 +35,9 @@ type Plan struct {
 	FileSizes     []int
 	FileRounds    int
 	Registrations int
-	Clients       int // simulated, of ClientSize instances
+	UpdateEvery   time.Duration // the register plugins' update interval
+	SelectorsFor  time.Duration // under load, when half of the fleet has gone wrong
+	Clients       int           // simulated, of ClientSize instances
 	ClientSize    int
 	ClientChanges int
 }
@@ -41,16 +46,17 @@ type Plan struct {
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
-		Rounds: 15, Least: 2, Warmup: 2, Nevers: 1, Budget: 3 * time.Second, OpenLimit: 30 * time.Second,
-		StartRounds: 6, StartLimit: 6 * time.Second,
-		CostChanges: 5,
-		Bursts:      40, BurstWatched: 2 * time.Second,
-		OutageBefore: 2 * time.Second, OutageDuring: 5 * time.Second, OutageAfter: 6 * time.Second, OutageSession: 2 * time.Second,
-		Watchers: []int{1, 100, 1_000}, FanOutRounds: 8,
-		Services: 50, ServiceSize: 50, Rest: 3 * time.Second,
+		Rounds: 12, Least: 2, Warmup: 2, Nevers: 1, Budget: 2 * time.Second, OpenLimit: 30 * time.Second,
+		StartSizes: []int{5_000}, StartRounds: 6, StartLimit: 5 * time.Second,
+		CostChanges: 2,
+		Bursts:      25, BurstBudget: 4 * time.Second, Rollings: 3, BurstWatched: time.Second,
+		OutageBefore: time.Second, OutageDuring: 4 * time.Second, OutageAfter: 2 * time.Second, OutageSession: 2 * time.Second,
+		Watchers: []int{1, 100, 1_000}, FanOutRounds: 6,
+		Services: 20, ServiceSize: 50, Rest: 2 * time.Second,
 		FileSizes: []int{10, 1_000, 10_000}, FileRounds: 20,
-		Registrations: 5,
-		Clients:       50, ClientSize: 200, ClientChanges: 10,
+		Registrations: 5, UpdateEvery: 4 * time.Second,
+		SelectorsFor: 3 * time.Second,
+		Clients:      50, ClientSize: 200, ClientChanges: 10,
 	}
 }
 
@@ -60,15 +66,16 @@ func Full() Plan {
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
 		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 20 * time.Second, OpenLimit: time.Minute,
-		StartRounds: 15, StartLimit: 15 * time.Second,
-		CostChanges: 10,
-		Bursts:      1_000, BurstWatched: 10 * time.Second,
+		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 15, StartLimit: 15 * time.Second,
+		CostChanges: 5,
+		Bursts:      1_000, BurstBudget: 40 * time.Second, Rollings: 50, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
 		Services: 200, ServiceSize: 50, Rest: 20 * time.Second,
 		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
-		Registrations: 15,
-		Clients:       1_000, ClientSize: 1_000, ClientChanges: 10,
+		Registrations: 15, UpdateEvery: 10 * time.Second,
+		SelectorsFor: 20 * time.Second,
+		Clients:      1_000, ClientSize: 1_000, ClientChanges: 10,
 	}
 }
 
@@ -77,15 +84,16 @@ func Tiny() Plan {
 	return Plan{
 		Name: "tiny", Sizes: []int{10}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
 		Rounds: 2, Least: 1, Warmup: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
-		StartRounds: 1, StartLimit: 4 * time.Second,
+		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
 		CostChanges: 1,
-		Bursts:      2, BurstWatched: 100 * time.Millisecond,
-		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: 3 * time.Second, OutageSession: time.Second,
+		Bursts:      2, BurstBudget: time.Second, Rollings: 1, BurstWatched: 100 * time.Millisecond,
+		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,
 		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,
 		FileSizes: []int{10}, FileRounds: 2,
-		Registrations: 1,
-		Clients:       3, ClientSize: 10, ClientChanges: 2,
+		Registrations: 1, UpdateEvery: 2 * time.Second,
+		SelectorsFor: time.Second,
+		Clients:      3, ClientSize: 10, ClientChanges: 2,
 	}
 }
 
@@ -96,10 +104,14 @@ type condition struct {
 }
 
 // conditions are all sizes on the direct way, and those of Delayed on the longer ones.
-func (p Plan) conditions() []condition {
+func (p Plan) conditions() []condition { return p.conditionsOf(p.Sizes) }
+
+func (p Plan) startConditions() []condition { return p.conditionsOf(p.StartSizes) }
+
+func (p Plan) conditionsOf(direct []int) []condition {
 	var cs []condition
 	for _, rt := range p.RoundTrips {
-		sizes := p.Sizes
+		sizes := direct
 		if rt > 0 {
 			sizes = p.Delayed
 		}

@@ -33,7 +33,7 @@ type Scenario struct {
 
 // All are the scenarios by number.
 func All() []Scenario {
-	return []Scenario{change}
+	return []Scenario{change, cost, start, burst, outage, fanOut, services, file, registration, selectors, clients}
 }
 
 // Env is what scenarios run in.
@@ -47,7 +47,12 @@ type Env struct {
 
 	Results *result.Results
 	Step    func(what string) // tells a person how far it is
+
+	serial int // of services that need another name each time
 }
+
+// errNeedsEnsemble is why a scenario that takes ZooKeeper away is left out.
+var errNeedsEnsemble = fmt.Errorf("%w: it kills ZooKeeper, and the one of -zk is not ours to kill", ErrLeftOut)
 
 // ErrLeftOut is wrapped by the errors of scenarios that do not run, on purpose.
 var ErrLeftOut = errors.New("left out")
@@ -92,24 +97,33 @@ func (e *Env) follow(ctx context.Context, name, service string, n int, o agent.O
 	if err != nil {
 		return nil, err
 	}
-	o.Base, o.Service, o.Want = e.base(), service, n
+	o.Service, o.Want = service, n
+	if _, err := e.open(ctx, p, o, e.Plan.OpenLimit); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return &follower{p, s}, nil
+}
+
+// errNothing means that a contender has shown no list within the limit, and did not say that it will not.
+var errNothing = errors.New("nothing")
+
+// open has a process follow something, with the defaults for what o does not say.
+func (e *Env) open(ctx context.Context, p *agent.Process, o agent.Open, limit time.Duration) (took time.Duration, err error) {
+	o.Base = e.base()
 	if o.SessionTimeout == 0 {
 		o.SessionTimeout = sessionTimeout
 	}
 	if o.Servers == nil {
 		o.Servers = e.Servers
 	}
-	limit := e.Plan.OpenLimit
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if _, err := p.Open(bounded, o); err != nil {
-		p.Close()
-		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%s: no list of %d within %v", name, n, limit)
-		}
-		return nil, err
+	took, err = p.Open(bounded, o)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w within %v", errNothing, limit)
 	}
-	return &follower{p, s}, nil
+	return took, err
 }
 
 // followAll is follow for several contenders at once, each as ask says. Whoever cannot is in failed; the error is ctx's.

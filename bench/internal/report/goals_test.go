@@ -1,0 +1,110 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/scenario"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func times(c result.Cell, values ...float64) result.Cell {
+	for _, v := range values {
+		c.Series.Add(v * ms)
+	}
+	c.Unit = result.Time
+	return c
+}
+
+// of is a run that has measured so much, and the verdict on its first goals.
+func of(cells ...result.Cell) []result.Goal {
+	r := &result.Results{Cells: cells}
+	r.Finish(contender.Holdfast)
+	return Goals(r)
+}
+
+func TestWhatWasNotMeasuredIsNotMet(t *testing.T) {
+	for _, g := range of() {
+		if g.FirstMet != "not measured" || g.ThenMet != "not measured" || g.Measured != "" {
+			t.Errorf("of nothing: %+v", g)
+		}
+	}
+}
+
+func TestAGoalIsJudgedByTheMediansInterval(t *testing.T) {
+	ours := cell(1, scenario.Added, few, 0)
+	peer := times(by(contender.Peer, ours), 200, 200, 200, 200, 200, 200, 200)
+	for verdict, values := range map[string][]float64{
+		"met":              {1, 1, 1, 1, 1, 1, 1.1},
+		"met, narrowly":    {1, 1, 1, 1.1, 1.3, 1.3, 1.3},
+		"missed, narrowly": {1.1, 1.1, 1.1, 1.3, 1.3, 1.3, 1.3},
+		"missed":           {1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.4},
+	} {
+		if g := of(times(ours, values...), peer)[0]; g.FirstMet != verdict || g.ThenMet != "missed" {
+			t.Errorf("%v: %+v, not %s", values, g, verdict)
+		}
+	}
+	if g := of(times(ours, 1, 1, 1, 1, 1, 1), times(by(contender.Peer, ours), 50, 50, 50, 50, 50, 50))[0]; g.FirstMet != "missed" {
+		t.Errorf("50 times are not 100: %+v", g)
+	}
+	never := by(contender.Peer, ours)
+	never.Series.Never = 6
+	if g := of(times(ours, 1, 1, 1, 1, 1, 1), never)[0]; g.FirstMet != "met" || !strings.Contains(g.Measured, "never") {
+		t.Errorf("never is slower: %+v", g)
+	}
+}
+
+func TestTheWorstKindOfChangeCounts(t *testing.T) {
+	var cells []result.Cell
+	for kind, requests := range map[string]float64{scenario.Added: 2, scenario.Changed: 1, scenario.Removed: 3} {
+		c := cell(2, scenario.Requests+kind, many, 0)
+		c.Unit, c.Series = result.Count, stats.Series{Values: []float64{requests}}
+		cells = append(cells, c)
+	}
+	for _, g := range of(cells...) {
+		if strings.HasPrefix(g.What, "requests") && (g.Measured != "3" || g.FirstMet != "missed") {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
+func TestOneLostBurstIsOneTooMany(t *testing.T) {
+	c := result.Cell{Scenario: 4, Measure: scenario.Burst, Instances: 10, RoundTrip: 1e6, Contender: contender.Holdfast, Unit: result.Time}
+	c = times(c, 1, 1, 1)
+	verdict := func(c result.Cell) string {
+		for _, g := range of(c) {
+			if strings.HasPrefix(g.What, "bursts") {
+				return g.FirstMet
+			}
+		}
+		return ""
+	}
+	if v := verdict(c); v != "met" {
+		t.Error(v)
+	}
+	c.Series.Never = 1
+	if v := verdict(c); v != "missed" {
+		t.Error(v)
+	}
+}
+
+func TestNumbersAreAsPeopleReadThem(t *testing.T) {
+	for want, got := range map[string]string{
+		"1.31 ms": number(1.3149e6, result.Time), "761 µs": number(761e3, result.Time), "2.1 s": number(2.1e9, result.Time),
+		"12.3 ms": number(12.34e6, result.Time), "999 ns": number(999, result.Time), "0 ns": number(0, result.Time),
+		"5,002": number(5002, result.Count), "2": number(2, result.Count), "1,234,567": thousands("1234567"), "-123": thousands("-123"),
+		"112 KB": number(112_345, result.Bytes), "391 B": number(391, result.Bytes), "0 %": number(0, result.Share),
+		"3.5 %": number(0.035, result.Share), "100 %": number(1, result.Share), "0.02": number(0.02, result.Count), "-5.5": three(-5.5),
+		"10": three(9.999), "100": three(99.99),
+	} {
+		if got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+)
+
+// burst makes several changes in a row, and compares what the watcher has then with ZooKeeper. A rolling replacement has followers of its own each
+// time: this library's guard takes a fleet that is replaced a second time within seconds for an incident, and keeps whom it knows.
+var burst = Scenario{
+	Number: 4, Name: "burst", Title: "bursts of changes: lists that end different from ZooKeeper (never), and for how long",
+	Steps: func(Plan) int { return 2 },
+	Run: func(ctx context.Context, e *Env) error {
+		e.Step("bursts of 5 registrations, 2 ms apart")
+		five := func(s *registry.Service) error {
+			for i := range 5 {
+				if err := pause(ctx, burstGap); err != nil {
+					return err
+				}
+				if err := s.Add(registry.Key(burstSize+i), registry.Metadata); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		undo := func(s *registry.Service) error {
+			for i := range 5 {
+				if err := s.Remove(registry.Key(burstSize + i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		all := make(map[string]*burster)
+		if err := e.bursts(ctx, e.Plan.Bursts, all, five, undo); err != nil {
+			return err
+		}
+		e.recordBursts(Burst, all)
+		e.Step("rolling replacements")
+		roll := func(s *registry.Service) error {
+			for i := range burstSize {
+				if err := s.Add(registry.Key(burstSize+i), registry.Metadata); err != nil {
+					return err
+				}
+				if err := s.Remove(registry.Key(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		rolled := make(map[string]*burster)
+		for range e.Plan.Rollings {
+			if err := e.bursts(ctx, 1, rolled, roll, nil); err != nil {
+				return err
+			}
+		}
+		e.recordBursts(Rolling, rolled)
+		return nil
+	},
+}
+
+// The measures of burst.
+const (
+	Burst     = "5 registrations, 2 ms apart → complete list"
+	Rolling   = "10 replacements → right list"
+	Different = ", the wrong list stays for"
+)
+
+const (
+	burstSize      = 10                     // instances before
+	burstGap       = 2 * time.Millisecond   // between registrations: servers of one rollout are not quicker
+	burstRoundTrip = time.Millisecond       // so that a burst meets the reads of the change before it
+	burstLimit     = 250 * time.Millisecond // ten times as long as rpcx-zookeeper takes to read everything
+	burstFollowed  = 3                      // lists that ended different
+)
+
+// burster is a contender of burst with what has been seen of it.
+type burster struct {
+	*follower
+	converged, different stats.Series
+	spent                time.Duration
+	note                 string
+}
+
+// bursters are who takes part.
+func (e *Env) bursters() []string {
+	return e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor)
+}
+
+// bursts has everybody follow a service of their own, and does it in each, in turns.
+func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, do, undo func(*registry.Service) error) error {
+	servers, done, err := e.delayed(burstRoundTrip)
+	if err != nil {
+		return err
+	}
+	defer done()
+	names := e.bursters()
+	e.serial++
+	followers, failed, err := e.followAll(ctx, names, func(name string) (string, int, agent.Open) {
+		return fmt.Sprintf("burst-%d-%s", e.serial, pathName(name)), burstSize, agent.Open{Servers: servers, Dir: e.dir(name)}
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if all[name] == nil {
+			all[name] = new(burster)
+		}
+		if all[name].follower = followers[name]; followers[name] == nil {
+			all[name].converged.Failed++
+			all[name].note = failed[name].Error()
+			continue
+		}
+		defer followers[name].Close()
+	}
+	for round := range rounds {
+		for i := range names {
+			b := all[names[(i+round)%len(names)]]
+			if b.follower == nil || b.spent > e.Plan.BurstBudget {
+				continue
+			}
+			began := time.Now()
+			err := b.round(ctx, e.Plan.BurstWatched, do)
+			if err == nil && undo != nil {
+				if err = undo(b.service); err == nil {
+					_, err = b.converge(ctx, burstLimit) // or not: a loss in the undoing is not counted
+				}
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				b.converged.Failed++
+				b.note, b.follower = err.Error(), nil
+			}
+			b.spent += time.Since(began)
+		}
+	}
+	return nil
+}
+
+func (e *Env) recordBursts(measure string, all map[string]*burster) {
+	for _, name := range e.bursters() {
+		b := all[name]
+		cell := result.Cell{
+			Scenario: 4, Measure: measure, Instances: burstSize, RoundTrip: burstRoundTrip, Contender: name, Unit: result.Time,
+			Series: b.converged, Note: b.note,
+		}
+		e.record(cell)
+		if b.different.Len() > 0 {
+			cell.Measure, cell.Series, cell.Note = measure+Different, b.different, fmt.Sprintf("looked at for %v", e.Plan.BurstWatched)
+			e.record(cell)
+		}
+	}
+}
+
+// round does it once and looks at the list.
+func (b *burster) round(ctx context.Context, watched time.Duration, do func(*registry.Service) error) error {
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
+	if err := do(b.service); err != nil {
+		return err
+	}
+	began := time.Now()
+	right, err := b.converge(ctx, burstLimit)
+	if err != nil {
+		return err
+	}
+	if right {
+		b.converged.Add(float64(time.Since(began)))
+		return nil
+	}
+	b.converged.Never++
+	if b.different.Len() >= burstFollowed {
+		return nil
+	}
+	if right, err = b.converge(ctx, watched); err != nil {
+		return err
+	}
+	if right {
+		b.different.Add(float64(time.Since(began)))
+	} else {
+		b.different.Never++
+	}
+	return nil
+}
+
+// converge waits until the watcher's list is ZooKeeper's.
+func (b *burster) converge(ctx context.Context, limit time.Duration) (bool, error) {
+	want, err := b.service.Digest()
+	if err != nil {
+		return false, err
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit+5*time.Second)
+	defer cancel()
+	deadline := time.Now().Add(limit)
+	for {
+		got, err := b.Digest(bounded)
+		if err != nil || got == want {
+			return got == want, err
+		}
+		if time.Now().After(deadline) {
+			return false, nil
+		}
+		if err := pause(bounded, time.Millisecond); err != nil {
+			return false, err
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+	"github.com/holdfast-go/holdfast/bench/internal/wire"
+)
+
+// cost counts on the wire what a change costs ZooKeeper, and looks at what a follower keeps.
+var cost = Scenario{
+	Number: 2, Name: "cost", Title: "what a change costs, counted on the wire, and what a follower keeps",
+	Steps: func(p Plan) int { return len(p.Sizes) },
+	Run: func(ctx context.Context, e *Env) error {
+		for _, n := range e.Plan.Sizes {
+			e.Step(fmt.Sprintf("requests and bytes per change: %d instances", n))
+			if err := e.costs(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+}
+
+// The measures of cost. The first two are followed by the kind of change.
+const (
+	Requests   = "requests, "
+	FromServer = "bytes from ZooKeeper, "
+	HeapEach   = "heap per instance"
+	Goroutines = "goroutines, of Java threads"
+)
+
+// costs counts for all contenders at once: it measures no time.
+func (e *Env) costs(ctx context.Context, n int) error {
+	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor)
+	recorded := make([]Env, len(names)) // each with results of its own, so that they come in order
+	errs := make([]error, len(names))
+	var counting sync.WaitGroup
+	for i, name := range names {
+		recorded[i] = *e
+		recorded[i].Results = new(result.Results)
+		counting.Go(func() { errs[i] = recorded[i].cost(ctx, name, n) })
+	}
+	counting.Wait()
+	for _, r := range recorded {
+		e.Results.Cells = append(e.Results.Cells, r.Results.Cells...)
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Env) cost(ctx context.Context, name string, n int) error {
+	counter, err := wire.NewCounter(e.Servers[0])
+	if err != nil {
+		return err
+	}
+	defer counter.Close()
+	fail := func(measure string, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e.record(result.Cell{
+			Scenario: 2, Measure: measure, Instances: n, Contender: name, Unit: result.Count,
+			Series: stats.Series{Failed: 1}, Note: err.Error(),
+		})
+		return nil
+	}
+	f, err := e.follow(ctx, name, fmt.Sprintf("cost-%d-%s", n, pathName(name)), n, agent.Open{Servers: []string{counter.Addr()}, Dir: e.dir(name)})
+	if err != nil {
+		return fail(Requests+Added, err)
+	}
+	defer f.Close()
+	extra, other := registry.Key(n), registry.Key(n/2)
+	requests, bytes := make(map[string]*stats.Series), make(map[string]*stats.Series)
+	before, err := quiet(ctx, counter)
+	if err != nil {
+		return fail(Requests+Added, err)
+	}
+	for round := range e.Plan.CostChanges {
+		for _, step := range []struct {
+			kind string
+			do   func() error
+		}{
+			{Added, func() error { return f.service.Add(extra, registry.Metadata) }},
+			{Changed, func() error { return f.service.Set(other, fmt.Sprintf("%s&round=%d", registry.Metadata, round)) }},
+			{Removed, func() error { return f.service.Remove(extra) }},
+		} {
+			if err := step.do(); err != nil {
+				return err
+			}
+			after, err := quiet(ctx, counter)
+			if err != nil {
+				return fail(Requests+step.kind, err)
+			}
+			if requests[step.kind] == nil {
+				requests[step.kind], bytes[step.kind] = new(stats.Series), new(stats.Series)
+			}
+			d := after.Since(before)
+			before = after
+			requests[step.kind].Add(float64(d.Requests))
+			bytes[step.kind].Add(float64(d.ToClients - d.Pings*pingReply))
+		}
+	}
+	for _, kind := range kindsOfChange {
+		cell := result.Cell{Scenario: 2, Measure: Requests + kind, Instances: n, Contender: name, Unit: result.Count, Series: *requests[kind]}
+		if kind == Changed && cell.Series.Summary().Max == 0 {
+			cell.Note = "it does not notice such changes"
+		}
+		e.record(cell)
+		e.record(result.Cell{Scenario: 2, Measure: FromServer + kind, Instances: n, Contender: name, Unit: result.Bytes, Series: *bytes[kind]})
+	}
+	return e.keeps(ctx, f, name, n)
+}
+
+// pingReply is the length of the answer to a ping, whole.
+const pingReply = 20
+
+// quiet waits until nothing but pings has passed for a while.
+func quiet(ctx context.Context, c *wire.Counter) (wire.Counts, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		before := c.Counts()
+		if err := pause(ctx, 60*time.Millisecond); err != nil {
+			return before, err
+		}
+		d := c.Counts().Since(before)
+		if d.Requests == 0 && d.ToClients == d.Pings*pingReply {
+			return before, nil
+		}
+	}
+}
+
+// keeps looks at a follower's goroutines and, of the greatest size, where it shows, at its heap, in comparison with a follower of none in a
+// process of its own.
+func (e *Env) keeps(ctx context.Context, f *follower, name string, n int) error {
+	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	full, err := f.Stats(bounded)
+	if err != nil {
+		return err
+	}
+	e.record(result.Cell{
+		Scenario: 2, Measure: Goroutines, Instances: n, Contender: name, Unit: result.Count,
+		Series: stats.Series{Values: []float64{float64(full.Goroutines)}},
+	})
+	if n != slices.Max(e.Plan.Sizes) {
+		return nil
+	}
+	none, err := e.follow(ctx, name, fmt.Sprintf("cost-0-of-%d-%s", n, pathName(name)), 0, agent.Open{Dir: e.dir(name)})
+	if err != nil {
+		return err
+	}
+	defer none.Close()
+	empty, err := none.Stats(bounded)
+	if err != nil {
+		return err
+	}
+	e.record(result.Cell{
+		Scenario: 2, Measure: HeapEach, Instances: n, Contender: name, Unit: result.Bytes,
+		Series: stats.Series{Values: []float64{float64(full.Heap-empty.Heap) / float64(n)}},
+	})
+	return nil
+}

@@ -1,0 +1,53 @@
+package scenario
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestEverySizeIsMeasuredDirectlyAndTheDelayedFromAfar(t *testing.T) {
+	p := Plan{Sizes: []int{10, 100}, RoundTrips: []time.Duration{0, 2}, Delayed: []int{100}}
+	want := []condition{{10, 0}, {100, 0}, {100, 2}}
+	if got := p.conditions(); !slices.Equal(got, want) {
+		t.Errorf("%v, not %v", got, want)
+	}
+}
+
+func TestScenariosAreNumberedAsTheyCome(t *testing.T) {
+	names := make(map[string]bool)
+	for i, s := range All() {
+		if s.Number != i+1 || s.Name == "" || s.Title == "" || names[s.Name] {
+			t.Errorf("%d: %+v", i, s)
+		}
+		names[s.Name] = true
+		for _, p := range []Plan{Quick(), Full(), Tiny()} {
+			if s.Steps(p) < 1 {
+				t.Errorf("%s has no steps in the %s plan", s.Name, p.Name)
+			}
+		}
+	}
+}
+
+// A plan that leaves a number at 0 measures nothing there, and nobody notices.
+func TestPlansSayHowMuchOfEverything(t *testing.T) {
+	for _, p := range []Plan{Quick(), Full(), Tiny()} {
+		for name, n := range map[string]int{
+			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "Bursts": p.Bursts,
+			"Rollings": p.Rollings, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "FileRounds": p.FileRounds,
+			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
+			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),
+			"Budget": int(p.Budget), "OpenLimit": int(p.OpenLimit), "StartLimit": int(p.StartLimit), "BurstBudget": int(p.BurstBudget),
+			"BurstWatched": int(p.BurstWatched), "OutageBefore": int(p.OutageBefore), "OutageDuring": int(p.OutageDuring),
+			"OutageAfter": int(p.OutageAfter), "OutageSession": int(p.OutageSession), "Rest": int(p.Rest), "UpdateEvery": int(p.UpdateEvery),
+			"SelectorsFor": int(p.SelectorsFor),
+		} {
+			if n <= 0 {
+				t.Errorf("%s: %s is %d", p.Name, name, n)
+			}
+		}
+		if p.OutageDuring <= p.OutageSession {
+			t.Errorf("%s: the outage is not longer than sessions", p.Name)
+		}
+	}
+}

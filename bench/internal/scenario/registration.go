@@ -1,0 +1,237 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+	"github.com/holdfast-go/holdfast/bench/internal/wire"
+)
+
+// registration measures the server's side: the plugins that register.
+var registration = Scenario{
+	Number: 9, Name: "registration", Title: "registration: plugin started → registered",
+	Steps: func(Plan) int { return 3 },
+	Run: func(ctx context.Context, e *Env) error {
+		e.Step("servers register, and take over after kill -9")
+		if err := e.registrations(ctx); err != nil {
+			return err
+		}
+		e.Step("a server's session expires")
+		if err := e.expiries(ctx); err != nil {
+			return err
+		}
+		e.Step("registered servers at rest")
+		return e.registeredAtRest(ctx)
+	},
+}
+
+// The measures of registration.
+const (
+	Registered = "started → registered"
+	TakenOver  = "restarted after kill -9 → registered again"
+	Reborn     = "reachable again after its session has expired → registered"
+	AtRest     = "requests at rest, per hour, metrics once a minute"
+)
+
+const (
+	registrationService = "Registered"
+	registrationLimit   = 15 * time.Second
+	registrationSession = 2 * time.Second
+)
+
+func (e *Env) recordRegistration(measure, name string, s stats.Series, unit result.Unit, note string) {
+	e.record(result.Cell{Scenario: 9, Measure: measure, Contender: name, Unit: unit, Series: s, Note: note})
+}
+
+// registrars are who can register.
+func (e *Env) registrars() []string { return e.among(contender.Holdfast, contender.Peer) }
+
+func (e *Env) registrations(ctx context.Context) error {
+	type both struct{ fresh, takeover stats.Series }
+	series := make(map[string]*both)
+	for round := range e.Plan.Registrations {
+		for i, name := range e.registrars() {
+			if series[name] == nil {
+				series[name] = new(both)
+			}
+			key := registry.Key(round*10 + i)
+			first, err := e.Launcher.Start(ctx, name)
+			if err != nil {
+				return err
+			}
+			began := time.Now()
+			owner, err := e.register(ctx, first, e.Servers, key, nobody)
+			first.Kill() // which is what the next has to deal with
+			if !count(&series[name].fresh, began, err) {
+				return err
+			}
+			if err != nil {
+				continue
+			}
+			second, err := e.Launcher.Start(ctx, name)
+			if err != nil {
+				return err
+			}
+			began = time.Now()
+			_, err = e.register(ctx, second, e.Servers, key, owner)
+			second.Kill()
+			if !count(&series[name].takeover, began, err) {
+				return err
+			}
+		}
+	}
+	for _, name := range e.registrars() {
+		e.recordRegistration(Registered, name, series[name].fresh, result.Time, "")
+		e.recordRegistration(TakenOver, name, series[name].takeover, result.Time, "")
+	}
+	return nil
+}
+
+// count adds what has been waited for, and reports whether to go on.
+func count(s *stats.Series, began time.Time, err error) bool {
+	switch {
+	case err == nil:
+		s.Add(float64(time.Since(began)))
+	case errors.Is(err, context.DeadlineExceeded):
+		s.Never++
+	default:
+		s.Failed++
+		return !errors.Is(err, context.Canceled)
+	}
+	return true
+}
+
+// nobody is no session.
+const nobody = -1
+
+// registrar is a process that can register.
+type registrar interface {
+	Serve(ctx context.Context, servers []string, base, service, address string, update, timeout time.Duration) error
+}
+
+// register has a process register and waits until another session than not owns the node.
+func (e *Env) register(ctx context.Context, p registrar, servers []string, key string, not int64) (owner int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, registrationLimit)
+	defer cancel()
+	var serving sync.WaitGroup
+	var refused error
+	serving.Go(func() {
+		if refused = p.Serve(ctx, servers, e.base(), registrationService, key, e.Plan.UpdateEvery, registrationSession); refused != nil {
+			cancel()
+		}
+	})
+	owner, _, err = e.Registry.Owned(ctx, registrationService, key, not)
+	if err != nil {
+		serving.Wait()
+		return 0, errors.Join(refused, err)
+	}
+	cancel() // what the plugin says itself is not waited for
+	serving.Wait()
+	return owner, nil
+}
+
+// expiries cut a server off until its session has expired, all contenders at once: there is a lot of waiting.
+func (e *Env) expiries(ctx context.Context) error {
+	names := e.registrars()
+	series := make([]stats.Series, len(names))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { errs[i] = e.expiry(ctx, name, registry.Key(1_000_000+i), &series[i]) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i, name := range names {
+		note := ""
+		if name == contender.Peer {
+			note = fmt.Sprintf("it registers again at its update interval's next tick, every %v here", e.Plan.UpdateEvery)
+		}
+		e.recordRegistration(Reborn, name, series[i], result.Time, note)
+	}
+	return nil
+}
+
+func (e *Env) expiry(ctx context.Context, name, key string, s *stats.Series) error {
+	proxy, err := zktest.NewProxy(e.Servers[0])
+	if err != nil {
+		return err
+	}
+	defer proxy.Close()
+	p, err := e.Launcher.Start(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	owner, err := e.register(ctx, p, []string{proxy.Addr()}, key, nobody)
+	if err != nil {
+		return err
+	}
+	if err := proxy.Refuse(true); err != nil {
+		return err
+	}
+	proxy.Drop()
+	bounded, cancel := context.WithTimeout(ctx, registrationLimit)
+	defer cancel()
+	for exists := true; exists; {
+		if _, exists, err = e.Registry.Owner(registrationService, key); err != nil {
+			return err
+		}
+		if err := pause(bounded, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("the session of %s does not expire: %w", name, err)
+		}
+	}
+	if err := proxy.Refuse(false); err != nil {
+		return err
+	}
+	began := time.Now()
+	bounded, cancel = context.WithTimeout(ctx, registrationLimit)
+	defer cancel()
+	_, _, err = e.Registry.Owned(bounded, registrationService, key, owner)
+	if !count(s, began, err) {
+		return err
+	}
+	return nil
+}
+
+// registeredAtRest counts the requests of servers whose metrics interval is a second, and reckons with the minute that rpcx's examples have.
+func (e *Env) registeredAtRest(ctx context.Context) error {
+	const interval = time.Second
+	for i, name := range e.registrars() {
+		counter, err := wire.NewCounter(e.Servers[0])
+		if err != nil {
+			return err
+		}
+		defer counter.Close()
+		p, err := e.Launcher.Start(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		key := registry.Key(2_000_000 + i)
+		if err := p.Serve(ctx, []string{counter.Addr()}, e.base(), registrationService, key, interval, sessionTimeout); err != nil {
+			return err
+		}
+		if err := pause(ctx, interval/2); err != nil {
+			return err
+		}
+		before := counter.Counts()
+		ticks := max(1, int(e.Plan.Rest/interval))
+		if err := pause(ctx, time.Duration(ticks)*interval); err != nil {
+			return err
+		}
+		d := counter.Counts().Since(before)
+		e.recordRegistration(AtRest, name, stats.Series{Values: []float64{float64(d.Requests) / float64(ticks) * 60}}, result.Count, "")
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+
+	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+)
+
+// start measures from the constructor's call to the first list that names everybody, each time in a fresh process. That process's own start is not
+// in it.
+var start = Scenario{
+	Number: 3, Name: "start", Title: "start-up to the first list",
+	Steps: func(p Plan) int { return len(p.startConditions()) + 1 },
+	Run: func(ctx context.Context, e *Env) error {
+		for _, c := range e.Plan.startConditions() {
+			e.Step(fmt.Sprintf("start, ZooKeeper up: %d instances, round trip %v", c.n, c.roundTrip))
+			if err := e.startUp(ctx, c); err != nil {
+				return err
+			}
+		}
+		e.Step("start, ZooKeeper refuses or is silent")
+		return e.startDown(ctx)
+	},
+}
+
+// The measures of start.
+const (
+	StartUp      = "start, ZooKeeper up"
+	StartRefused = "start, ZooKeeper refuses"
+	StartSilent  = "start, ZooKeeper accepts and is silent"
+)
+
+// starter is a contender with what its starts have taken.
+type starter struct {
+	name, dir string
+	series    stats.Series
+	note      string
+	spent     time.Duration
+}
+
+// startNames are who starts; startDown counts on the order.
+var startNames = []string{
+	contender.Holdfast, contender.Uncached, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor,
+}
+
+// starters have files where they use some: each has followed the service before.
+func (e *Env) starters(ctx context.Context, service string, names []string) ([]*starter, error) {
+	var all []*starter
+	for _, name := range e.among(names...) {
+		s := &starter{name: name, dir: e.dir(name)}
+		if s.dir != "" {
+			f, err := e.follow(ctx, name, service, 0, agent.Open{Dir: s.dir, Watchers: 1})
+			if err == nil {
+				err = e.untilSaved(ctx, f, s.dir)
+				f.Close()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s writes its file: %w", name, err)
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (e *Env) startUp(ctx context.Context, c condition) error {
+	servers, done, err := e.delayed(c.roundTrip)
+	if err != nil {
+		return err
+	}
+	defer done()
+	service := fmt.Sprintf("start-%d-%v", c.n, c.roundTrip)
+	if _, err := e.Registry.Service(service, c.n); err != nil {
+		return err
+	}
+	names := startNames
+	if c.roundTrip > 0 { // as in change
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == contender.CacheDiscovery })
+	}
+	starters, err := e.starters(ctx, service, names)
+	if err != nil {
+		return err
+	}
+	for round := range e.Plan.StartRounds {
+		for i := range starters {
+			s := starters[(i+round)%len(starters)]
+			if s.series.Failed+s.series.Never > 0 || round >= e.Plan.Least && s.spent > e.Plan.Budget {
+				continue
+			}
+			if err := e.startOnce(ctx, s, agent.Open{Servers: servers, Service: service, Want: c.n}, e.Plan.OpenLimit); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range starters {
+		e.record(result.Cell{
+			Scenario: 3, Measure: StartUp, Instances: c.n, RoundTrip: c.roundTrip, Contender: s.name, Unit: result.Time,
+			Series: s.series, Note: s.note,
+		})
+	}
+	return nil
+}
+
+// downs are the ways in which ZooKeeper is not there.
+var downs = []struct {
+	measure string
+	set     func(*zktest.Proxy) error
+}{
+	{StartRefused, func(p *zktest.Proxy) error { return p.Refuse(true) }},
+	{StartSilent, func(p *zktest.Proxy) error { p.Cut(true); return nil }},
+}
+
+// startDown starts everybody at once in all the ways: who waits uses no processor. Before that this library alone starts again and again, where it
+// need not wait.
+func (e *Env) startDown(ctx context.Context) error {
+	n := slices.Max(e.Plan.StartSizes)
+	var starting sync.WaitGroup
+	var all [][]*starter
+	errs := make(chan error, len(downs)*10)
+	for i, down := range downs {
+		proxy, err := zktest.NewProxy(e.Servers[0])
+		if err != nil {
+			return err
+		}
+		defer proxy.Close()
+		defer starting.Wait() // before its proxy goes, whatever else fails
+		service := fmt.Sprintf("start-down-%d", i)
+		if _, err := e.Registry.Service(service, n); err != nil {
+			return err
+		}
+		starters, err := e.starters(ctx, service, startNames)
+		if err != nil {
+			return err
+		}
+		all = append(all, starters)
+		if err := down.set(proxy); err != nil {
+			return err
+		}
+		o := agent.Open{Servers: []string{proxy.Addr()}, Service: service, Want: n}
+		if down.measure == StartRefused {
+			for range e.Plan.StartRounds {
+				if err := e.startOnce(ctx, starters[0], o, e.Plan.StartLimit); err != nil {
+					return err
+				}
+			}
+			starters = starters[1:]
+		}
+		for _, s := range starters {
+			starting.Go(func() { errs <- e.startOnce(ctx, s, o, e.Plan.StartLimit) })
+		}
+	}
+	starting.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	for i, down := range downs {
+		for _, s := range all[i] {
+			e.record(result.Cell{
+				Scenario: 3, Measure: down.measure, Instances: n, Contender: s.name, Unit: result.Time, Series: s.series, Note: s.note,
+			})
+		}
+	}
+	return nil
+}
+
+// startOnce records what becomes of one start.
+func (e *Env) startOnce(ctx context.Context, s *starter, o agent.Open, limit time.Duration) error {
+	p, err := e.Launcher.Start(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	o.Dir = s.dir
+	began := time.Now()
+	took, err := e.open(ctx, p, o, limit)
+	s.spent += time.Since(began)
+	failure := new(agent.Failure)
+	switch {
+	case err == nil:
+		s.series.Add(float64(took))
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errNothing):
+		s.series.Never++
+		s.note = err.Error()
+	case errors.As(err, &failure):
+		s.series.Failed++
+		s.note = fmt.Sprintf("fails after %v: %s", failure.Took.Round(time.Millisecond), failure.Why)
+	default:
+		s.series.Failed++
+		s.note = err.Error()
+	}
+	return nil
+}
