@@ -121,6 +121,33 @@ func TestO7WhomASiblingHoldsIsHeldOn(t *testing.T) {
 	})
 }
 
+// In the middle of an incident, with everybody held, a client lost its own network for a while. Its probes failed, of course; the list was empty
+// when the network was back, and stayed so until the servers had registered again.
+func TestO7AndO1WhoeverIsCutOffLetsNobodyGo(t *testing.T) {
+	inBubble(t, func(t *world, zk *zktest.Server) {
+		f := newFleet()
+		all := t.register("Arith", between(0, 20)...)
+		d := t.guarded("Arith", f, zkdiscovery.Guard{})
+		watcher := follow(t.T, d)
+		wipeOut(t, zk)
+		pass(20 * time.Second)
+		t.held(d, 20)
+		t.stop()
+		f.become(refuses, between(0, 20)...)
+		pass(time.Hour)
+		t.source(d, zkdiscovery.Stale)
+		t.lists(d, all)
+		f.become(nil, between(0, 19)...) // the last has died in that hour
+		t.start()
+		pass(time.Minute)
+		t.source(d, zkdiscovery.Live)
+		t.neverLess(watcher, 19)
+		delete(all, instance(19))
+		t.lists(d, all)
+		t.held(d, 19)
+	})
+}
+
 // ZooKeeper was there again, and for a minute it refused the list to credentials that somebody had broken. By then the window after the
 // reconnect was over, and what had expired meanwhile was let go as if it were one of few.
 func TestO7TheWindowAfterAReconnectBeginsWithTheFirstList(t *testing.T) {

@@ -38,7 +38,7 @@ const defaultService = "default"
 //
 // What it cannot know, because d does not say: when the registry was away and is back, and whether it is still the same. So a registry that comes
 // back with most of its entries and lacks less than the share is obeyed, where zkdiscovery asks the missing ones; one that comes back empty, or with
-// few, is not. Of a key that d lists twice, the last counts, as with XClient.
+// few, is not. Nor can it know that the process is cut off itself, so that those held do not answer. Of a key that d lists twice, the last counts, as with XClient.
 //
 // The files' ensemble is d's type, so that two kinds of registry do not take each other's lists for their own; two registries of one kind
 // need two directories. AsOf is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a

@@ -63,6 +63,7 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		s.fed = *w
 		s.guard.Listed(w.pairs, w.history(), now)
 	}
+	s.guard.Away(m.phase != phaseLive, now)
 	s.guard.Tick(now)
 	for _, p := range s.guard.Probes(now) {
 		s.prober.Go(sv.ctx, p.Key, func(answer guard.Answer) {

@@ -75,8 +75,11 @@ func (b *bench) pass(d time.Duration) {
 				continue
 			}
 			delete(b.under, key)
-			b.answered[key] = b.ask(key)
-			b.g.Probed(key, b.answered[key], b.now)
+			answer := b.ask(key)
+			b.g.Probed(key, answer, b.now)
+			if hold := b.g.held[key]; hold != nil && !hold.probing { // else it comes too late, or is another hold's
+				b.answered[key] = answer
+			}
 			ended = true
 		}
 		ask := b.g.Probes(b.now)

@@ -22,7 +22,7 @@ const (
 	retryAfter = time.Second      // from a probe without an answer to the next
 	againAfter = 10 * time.Second // from an answer to the next probe
 	maxFails   = 2                // probes in a row without an answer, after which an instance is gone
-	fileGrace  = 10 * time.Second // for a hold that the file has, and whose end is near or past: it may answer
+	grace      = 10 * time.Second // for a hold whose end is near, or past, when it can be asked (again): it may answer
 	spread     = time.Second / 2  // over which first probes are spread: every client of a service begins to probe at the same moment
 )
 
@@ -69,6 +69,7 @@ type Guard struct {
 	shown   bool             // what the file had was in the list
 	lineage string           // of listed
 
+	away         bool      // see Away
 	pending      bool      // lineage is not accepted yet
 	pendingUntil time.Time // then it is, whoever is held
 	suspectUntil time.Time // until then every removal is held
@@ -104,6 +105,23 @@ func (g *Guard) SetWindow(d time.Duration) { g.cfg.Window = d }
 
 // Suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one.
 func (g *Guard) Suspect(now time.Time) { g.suspectUntil = now.Add(g.cfg.Window) }
+
+// Away says whether the registry cannot be asked. While it is so, silence says nothing about an instance, since it may be this process that is
+// cut off: nobody is asked, and nobody leaves. When the registry is back, whoever can be asked is asked before a hold ends.
+func (g *Guard) Away(away bool, now time.Time) {
+	if g.away == away {
+		return
+	}
+	g.away = away
+	if away {
+		return
+	}
+	g.endsAt = time.Time{}
+	for _, h := range g.held {
+		h.fails = 0
+		g.grant(h, now)
+	}
+}
 
 // Listed takes what the registry lists now, whole, sorted by key, each once. The slice must not be changed afterwards.
 func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {

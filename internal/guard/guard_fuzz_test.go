@@ -18,6 +18,7 @@ type history struct {
 	listed  []*client.KVPair     // what the registry lists
 	may     map[string]bool      // be in the list: it was listed, or a file had it
 	vouched map[string]bool      // in a list that was shown, or has answered: may be held inside
+	stay    []string             // who was in the list at the last look
 	silent  map[string]time.Time // held, in the list or not, and since when it would not answer
 	file    []Known
 }
@@ -69,6 +70,7 @@ func (h *history) list(which, inactive byte) {
 	shown := h.g.begun || h.g.shown
 	h.listed = h.some(which, inactive)
 	h.g.Listed(h.listed, h.lineage, h.now)
+	h.stay = nil
 	for _, p := range h.listed {
 		h.may[p.Key], h.vouched[p.Key] = true, true
 	}
@@ -91,7 +93,7 @@ func (h *history) relayed(which, held byte) {
 	clear(h.may)
 	clear(h.vouched)
 	clear(h.answered)
-	h.listed = nil
+	h.listed, h.stay = nil, nil
 	for _, k := range known {
 		h.may[k.Pair.Key], h.vouched[k.Pair.Key] = true, true
 		if k.HeldSince.IsZero() {
@@ -128,6 +130,7 @@ func (h *history) check() {
 	if !h.g.begun {
 		return
 	}
+	h.nobodyLeavesWhileTheRegistryIsAway()
 	h.neverDropsWhoIsListed()
 	h.everybodyElseIsHeld()
 	h.nobodyComesBackFromNowhere()
@@ -137,6 +140,18 @@ func (h *history) check() {
 	h.whoAnswersStays()
 	h.theFileNeverShrinksWhileAnybodyIsHeld()
 	h.probesAreBounded()
+}
+
+// nobodyLeavesWhileTheRegistryIsAway: but by a list, whoever has heard it.
+func (h *history) nobodyLeavesWhileTheRegistryIsAway() {
+	h.Helper()
+	got := h.names()
+	for _, key := range h.stay {
+		if h.g.away && !slices.Contains(got, key) {
+			h.Fatalf("%s has left while the registry could not be asked", key)
+		}
+	}
+	h.stay = got
 }
 
 func (h *history) neverDropsWhoIsListed() {
@@ -197,7 +212,7 @@ func (h *history) whatOnlyTheFileKnowsHasAnswered() {
 func (h *history) nobodySilentIsHeldLongerThanTheHold() {
 	h.Helper()
 	for key := range h.g.held {
-		if h.silent[key].IsZero() || h.up[key] && !h.unaskable(key) {
+		if h.silent[key].IsZero() || h.g.away || h.up[key] && !h.unaskable(key) {
 			h.silent[key] = h.now
 		}
 		limit := fuzzHold
@@ -302,7 +317,8 @@ func (h *history) whenNobodyAnswersAndHoldsHaveEndedTheListIsTheRegistrys() {
 	if !h.g.begun {
 		return
 	}
-	h.live(fuzzHold + fileGrace)
+	h.g.Away(false, h.now)
+	h.live(fuzzHold + grace)
 	var listed []string
 	for _, p := range h.listed {
 		listed = append(listed, p.Key)
@@ -338,7 +354,7 @@ func FuzzGuard(f *testing.F) {
 		h := newHistory(t)
 		for ; len(script) >= 3; script = script[3:] {
 			op, a, b := script[0], script[1], script[2]
-			switch op % 8 {
+			switch op % 9 {
 			case 0, 1:
 				if op&0x80 == 0 {
 					b = 0 // a goodbye is the exception
@@ -360,6 +376,8 @@ func FuzzGuard(f *testing.F) {
 				h.lineage = string('a' + rune(a%3))
 			case 7:
 				h.relayed(a, b)
+			case 8:
+				h.g.Away(a&1 == 0, h.now)
 			}
 			h.check()
 		}

@@ -236,6 +236,46 @@ func TestAnAcceptedLineageIsToldLikeAHold(t *testing.T) {
 	}
 }
 
+func TestNobodyLeavesWhileTheRegistryIsAway(t *testing.T) {
+	b := newBench(t, Config{})
+	b.unaskable = func(key string) bool { return strings.HasSuffix(key, "1") }
+	s := b.servers(4)
+	b.list(s)
+	b.list(nil)
+	b.pass(20 * time.Second)
+	clear(b.up) // or it is this process that is cut off: who could tell
+	b.g.Away(true, b.now)
+	b.pass(time.Hour)
+	b.want("while the registry is away", s)
+	b.g.Away(false, b.now)
+	b.want("when it is back", s)
+	b.up[s[1]] = true
+	b.pass(grace)
+	b.want("when they were asked", s[1:2])
+}
+
+func TestAProbeUnderWayWhenTheRegistryGoesSaysNothing(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(2)
+	b.list(s)
+	b.g.Listed(nil, "a", b.now)
+	for range maxFails + 1 {
+		b.g.Away(false, b.now)
+		b.now = b.now.Add(retryAfter)
+		ask := b.g.Probes(b.now)
+		if len(ask) != len(s) {
+			t.Fatalf("%d are asked, of %d", len(ask), len(s))
+		}
+		b.g.Away(true, b.now)
+		for _, p := range ask {
+			b.g.Probed(p.Key, Silent, b.now)
+		}
+	}
+	b.g.Away(false, b.now)
+	b.pass(time.Hour)
+	b.want("they answer", s)
+}
+
 func TestDisabledObeysAtOnce(t *testing.T) {
 	b := newBench(t, Config{Disabled: true})
 	s := b.servers(5)

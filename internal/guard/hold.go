@@ -51,6 +51,15 @@ func (g *Guard) admit(h *hold, now time.Time) {
 	g.queue.push(h)
 }
 
+// grant gives a hold whose end is near or past, and which could not be asked meanwhile, the time to answer, unless it cannot.
+func (g *Guard) grant(h *hold, now time.Time) {
+	canAnswer := h.probing || h.index >= 0
+	if until := now.Add(grace); canAnswer && h.end.Before(until) {
+		h.end = until
+	}
+	g.endsAt = sooner(g.endsAt, h.end)
+}
+
 // sooner is the earlier of two times, a zero one being never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
@@ -89,7 +98,10 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 			g.list = nil
 		}
 	case Silent:
-		if h.fails++; h.fails >= maxFails {
+		if !g.away {
+			h.fails++
+		}
+		if h.fails >= maxFails {
 			g.drop(h)
 			return
 		}
@@ -105,7 +117,7 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 // Probes returns the instances that are to be probed now, as many as may be under way at once; each must come back through Probed.
 func (g *Guard) Probes(now time.Time) []*client.KVPair {
 	var ask []*client.KVPair
-	for g.begun && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
+	for g.begun && !g.away && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
 		h := g.queue.pop()
 		h.probing = true
 		g.probing++
@@ -117,7 +129,7 @@ func (g *Guard) Probes(now time.Time) []*client.KVPair {
 
 // Tick lets time pass: holds end.
 func (g *Guard) Tick(now time.Time) {
-	if !g.begun {
+	if !g.begun || g.away {
 		return
 	}
 	if !g.endsAt.IsZero() && !now.Before(g.endsAt) {
@@ -140,7 +152,7 @@ func (g *Guard) Tick(now time.Time) {
 
 // Wake is when Tick and Probes have something to do if nothing happens before; zero when never.
 func (g *Guard) Wake() time.Time {
-	if !g.begun {
+	if !g.begun || g.away {
 		return time.Time{}
 	}
 	var at time.Time

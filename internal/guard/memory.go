@@ -64,12 +64,10 @@ func (g *Guard) Relayed(known []Known, now time.Time) {
 	slices.SortFunc(g.listed, byKey)
 }
 
-// resume is admit for a hold that another process has begun. Its end may be near, or past: until then it may answer.
+// resume is admit for a hold that another process has begun.
 func (g *Guard) resume(h *hold, now time.Time) {
 	g.admit(h, now)
-	if grace := now.Add(fileGrace); h.end.Before(grace) {
-		h.end = grace
-	}
+	g.grant(h, now)
 }
 
 // Record returns what the file is to have, sorted by key, now that it has had was: everybody listed, and everybody missing with since when. While

@@ -79,7 +79,7 @@ func TestACrashLoopDoesNotRenewAHold(t *testing.T) {
 	}
 	b.g.Remember(known(s, b.now.Add(-time.Hour)), "a", true)
 	b.g.Listed(nil, "a", b.now)
-	b.pass(fileGrace)
+	b.pass(grace)
 	b.want("held since an hour, and dead", nil)
 }
 
