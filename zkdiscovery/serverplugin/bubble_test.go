@@ -78,11 +78,19 @@ func (m *mortal) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 func (m *mortal) kill() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.dead = true
+	m.mu.Unlock()
+	m.cut()
+}
+
+// cut ends the connection that there is.
+func (m *mortal) cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, c := range m.conns {
 		_ = c.Close()
 	}
+	m.conns = nil
 }
 
 func (b bubble) register(p *ZooKeeperRegisterPlugin, name, metadata string) {

@@ -239,6 +239,27 @@ func TestARefusalIsReportedUntilItIsOver(t *testing.T) {
 	})
 }
 
+func TestARefusedRemovalIsReportedToo(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.FailNext(zktest.OpDelete, zktest.CodeNoAuth, 6)
+		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+			b.Error(err)
+		}
+		var op *OpError
+		if st := p.Status(); len(st.Services) != 1 || st.Services[0].Phase != Unregistering || !errors.As(st.Services[0].Err, &op) || op.Op != "unregister" {
+			b.Errorf("%+v", st)
+		}
+		pass(time.Minute)
+		b.mustBeGone()
+		if st := p.Status(); len(st.Services) != 0 {
+			b.Errorf("%+v", st)
+		}
+	})
+}
+
 // The network is not needed: what the options set up is seen in the dialler.
 func TestTLSIsSpokenWhenItIsAskedFor(t *testing.T) {
 	for _, opt := range []ZooKeeperOpt{

@@ -195,6 +195,26 @@ func TestDrainIsBoundedWhenZooKeeperHangs(t *testing.T) {
 	})
 }
 
+func TestDrainWaitsFromWhenItIsSaid(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		done := make(chan error, 1)
+		go func() { done <- p.Drain(b.Context()) }()
+		pass(900 * time.Millisecond)
+		b.zk.Silence(false)
+		start := time.Now()
+		pass(0)
+		b.owner("state=inactive")
+		must(b, <-done)
+		if took := time.Since(start); took != 4*time.Second {
+			b.Errorf("took %v", took)
+		}
+	})
+}
+
 func TestDrainWaitIsOptional(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin(WithDrainWait(0))

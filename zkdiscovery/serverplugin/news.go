@@ -92,6 +92,9 @@ func (r *registrar) noteAnswer(e *entry, a answer) {
 			r.news.refused.add(e.path).err = a.err
 		}
 		e.err = &OpError{Op: "register", Path: e.path, Err: a.err}
+		if a.action.kind == remove {
+			e.err.Op = "unregister"
+		}
 	case wrote:
 		if e.err = nil; a.action.kind == takeOver {
 			r.news.tookOver.add(e.path)
@@ -137,8 +140,5 @@ func (r *registrar) expiresAt() time.Time {
 
 func (r *registrar) tellExpiry() {
 	r.expired = true
-	r.mu.Lock()
-	r.tell() // Registered has become false
-	r.mu.Unlock()
 	r.cfg.log.Warn("ZooKeeper has not been heard of for a session timeout: the registrations may be gone", "services", len(r.entries))
 }

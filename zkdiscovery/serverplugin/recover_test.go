@@ -1,9 +1,11 @@
 package serverplugin
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -159,6 +161,58 @@ func TestRegisteredIsFalseWhenTheSessionMayBeOver(t *testing.T) {
 		b.zk.Silence(false)
 		pass(recovery)
 		b.mustOwn(p, "")
+	})
+}
+
+func TestStatusIsOneLineForAPerson(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		must(b, p.WaitRegistered(b.Context()))
+		b.register(b.plugin(), "Echo", "")
+		pass(time.Second)
+		b.register(p, "Echo", "")
+		b.register(b.plugin(), "Arith", "")
+		pass(time.Second)
+		if got, want := p.Status().String(), "2 services, 1 registered, 1 yielded; connected to zk:2181 since 2000-01-01T00:00:00Z"; got != want {
+			b.Errorf("%q, want %q", got, want)
+		}
+		b.zk.Stop()
+		pass(time.Minute)
+		b.register(p, "New", "")
+		if err := p.Unregister("Echo"); !errors.Is(err, ErrUnconfirmed) {
+			b.Error(err)
+		}
+		want := "3 services, 1 pending, 1 yielded, 1 unregistering; not connected since 2000-01-01T00:00:02Z: dial tcp zk:2181: connect: connection refused"
+		if got := p.Status().String(); got != want {
+			b.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+func TestAServiceMayStandBelowAnother(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		names := []string{"Arith", "Arith/fast", "Arith/fast/er"}
+		for _, name := range names {
+			b.register(p, name, "weight=3")
+		}
+		pass(time.Second)
+		for _, name := range names {
+			d, err := zkdiscovery.New("rpcx", name, []string{"zk:2181"}, zkdiscovery.WithDialer(b.zk.Dial), zkdiscovery.WithoutCache())
+			if err != nil {
+				b.Fatal(err)
+			}
+			if got := d.GetServices(); len(got) != 1 || got[0].Key != address || got[0].Value != "weight=3" {
+				b.Errorf("%s: a client sees %+v", name, got)
+			}
+			d.Close()
+		}
+		must(b, p.Unregister("Arith"))
+		b.mustBeGone()
+		if _, err := b.zk.Get("/rpcx/Arith/fast/" + address); err != nil {
+			b.Error(err)
+		}
 	})
 }
 

@@ -26,7 +26,7 @@ type registrar struct {
 	wg      sync.WaitGroup // the loop, actions and whoever waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
-	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends
+	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends, the nodes' subscriptions too
 	answers chan answer   // actions send, the loop receives
 	drains  chan struct{} // whoever drains has put a token in
 	mute    atomic.Bool   // ZooKeeper has let an Unregister wait in vain, and has not answered since
@@ -79,9 +79,6 @@ func (r *registrar) stop() {
 	r.session.Close() // which ends the nodes
 	r.wg.Wait()
 	r.mu.Lock()
-	for _, sv := range r.services {
-		sv.release()
-	}
 	clear(r.services)
 	r.tell()
 	r.mu.Unlock()
@@ -111,8 +108,6 @@ func (r *registrar) run(listening <-chan struct{}) {
 	if r.cfg.update > 0 {
 		r.tickAt = time.Now().Add(r.cfg.update)
 	}
-	watched := r.session.SubscribeWith(r.pokes, r.cfg.base) // for the session's state; hints of the base path mean nothing here
-	defer watched.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -120,7 +115,6 @@ func (r *registrar) run(listening <-chan struct{}) {
 		case <-r.ctx.Done():
 			return
 		case <-r.pokes:
-			watched.Take()
 			r.look(time.Now())
 		case <-listening:
 			listening, r.ready = nil, true

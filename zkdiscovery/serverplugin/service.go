@@ -12,7 +12,7 @@ type service struct {
 	metadata string
 	wanted   bool
 	claims   int           // grows with every Register
-	gone     chan struct{} // closed when it is not wanted and its node is gone, or is wanted again
+	gone     chan struct{} // closed when it is not wanted and its node is gone, or is wanted again; Stop leaves it
 	report   report
 }
 

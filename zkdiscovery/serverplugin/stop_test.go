@@ -152,6 +152,24 @@ func TestUnregisterIsBoundedAndIsDoneLater(t *testing.T) {
 	})
 }
 
+func TestUnregisterWaitsAgainWhenZooKeeperHasAnswered(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		b.register(p, "Echo", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+			t.Error(err)
+		}
+		must(b, b.zk.Delete(nodePath)) // so that there is nothing to be done when ZooKeeper answers
+		b.zk.DropConnections()
+		b.zk.Silence(false)
+		pass(time.Second)
+		must(b, p.Unregister("Echo"))
+	})
+}
+
 func TestUnregisterDoesNotWaitWhileZooKeeperIsAway(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()

@@ -3,11 +3,13 @@ package serverplugin
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // follow watches the service as a client does until the returned function is called, which names the metadata that it must have seen last. A
@@ -144,6 +146,27 @@ func TestAWinnerThatExpiresLeavesTheAddressToWhomeverIsFaster(t *testing.T) {
 				t.Fatalf("%v\n%v", first.Status(), second.Status())
 			}
 		}
+	})
+}
+
+// A session may be over for the client alone: the next one finds the node of the one before, which ZooKeeper would delete later.
+func TestAnEarlierSessionsNodeIsTakenOver(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		way := &mortal{zk: b.zk}
+		p := b.plugin(WithDialer(way.dial))
+		b.register(p, "Arith", "weight=1")
+		pass(time.Second)
+		defer b.follow()("weight=1")
+		was := b.owner("weight=1")
+		b.zk.FailNext(zktest.OpConnect, zktest.CodeSessionExpired, 1)
+		way.cut()
+		pass(time.Second)
+		if ids := b.zk.Sessions(); p.Status().SessionID == was || !slices.Contains(ids, was) {
+			t.Fatalf("the plugin is in session %#x, ZooKeeper has %x", p.Status().SessionID, ids)
+		}
+		b.mustOwn(p, "weight=1")
+		pass(time.Minute)
+		b.mustOwn(p, "weight=1")
 	})
 }
 
