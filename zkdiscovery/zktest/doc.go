@@ -7,7 +7,7 @@
 //
 //   - It speaks ZooKeeper's wire protocol, so that the client under test is the real one, unmodified.
 //   - To the requests it knows it answers as a real server of version 3.8 does: codes, stats, zxids, sequence numbers, notifications and
-//     their order. This is tested by sending both the same random requests and comparing what comes back.
+//     their order. This is tested by sending both the same random requests and comparing what comes back, and with ZooKeeper's own shell.
 //   - A notification reaches a client before any reply that reflects the change, or a later one.
 //   - A request is done whole or not at all, and what a client sends on one connection is done in its order.
 //   - It works on a TCP address and, through Dial, over net.Pipe inside a testing/synctest bubble, where hours of heartbeats take
