@@ -48,11 +48,13 @@ func timedOut(err error) bool {
 // requestError puts go-zookeeper's errors into the few classes that a caller decides by. cause is why the link ended, if it has.
 func requestError(err, cause error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, isAny(err, ErrNoNode, ErrNoAuth):
+		return err
 	case isAny(err, zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing), sessionGone(err):
 		// The link is gone, or this session's requests are not answered on it any more: ask again on the next.
 		return because(ErrLost, cause)
+	case cause != nil:
+		return because(ErrLost, err) // whatever go-zookeeper calls it: the error of a write to the socket, for instance
 	default:
 		return err // an answer of ZooKeeper's: the caller knows what it means for the request
 	}

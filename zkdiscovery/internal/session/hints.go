@@ -39,7 +39,12 @@ type Subscription struct {
 // Subscribe collects hints for path and its children from now on. A hint comes for a watch that a read has left, so the first reads come
 // after Subscribe.
 func (s *Session) Subscribe(path string) *Subscription {
-	c := make(chan struct{}, 1)
+	return s.SubscribeWith(make(chan struct{}, 1), path)
+}
+
+// SubscribeWith is Subscribe with a channel of the caller's, of capacity one, which may serve many subscriptions: a token in it says that one
+// of them has hints, or that the session's state has changed.
+func (s *Session) SubscribeWith(c chan struct{}, path string) *Subscription {
 	sub := &Subscription{C: c, c: c, s: s, path: s.cfg.Chroot + path}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -81,6 +81,10 @@ func TestChrootIsPutBeforeEveryPathAndTakenOffEveryHint(t *testing.T) {
 		if h := sub.Take(); h.Children["x"] != Changed {
 			t.Errorf("hints %+v", h)
 		}
+		s.Rearm("/svc")
+		if !s.line.watches.want(watchKey{"/app/prod/svc", childWatch}) {
+			t.Error("the watch is not to be left again")
+		}
 		if got := zk.Stats().Requests[zktest.OpSync]; got != 1 {
 			t.Errorf("%d syncs", got)
 		}

@@ -49,7 +49,8 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	if !s.state.Closed {
 		s.state.Closed = true
-		s.setConnected(false, ErrClosed)
+		s.setErr(ErrClosed)
+		s.setConnected(false)
 	}
 	s.mu.Unlock()
 	s.cancel()
@@ -98,7 +99,7 @@ func (s *Session) up(l *line, k *link) {
 	st.Link++
 	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.addr
 	st.Rounds, st.Refused = 0, false
-	s.setConnected(true, st.Err)
+	s.setConnected(true)
 
 	level := s.edge(slog.LevelInfo)
 	attrs := []any{"server", st.Server, "session", hexID(st.ID), "timeout", st.Timeout, "new_session", newSession}
@@ -134,7 +135,8 @@ func (s *Session) linkEnded(l *line, k *link) {
 // linkLost notes that the link that was in use is gone. The caller holds mu.
 func (s *Session) linkLost(k *link) {
 	s.route.lost(time.Since(k.born))
-	s.setConnected(false, k.cause)
+	s.setErr(k.cause)
+	s.setConnected(false)
 	level, id := s.edge(slog.LevelWarn), s.state.ID
 	s.say(func() {
 		s.log.Log(context.Background(), level, "connection to ZooKeeper lost", "server", k.target.addr, "session", hexID(id), "err", k.cause)
@@ -156,8 +158,8 @@ func (s *Session) giveUp(l *line, why error) {
 // attemptFailed notes a failed attempt and tells when it ended a round. The caller holds mu.
 func (s *Session) attemptFailed(server string, err error) {
 	s.say(func() { s.log.Debug("ZooKeeper server not usable", "server", server, "err", err) })
-	roundOver := s.route.failed(err)
-	if s.state.Err = err; !roundOver {
+	s.setErr(err)
+	if roundOver := s.route.failed(err); !roundOver {
 		return
 	}
 	s.state.Rounds++

@@ -15,7 +15,8 @@ type State struct {
 	Heard     time.Time     // ZooKeeper was there, and every hint of what happened before has been given; what was after, is not known
 	Rounds    int           // rounds through all servers that failed since the last connection
 	Refused   bool          // in the last of them, every server said no at once
-	Err       error         // why there is no connection, or why the one before this ended
+	Err       error         // why there is no connection, or why the one before this ended …
+	ErrAt     time.Time     // … and when that was met
 }
 
 // State returns the state of this moment.
@@ -40,9 +41,11 @@ func (s *Session) stateLocked() State {
 	return st
 }
 
+// setErr notes an error of this moment. The caller holds mu, and tells.
+func (s *Session) setErr(err error) { s.state.Err, s.state.ErrAt = err, time.Now() }
+
 // setConnected changes State.Connected and tells. The caller holds mu.
-func (s *Session) setConnected(up bool, err error) {
-	s.state.Err = err
+func (s *Session) setConnected(up bool) {
 	if s.state.Connected != up {
 		s.state.Connected, s.state.Since = up, time.Now()
 	}

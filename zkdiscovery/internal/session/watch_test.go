@@ -343,6 +343,25 @@ func TestRequestThatIsSentOnTheNextLinkLeavesACountedWatch(t *testing.T) {
 	})
 }
 
+// Nobody would ask for what is left of a watch on a node that is gone: it would stay for ever.
+func TestNothingIsLeftOfAWatchThatIsGone(t *testing.T) {
+	fired, failed, doubted := watchKey{"/app/a", dataWatch}, watchKey{"/app/b", dataWatch}, watchKey{"/app/c", dataWatch}
+	w := newWatches()
+	w.want(fired)
+	w.placed(fired)
+	w.unwant(fired)
+	w.want(failed)
+	w.want(doubted)
+	w.placed(doubted)
+	w.unwant(doubted)
+	w.doubt("/app")
+	w.unwant(failed)
+	w.gone(fired, doubted)
+	if len(w.m) > 0 {
+		t.Errorf("left: %v", w.m)
+	}
+}
+
 func TestRearmLeavesWatchesOnceMoreAndTakesNoneAway(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		fill(t, zk, 3)
@@ -440,6 +459,45 @@ func TestSubscribersHearOfTheirPathOnly(t *testing.T) {
 		defer s.mu.Unlock()
 		if len(s.subs) != 0 {
 			t.Errorf("%d paths are still subscribed to", len(s.subs))
+		}
+	})
+}
+
+// Whoever watches a child and not the list hears of its end at once: no other event follows.
+func TestChildThatGoesIsToldWithoutAWatchOnTheList(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		names := fill(t, zk, 1)
+		s := connected(t, cfg)
+		sub := s.Subscribe("/app")
+		defer sub.Close()
+		if _, err := s.Read(t.Context(), "/app", names, true); err != nil {
+			t.Fatal(err)
+		}
+		must(t, zk.Delete("/app/"+names[0]))
+		settle(0)
+		if len(sub.C) != 1 || sub.Take().Children[names[0]] != Gone {
+			t.Error("not told")
+		}
+	})
+}
+
+// The watch on a list goes with the path. Counted on, it would never be left on the path's successor.
+func TestPathThatIsMadeAnewIsWatchedAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		s := connected(t, cfg)
+		sub := s.Subscribe("/app")
+		defer sub.Close()
+		mirrored(t, s)
+		must(t, zk.Delete("/app"))
+		must(t, zk.Create("/app", nil))
+		settle(0)
+		sub.Take()
+		mirrored(t, s)
+		sameWatches(t, s, zk, 1)
+		must(t, zk.Create("/app/a", nil))
+		settle(0)
+		if !sub.Take().List {
+			t.Error("no hint")
 		}
 	})
 }
