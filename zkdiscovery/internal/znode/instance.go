@@ -32,13 +32,19 @@ func InstanceName(key string) string {
 	return b.String()
 }
 
-// InstanceKey returns the key of the instance that a child of a service's node stands for. ok is false when it stands for none, because its
-// name is not network@address: both parts non-empty, no space and no control character in either.
+// isInstance reports whether s is network@address: both parts non-empty, no space and no control character in either.
+func isInstance(s string) bool {
+	network, addr, found := strings.Cut(s, "@")
+	return found && network != "" && addr != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
+}
+
+// InstanceKey returns the key of the instance that a child of a service's node stands for. ok is false when it stands for none: its name is not
+// network@address, or escapes what needs no escape, so that another name stands for that key already. No two names have one key.
 func InstanceKey(name string) (key string, ok bool) {
-	network, addr, found := strings.Cut(name, "@")
-	if !found || network == "" || addr == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	if !isInstance(name) {
 		return name, false
 	}
+	network, addr, _ := strings.Cut(name, "@")
 	if !strings.Contains(addr, "%2") {
 		return name, true
 	}
@@ -57,7 +63,10 @@ func InstanceKey(name string) (key string, ok bool) {
 		}
 		i += 2
 	}
-	return b.String(), true
+	if key = b.String(); InstanceName(key) != name {
+		return name, false
+	}
+	return key, true
 }
 
 // escapeAt reports whether one of the two escapes stands at s[i:].

@@ -31,9 +31,35 @@ func TestInstanceNameAndKeyReverseEachOther(t *testing.T) {
 }
 
 func TestInstanceKeyRefusesWhatIsNoInstance(t *testing.T) {
-	for _, name := range []string{"", "@", "tcp@", "@127.0.0.1:1", "127.0.0.1:1", "tcp @a", "tcp@a b", "tcp@a\x00", "tcp@a\x7f"} {
+	for _, name := range []string{"", "@", "tcp@", "@127.0.0.1:1", "127.0.0.1:1", "tcp @a", "tcp@a b", "tcp@a\x00", "tcp@a\x7f", "tcp@a%25b"} {
 		if key, ok := InstanceKey(name); ok {
 			t.Errorf("InstanceKey(%q) = %q, want none", name, key)
+		}
+	}
+}
+
+// Two znodes with one key would be two instances in one place: what the one is told would be shown of the other.
+func TestNoTwoNamesStandForOneKey(t *testing.T) {
+	names := []string{""}
+	keys := make(map[string]string)
+	for range 6 {
+		var longer []string
+		for _, name := range names {
+			for _, more := range []string{"%", "2", "5", "F", "%25", "%2F"} {
+				longer = append(longer, name+more)
+			}
+		}
+		names = longer
+		for _, addr := range names {
+			name := "tcp@" + addr
+			key, ok := InstanceKey(name)
+			if !ok {
+				continue
+			}
+			if other, found := keys[key]; found && other != name {
+				t.Fatalf("%q and %q are both %q", name, other, key)
+			}
+			keys[key] = name
 		}
 	}
 }
@@ -52,10 +78,13 @@ func FuzzInstanceName(f *testing.F) {
 			t.Errorf("InstanceName(%q) = %q has another network", key, name)
 		}
 		// What is an instance stays one, and the same; what is none becomes none.
-		_, keyOK := InstanceKey(key)
 		got, nameOK := InstanceKey(name)
-		if keyOK != nameOK || nameOK && got != key {
-			t.Errorf("key %q (%v), name %q, key again %q (%v)", key, keyOK, name, got, nameOK)
+		if isInstance(key) != nameOK || nameOK && got != key {
+			t.Errorf("key %q (%v), name %q, key again %q (%v)", key, isInstance(key), name, got, nameOK)
+		}
+		// A name that is no key's stands for none.
+		if got, ok := InstanceKey(key); ok && !strings.Contains(key, "/") && InstanceName(got) != key {
+			t.Errorf("InstanceKey(%q) = %q, whose name is %q", key, got, InstanceName(got))
 		}
 	})
 }

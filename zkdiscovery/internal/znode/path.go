@@ -20,21 +20,25 @@ func BasePath(base string) (string, error) {
 	if p[0] != '/' {
 		p = "/" + p
 	}
-	if why := session.PathMistake(p); why != "" {
+	if why := mistake(p); why != "" {
 		return "", fmt.Errorf("base path %q: %s", base, why)
 	}
 	return p, nil
 }
 
+// mistake says what is wrong with the path of a node below which others are to stand. Asked so, a slash too many at its end is one of two in a
+// row, as it is anywhere else.
+func mistake(path string) string { return session.PathMistake(path + "/child") }
+
 // ServicePath is the znode path of a service below base, which [BasePath] has returned. A service's name may have slashes, and begin and end
 // with one.
 func ServicePath(base, service string) (string, error) {
-	name := strings.Trim(service, "/")
+	name := strings.TrimSuffix(strings.TrimPrefix(service, "/"), "/")
 	p := base + "/" + name
 	if strings.TrimSpace(name) == "" {
 		return p, fmt.Errorf("service path %q: is empty", service)
 	}
-	if why := session.PathMistake(p); why != "" {
+	if why := mistake(p); why != "" {
 		return p, fmt.Errorf("service path %q: %s", service, why)
 	}
 	return p, nil

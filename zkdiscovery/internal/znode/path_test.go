@@ -24,12 +24,12 @@ func TestPaths(t *testing.T) {
 }
 
 func TestBadPathsAreNamedWithTheRule(t *testing.T) {
-	for base, rule := range map[string]string{"": "is empty", "a//b": "empty part", "a/../b": "relative part", "a\x01": "does not allow"} {
+	for base, rule := range map[string]string{"": "is empty", "a//b": "empty part", "a/../b": "relative part", "a\x01": "does not allow", "//": "empty part", "a//": "empty part", "//a": "empty part"} {
 		if _, err := BasePath(base); err == nil || !strings.Contains(err.Error(), rule) {
 			t.Errorf("base %q: %v, want %q", base, err, rule)
 		}
 	}
-	for service, rule := range map[string]string{"": "is empty", " ": "is empty", "//": "is empty", "a//b": "empty part", ".": "relative part", "\ufff0": "does not allow"} {
+	for service, rule := range map[string]string{"": "is empty", " ": "is empty", "/": "is empty", "//": "is empty", "///": "empty part", "a//b": "empty part", "a//": "empty part", "//a": "empty part", ".": "relative part", "\ufff0": "does not allow"} {
 		if _, err := ServicePath("/rpcx", service); err == nil || !strings.Contains(err.Error(), rule) {
 			t.Errorf("service %q: %v, want %q", service, err, rule)
 		}
