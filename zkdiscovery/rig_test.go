@@ -1,0 +1,350 @@
+package zkdiscovery
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+// rig drives a mirror against a model ZooKeeper, step by step as bytes say, and checks after each step what the mirror promises:
+//
+//   - Only a whole list is published: the names of the last list that was answered, but for those that had vanished when they were read.
+//   - No instance is dropped that no list had missing.
+//   - A list that was published is never changed.
+//   - Zxid never goes back within a lineage and era; an era begins with a new lineage or after a restored backup, and then only.
+//   - What is confirmed as of some moment is no older than what the server had then.
+//   - One job at a time.
+//
+// And when ZooKeeper is quiet and reachable, soon: the list equals ZooKeeper's, with its zxid, and a change is seen with two requests.
+type rig struct {
+	tb  testing.TB
+	zk  *model
+	m   *mirror
+	log []string
+
+	listed     map[string]bool // the last list, as far as it counts, without what vanished before it was read
+	missing    map[string]bool // by some list since the last publication
+	published  []publication
+	values     map[string]map[string]bool // what each name ever had
+	rolledBack bool
+	denied     bool // some instance could not be read at some time
+	another    bool // lineage was told of, by a list or a file, since the last era began
+	lineage    string
+	lossy      bool // watches were lost: until the next look at rest, anything may be outdated
+	wake       time.Time
+}
+
+var rigNames = [...]string{"tcp@a:1", "tcp@b:1", "tcp@c:1", "unix@d", "tcp@e:1", "tcp@f:1", "lock-0001"}
+
+func newRig(tb testing.TB, watchData bool) *rig {
+	r := &rig{tb: tb, zk: newModel(), m: newMirror(watchData), listed: map[string]bool{}, missing: map[string]bool{}, values: map[string]map[string]bool{}}
+	return r
+}
+
+// liveRig is a mirror that has listed these instances, with "weight=1" each, and is at rest.
+func liveRig(t *testing.T, watchData bool, names ...string) *rig {
+	t.Helper()
+	r := newRig(t, watchData)
+	r.zk.txn(func(s *state) {
+		s.create("", "")
+		for _, name := range names {
+			s.create(name, "weight=1")
+		}
+	})
+	r.noteValues()
+	r.zk.connect(0)
+	r.settle()
+	r.equal()
+	return r
+}
+
+func (r *rig) fatalf(format string, args ...any) {
+	r.tb.Helper()
+	for _, line := range r.log[max(0, len(r.log)-120):] {
+		r.tb.Log(line)
+	}
+	r.tb.Fatalf(format+"\nmodel: %v, session's watches %+v, client's %+v\nmirror: %+v", append(args, r.zk, r.zk.watching, r.zk.placed, *r.m)...)
+}
+
+func (r *rig) note(format string, args ...any) {
+	r.log = append(r.log, fmt.Sprintf("%s %s", r.zk.now.Format("15:04:05.000"), fmt.Sprintf(format, args...)))
+}
+
+// Steps that are called by name.
+const (
+	opCreate byte = 0
+	opRemove byte = 2
+	opSet    byte = 3
+)
+
+// step does one of the things that can happen. arg chooses among its varieties.
+func (r *rig) step(op, arg byte) {
+	zk := r.zk
+	zk.now = zk.now.Add(time.Millisecond)
+	name := rigNames[int(arg)%len(rigNames)]
+	value := fmt.Sprintf("weight=%d&calls=%d", arg>>4&3, arg>>6)
+	switch op % 24 {
+	case opCreate, 1:
+		r.note("create %s %s", name, value)
+		zk.txn(func(s *state) { s.create(name, value) })
+	case opRemove:
+		r.note("remove %s", name)
+		zk.txn(func(s *state) { s.remove(name) })
+	case opSet:
+		r.note("set %s %s", name, value)
+		zk.txn(func(s *state) { s.set(name, value) })
+	case 4:
+		r.note("take over %s %s", name, value)
+		zk.txn(func(s *state) { s.remove(name); s.create(name, value) })
+	case 5:
+		r.note("come and go %s", name)
+		zk.txn(func(s *state) { s.create(name, value) })
+		zk.txn(func(s *state) { s.remove(name) })
+	case 6:
+		r.rare(arg)
+	case 7, 8:
+		if zk.serve() {
+			r.note("server serves")
+		}
+	case 9, 10:
+		if zk.advance() {
+			r.note("server advances")
+		}
+	case 11, 12, 13:
+		if zk.deliver() {
+			r.note("client receives")
+		}
+	case 14, 15, 16, 17:
+		r.turn(arg&1 == 0)
+	case 18:
+		r.note("cut")
+		zk.cut(session.ErrLost)
+	case 19, 20:
+		zk.connect(int(arg) % 8)
+		r.note("connect: %v", zk)
+	case 21:
+		zk.ping()
+		r.note("ping")
+	case 22:
+		for zk.serve() || zk.deliver() {
+		}
+		r.note("wire runs dry")
+		r.turn(true)
+	case 23:
+		r.note("%d s pass", arg)
+		zk.now = zk.now.Add(time.Duration(arg) * time.Second)
+	}
+	r.noteValues()
+	r.check()
+}
+
+// rare is what happens less often.
+func (r *rig) rare(arg byte) {
+	zk := r.zk
+	switch arg % 11 {
+	case 0:
+		r.note("remove the path")
+		zk.txn((*state).removePath)
+	case 1:
+		r.note("create the path")
+		zk.txn(func(s *state) { s.create("", "") })
+	case 2:
+		r.note("expire")
+		zk.expire()
+	case 3:
+		to := len(zk.history) - 1 - int(arg>>4)
+		if to >= 0 {
+			r.note("restore the backup of %d", to)
+			zk.rollback(to)
+			r.rolledBack = true
+		}
+	case 4:
+		r.note("wipe")
+		zk.wipe()
+		r.rolledBack = true
+	case 5, 6:
+		name := rigNames[int(arg>>4)%len(rigNames)]
+		r.note("deny %s: %v", name, arg%11 == 5)
+		r.denied = true
+		zk.txn(func(s *state) { s.deny(name, arg%11 == 5) })
+	case 7:
+		if j := zk.job; j != nil && !j.done {
+			r.note("refuse the job")
+			j.finish(session.ErrNoAuth)
+		}
+	case 8:
+		if j := zk.job; j != nil && !j.done {
+			r.note("reply too large")
+			zk.cut(session.ErrReplyTooLarge)
+		}
+	case 9:
+		if arg>>4 == 0 {
+			r.note("lose the watches")
+			zk.loseWatches()
+			r.lossy = true
+		}
+	case 10:
+		past := append(slices.Clone(zk.undone), zk.history...)
+		s := past[len(past)-1-int(arg>>4)%len(past)]
+		g := generation{s.lineage(), max(r.m.whole.era, 1), s.newest()}
+		if r.m.era == 0 {
+			g.era = 3
+		}
+		r.note("file has %v", g)
+		r.another = r.another || g.lineage != r.m.lineage
+		r.m.heardOf(g, arg>>7 == 1)
+	}
+}
+
+func (r *rig) change(f func(*state)) {
+	r.zk.txn(f)
+	r.noteValues()
+}
+
+// told lets the mirror hear of everything that has happened, without asking anything yet.
+func (r *rig) told() {
+	for r.zk.advance() || r.zk.deliver() {
+	}
+	r.look()
+}
+
+// ask lets the mirror begin its next job, which must be of this kind.
+func (r *rig) ask(want jobKind) job {
+	r.tb.Helper()
+	r.zk.now = r.zk.now.Add(time.Millisecond)
+	r.turn(false)
+	if r.zk.job == nil || r.zk.job.kind != want {
+		r.fatalf("job is %+v, want kind %d", r.zk.job, want)
+	}
+	return r.zk.job.job
+}
+
+// served lets ZooKeeper answer the job, and the mirror take the answer.
+func (r *rig) served() {
+	for r.zk.serve() || r.zk.deliver() {
+	}
+	r.zk.now = r.zk.now.Add(time.Millisecond)
+	r.look()
+	j := r.zk.job
+	r.zk.job = nil
+	r.answer(j)
+	r.check()
+}
+
+// turn is one turn of the service's loop.
+func (r *rig) turn(takeAnswer bool) {
+	zk, m := r.zk, r.m
+	r.look()
+	if j := zk.job; takeAnswer && j != nil && j.done {
+		zk.job = nil
+		r.answer(j)
+		r.look()
+	}
+	was := m.busy
+	j, wake := m.todo(zk.now)
+	r.wake = wake
+	if j.kind == jobNone {
+		return
+	}
+	r.note("job %+v", j)
+	if was || zk.job != nil {
+		r.fatalf("a job was begun while one was under way")
+	}
+	zk.begin(j, m.watchData)
+}
+
+func (r *rig) look() {
+	h := r.zk.takeHints()
+	r.m.hinted(h, r.zk.now)
+	r.m.connection(r.zk.st, r.zk.now)
+}
+
+func (r *rig) answer(j *modelJob) {
+	m, now := r.m, r.zk.now
+	r.note("answer to job %d: err %v, absent %v, names %v, stat %+v, nodes %v", j.kind, j.err, j.absent, j.listing.Names, j.listing.Stat, j.nodes)
+	if j.err != nil {
+		if errors.Is(j.err, session.ErrLost) || errors.Is(j.err, session.ErrNotConnected) {
+			m.lost(j.job)
+		} else {
+			m.refused(j.job, j.err, now)
+		}
+		return
+	}
+	counts := j.session == m.session
+	switch j.kind {
+	case jobList:
+		if counts {
+			r.noteList(j)
+		}
+		if j.absent {
+			m.missing(j.job)
+		} else {
+			m.listed(j.job, j.listing)
+		}
+	case jobRead:
+		for _, n := range j.nodes {
+			if _, fresh := m.fresh[n.Name]; counts && fresh && errors.Is(n.Err, session.ErrNoNode) {
+				delete(r.listed, n.Name)
+			}
+		}
+		m.read(j.job, j.nodes)
+	case jobCheck:
+		if j.stat == nil {
+			m.checked(j.job, false, session.Stat{}, j.nodes)
+		} else {
+			m.checked(j.job, true, *j.stat, j.nodes)
+		}
+	case jobNone:
+		r.fatalf("an answer to no job")
+	}
+	n := m.takeNews()
+	if n.mended > 0 && !r.lossy {
+		r.fatalf("%d changes found that no watch had told of, and yet none was lost", n.mended)
+	}
+	if n.changed {
+		r.publish()
+	}
+}
+
+// settle lets ZooKeeper be reachable and everybody do what is to be done, until nothing is left.
+func (r *rig) settle() {
+	for turns := 0; ; turns++ {
+		if turns > 50 {
+			r.fatalf("no end of it")
+		}
+		before := len(r.log)
+		for r.zk.advance() || r.zk.serve() || r.zk.deliver() {
+		}
+		r.zk.now = r.zk.now.Add(time.Millisecond)
+		r.turn(true)
+		r.check()
+		switch {
+		case r.zk.job != nil || len(r.log) > before:
+		case r.m.phase != phaseLive:
+			r.note("waiting until %v", r.wake)
+			if r.wake.IsZero() {
+				r.fatalf("nothing to do, and yet not live")
+			}
+			r.zk.now = r.wake
+		default:
+			return
+		}
+	}
+}
+
+// heal ends all faults, and lets so much time pass that a look at rest has mended what no watch has told.
+func (r *rig) heal() {
+	for _, name := range rigNames {
+		r.zk.txn(func(s *state) { s.deny(name, false) })
+	}
+	r.zk.connect(3)
+	r.settle()
+	for range 3 {
+		r.zk.now = r.zk.now.Add(2 * lastCheck)
+		r.settle()
+	}
+}
