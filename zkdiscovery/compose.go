@@ -111,7 +111,7 @@ func (sv *service) publish(now time.Time) {
 	sv.mu.Lock()
 	l.seq = sv.root.seq.Add(1)
 	sv.current = l
-	sv.status.Instances, sv.status.Skipped = len(l.pairs), sv.mirror.skipped
+	sv.status.Skipped = sv.mirror.skipped
 	views := make([]*Discovery, 0, len(sv.views))
 	for d := range sv.views {
 		views = append(views, d)
@@ -174,12 +174,9 @@ func (sv *service) settle(failure error) {
 // noList is the error of a start that found no list.
 func (sv *service) noList() error {
 	sv.mu.Lock()
-	fileErr, answer := sv.failure, sv.status.lastErr
+	fileErr := sv.failure
 	sv.mu.Unlock()
-	zkErr := sv.root.session.State().Err
-	if zkErr == nil {
-		zkErr = answer
-	}
+	zkErr := sv.trouble()
 	if zkErr == nil {
 		zkErr = fmt.Errorf("no answer within %v", sv.root.cfg.startTimeout)
 	}

@@ -1,9 +1,17 @@
 package zkdiscovery
 
 import (
+	"context"
+	"errors"
+	"net"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 func TestWhoDecidesTheList(t *testing.T) {
@@ -92,5 +100,35 @@ func TestNewSaysWhyNeitherZooKeeperNorTheFileCouldServe(t *testing.T) {
 		w.zk.Silence(true)
 		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
 		wantError(t, err, ErrNoSnapshot, "no answer within 3s", "file does not exist")
+	})
+}
+
+// The first attempt was refused, the second connected, and then ZooKeeper had something else to say: that is the reason, and no longer the
+// refusal.
+func TestTheReasonForNoListIsWhatZooKeeperSaysNow(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1<<20)
+		booting := func() Option {
+			var attempts atomic.Int64
+			return WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if attempts.Add(1) == 1 {
+					return nil, errors.New("refused")
+				}
+				return w.zk.Dial(ctx, network, addr)
+			})
+		}
+		_, err := New("/rpcx", "Arith", []string{"zk:2181"}, w.options(booting())...)
+		wantError(t, err, session.ErrNoAuth, "ZooKeeper at zk:2181: ")
+		if strings.Contains(err.Error(), "refused") {
+			t.Errorf("the error tells of an attempt before the connection: %v", err)
+		}
+
+		d := w.discover("Arith", booting(), WithLazyStart())
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		err = d.WaitLive(ctx)
+		wantError(t, err, session.ErrNoAuth, "wait for /rpcx/Arith")
+		wantError(t, err, context.DeadlineExceeded)
 	})
 }

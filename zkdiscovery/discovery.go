@@ -2,7 +2,6 @@ package zkdiscovery
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +22,8 @@ const (
 var _ client.ServiceDiscovery = (*Discovery)(nil)
 
 // Discovery is rpcx's client.ServiceDiscovery on ZooKeeper: the instances of one service, or a template of which OneClient makes clones.
-// All methods may be called at once from anywhere, but Close not from inside a filter or an Observer's hook, which it would wait for.
+// All methods may be called at once from anywhere, but Close not from code of the caller's that the library runs, which it would wait for: a
+// filter, an Observer's hook, a probe, a log handler.
 type Discovery struct {
 	// RetriesAfterWatchFailed is there for programs written for rpcx-zookeeper. It has no effect: a Discovery always goes on trying.
 	RetriesAfterWatchFailed int
@@ -33,7 +33,8 @@ type Discovery struct {
 	kind  kind
 	wrong error // why an inert Discovery is inert
 
-	set watchers.Set
+	set  watchers.Set
+	gone chan struct{} // closed by the first call of Close when it is done, for which the others wait
 
 	mu       sync.Mutex // guards what follows; may be held while set's is taken, never while a service's or root's is
 	closed   bool
@@ -61,7 +62,9 @@ const (
 )
 
 func newDiscovery(r *root, path string, k kind) *Discovery {
-	return &Discovery{root: r, path: path, kind: k, filter: r.cfg.filter, used: time.Now(), changed: make(chan struct{})}
+	return &Discovery{
+		root: r, path: path, kind: k, filter: r.cfg.filter, used: time.Now(), gone: make(chan struct{}), changed: make(chan struct{}),
+	}
 }
 
 // New returns the instances of the service at basePath/servicePath. servers are ZooKeeper's, host:port, IPv6 in brackets, the last one with an
@@ -202,13 +205,19 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 }
 
 // Close ends the Discovery. When it owns the connection (what New and NewTemplate return), that ends too, and with it every clone; closing a
-// clone ends nothing but itself. Close returns when everything that it ends is gone: after about two seconds at most, when ZooKeeper cannot
-// be told, and two more when the disk hangs, where the write that is under way is left behind. It may be called more than once, and every call waits. Afterwards the last list stays readable, nothing is delivered, RemoveWatcher
-// does nothing, and Clone returns an inert Discovery.
+// clone ends nothing but itself. Close returns when everything that it ends is gone: at once, or after about two seconds when ZooKeeper cannot be
+// told or the disk hangs, where the write that is under way is left behind. It may be called more than once, and every call waits. Afterwards
+// the last list stays readable, nothing is delivered, RemoveWatcher does nothing, and Clone returns an inert Discovery.
 func (d *Discovery) Close() {
 	d.mu.Lock()
+	first := !d.closed
 	d.closed = true
 	d.mu.Unlock()
+	if !first {
+		<-d.gone
+		return
+	}
+	defer close(d.gone)
 	switch d.kind {
 	case owner, template:
 		d.root.close()
@@ -273,63 +282,4 @@ func (d *Discovery) sourceLocked(st session.State) Source {
 		return Stale
 	}
 	return d.shown.source
-}
-
-// WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
-// ctx's error when that ends first, with the reason why there is no connection, and ErrClosed after Close. While an override is in force the
-// list does not come from ZooKeeper.
-func (d *Discovery) WaitLive(ctx context.Context) error {
-	d.touch()
-	if d.kind == template {
-		return d.waitConnected(ctx)
-	}
-	return d.waitFor(ctx, func(s Source) bool { return s == Live })
-}
-
-func (d *Discovery) waitFor(ctx context.Context, ok func(Source) bool) error {
-	for {
-		st, moved := d.root.session.Changed()
-		d.mu.Lock()
-		s, changed, closed := d.sourceLocked(st), d.changed, d.closed
-		d.mu.Unlock()
-		if closed || d.root.ctx.Err() != nil || d.kind == inert {
-			return &OpError{Op: "wait for", Path: d.path, Err: ErrClosed}
-		}
-		if ok(s) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-moved:
-		case <-d.root.ctx.Done():
-		case <-ctx.Done():
-			return d.waited(ctx)
-		}
-	}
-}
-
-func (d *Discovery) waitConnected(ctx context.Context) error {
-	for {
-		st, moved := d.root.session.Changed()
-		switch {
-		case st.Closed:
-			return &OpError{Op: "wait for", Path: d.path, Err: ErrClosed}
-		case st.Connected:
-			return nil
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return d.waited(ctx)
-		}
-	}
-}
-
-// waited is the error of a wait that ctx has ended.
-func (d *Discovery) waited(ctx context.Context) error {
-	err := ctx.Err()
-	if why := d.root.session.State().Err; why != nil {
-		err = fmt.Errorf("%w (ZooKeeper: %w)", err, why)
-	}
-	return &OpError{Op: "wait for", Path: d.path, Err: err}
 }

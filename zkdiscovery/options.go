@@ -67,8 +67,8 @@ func defaultConfig() config {
 
 // WithCacheDir names the directory of the cache files, one per service. The default is "holdfast" in the user's cache directory
 // (os.UserCacheDir), or, where there is none, a private directory below os.TempDir, if that is this user's alone. It is created with mode 0700
-// when missing. Processes may
-// share it. In a container, give it a volume that outlives the container, or a restart during an outage finds no file.
+// when missing. Processes may share it. In a container, give it a volume that outlives the container, or a restart during an outage finds no
+// file.
 func WithCacheDir(dir string) Option {
 	return optionFunc(func(c *config) {
 		if c.cacheDir, c.cacheDirSet = dir, true; dir == "" {

@@ -16,7 +16,7 @@ type root struct {
 	session *session.Session
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, and the goroutine that reports connections
+	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
 	seq     atomic.Int64   // grows with every list
 
 	mu       sync.Mutex // guards what follows; may be held while a service's or a Discovery's mu is taken, never the other way round
@@ -112,20 +112,23 @@ func (r *root) forgetUnused(sv *service) bool {
 	return true
 }
 
-// close ends everything and returns when it is gone. Every call waits.
+// close ends everything and returns when it is gone. It is called once.
 func (r *root) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
 	r.cancel()
+	r.wg.Go(r.session.Close) // with the services, not after them: both may have something to wait for
 	r.wg.Wait()
-	r.session.Close()
 }
 
 func (r *root) reportConnections() {
 	var was session.State
 	for {
 		st, changed := r.session.Changed()
+		if st.Closed {
+			return // which nobody needs to be told who has called Close
+		}
 		if st.Connected != was.Connected || st.Link != was.Link {
 			r.cfg.observe(func(o *Observer) {
 				o.Connection(ConnectionChange{Connected: st.Connected, NewSession: st.Session != was.Session, Server: st.Server, Err: st.Err})

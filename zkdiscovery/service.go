@@ -2,7 +2,6 @@ package zkdiscovery
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -231,118 +230,6 @@ func (sv *service) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 		}
 	}
 	return wake, false
-}
-
-// ask does a job and hands its answer to the loop.
-func (sv *service) ask(j job) {
-	s, m := sv.root.session, sv.mirror
-	var err error
-	var apply func()
-	switch j.kind {
-	case jobList:
-		var l session.Listing
-		if j.rearm {
-			s.Rearm(sv.path)
-		}
-		if j.sync {
-			err = s.Sync(sv.ctx, sv.path)
-		}
-		if err == nil {
-			l, err = s.List(sv.ctx, sv.path)
-		}
-		if errors.Is(err, session.ErrNoNode) {
-			err = nil
-			apply = func() { m.missing(j) }
-		} else {
-			apply = func() { m.listed(j, l) }
-		}
-	case jobRead:
-		var nodes []session.Node
-		nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
-		apply = func() { m.read(j, nodes) }
-	case jobCheck:
-		var st *session.Stat
-		var nodes []session.Node
-		if st, err = s.Stat(sv.ctx, sv.path); err == nil {
-			nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
-		}
-		apply = func() {
-			if st == nil {
-				m.checked(j, false, session.Stat{}, nodes)
-			} else {
-				m.checked(j, true, *st, nodes)
-			}
-		}
-	case jobNone: // which act does not ask for
-		return
-	}
-	answer := func(now time.Time) { sv.answered(j, err, apply, now) }
-	select {
-	case sv.answers <- answer:
-	case <-sv.ctx.Done():
-	}
-}
-
-// answered gives an answer to the mirror.
-func (sv *service) answered(j job, err error, apply func(), now time.Time) {
-	m := sv.mirror
-	was, wasErr := m.phase, m.err
-	switch {
-	case err == nil:
-		apply()
-	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
-		m.refused(j, err, now)
-	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
-		m.lost(j)
-	default:
-		m.refused(j, err, now)
-	}
-	sv.note(func(st *serviceStatus) {
-		st.count(j)
-		if err != nil {
-			st.lastErr, st.lastErrAt = &OpError{Op: j.kind.String(), Path: sv.path, Err: err}, now
-		}
-	})
-	if m.err != nil && wasErr == nil {
-		sv.log.Warn("ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
-	}
-	if m.phase != was {
-		sv.dirty, sv.metrics = true, false
-	}
-}
-
-// report logs what the mirror noticed.
-func (sv *service) report(n news) {
-	if n.mended > 0 {
-		sv.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.mended)
-	}
-	if len(n.badMetadata) > 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",
-			"instances", len(n.badMetadata), "first", n.badMetadata[0])
-	}
-	if len(n.denied) > 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.denied), "instances may not be read: listed with the metadata known last",
-			"instances", len(n.denied), "first", n.denied[0])
-	}
-	sv.note(func(st *serviceStatus) { st.Mended += int64(n.mended) })
-}
-
-// firstTime is the level of what is said again and again: servers that rewrite such metadata all the time would fill the log.
-func firstTime(said *bool) slog.Level {
-	if *said {
-		return slog.LevelDebug
-	}
-	*said = true
-	return slog.LevelWarn
-}
-
-// reportSkipped says, once until there are none any more, that some children are no instances.
-func (sv *service) reportSkipped() {
-	m := sv.mirror
-	if m.skipped > 0 && !sv.skipping {
-		sv.log.Warn("skipping children whose name is not network@address", "children", m.skipped, "one_of_them", m.odd)
-	}
-	sv.skipping = m.skipped > 0
 }
 
 func (sv *service) note(f func(*serviceStatus)) {

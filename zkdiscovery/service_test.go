@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,6 +222,36 @@ func TestCloseOfTheOwnerWaitsForAServiceThatIsBeingLetGo(t *testing.T) {
 		}
 		close(blocked)
 		<-closed
+	})
+}
+
+func TestEveryCloseOfACloneWaitsUntilItsServiceIsGone(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		c := w.clone(w.template(), "Arith")
+		pass(10 * time.Second)
+		w.breakFile(c)
+		w.put("Arith", "tcp@b:1", "")
+		blocked := make(chan struct{})
+		w.log.holdWith(func(msg string) { // the keeper, which cannot write
+			if strings.HasPrefix(msg, "cache file not written") {
+				<-blocked
+			}
+		})
+		pass(time.Second)
+		var closed atomic.Int64
+		for range 3 {
+			go func() { c.Close(); closed.Add(1) }()
+			pass(time.Millisecond)
+		}
+		if n := closed.Load(); n > 0 {
+			t.Errorf("%d calls of Close have returned while the keeper was at work", n)
+		}
+		close(blocked)
+		synctest.Wait()
+		if n := closed.Load(); n != 3 {
+			t.Errorf("%d calls of Close have returned, want 3", n)
+		}
 	})
 }
 

@@ -51,10 +51,10 @@ type Counters struct {
 // serviceStatus is what a service knows of itself.
 type serviceStatus struct {
 	Counters
-	Instances  int
 	Skipped    int
 	CacheSaved time.Time
 	CacheErr   error
+	refusal    error // what ZooKeeper says instead of the list; nil when it gives it
 	lastErr    error
 	lastErrAt  time.Time
 }
@@ -78,7 +78,7 @@ func (d *Discovery) Status() Status {
 	st := Status{
 		Service: d.path, Watchers: d.set.Len(),
 		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
-		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err, LastErrAt: conn.Since,
+		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err, LastErrAt: conn.ErrAt,
 	}
 	d.mu.Lock()
 	sv := d.service
@@ -100,7 +100,7 @@ func (d *Discovery) Status() Status {
 	defer sv.mu.Unlock()
 	st.Counters = sv.status.Counters
 	st.Skipped, st.CacheSaved, st.CacheErr = sv.status.Skipped, sv.status.CacheSaved, sv.status.CacheErr
-	if sv.status.lastErr != nil && (st.LastErr == nil || sv.status.lastErrAt.After(st.LastErrAt)) {
+	if !sv.status.lastErrAt.Before(st.LastErrAt) {
 		st.LastErr, st.LastErrAt = sv.status.lastErr, sv.status.lastErrAt
 	}
 	return st

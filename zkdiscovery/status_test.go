@@ -98,6 +98,29 @@ func TestStatusCountsAndTells(t *testing.T) {
 	})
 }
 
+func TestStatusTellsTheNewestError(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		newest := func(what string, within time.Duration) {
+			t.Helper()
+			if st := d.Status(); st.LastErr == nil || !strings.Contains(st.LastErr.Error(), what) || time.Since(st.LastErrAt) > within {
+				t.Errorf("%v, %v ago; want %q, at most %v ago", st.LastErr, time.Since(st.LastErrAt), what, within)
+			}
+		}
+		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1)
+		w.put("Arith", "tcp@b:1", "")
+		pass(10 * time.Millisecond)
+		newest("list /rpcx/Arith", 10*time.Millisecond)
+		w.zk.Stop()
+		pass(time.Minute)
+		newest("refused", session.MaxBackoff)
+		w.do(w.zk.Start())
+		pass(time.Minute)
+		newest("refused", time.Minute+session.MaxBackoff) // as nothing has gone wrong since
+	})
+}
+
 func TestOnlyPingsOfTheConnectionThatKeepsTheListCount(t *testing.T) {
 	listed := time.Unix(1_700_000_000, 0)
 	pinged := listed.Add(time.Minute)
