@@ -137,6 +137,35 @@ func TestReadmeNamesOnlyWhatThereIs(t *testing.T) {
 	}
 }
 
+// "Each numbered, each with a test that carries its number", in its name or its comment.
+func TestEveryPromiseHasATestThatNamesIt(t *testing.T) {
+	var tests bytes.Buffer
+	for _, dir := range []string{".", "filecache", "zkdiscovery", "zkdiscovery/serverplugin"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		must(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			must(t, err)
+			tests.Write(text)
+		}
+	}
+	promises := 0
+	for _, dir := range []string{"filecache", "zkdiscovery", "zkdiscovery/serverplugin"} {
+		doc, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+		must(t, err)
+		for _, promise := range regexp.MustCompile(`(?m)^//\s+- ([A-Z]\d+)\.`).FindAllSubmatch(doc, -1) {
+			promises++
+			named := regexp.MustCompile(`func Test` + string(promise[1]) + `[A-Z]|(?m:^// .*\b` + string(promise[1]) + `\b)`)
+			if !named.Match(tests.Bytes()) {
+				t.Errorf("no test names %s of %s", promise[1], dir)
+			}
+		}
+	}
+	if promises < 30 {
+		t.Errorf("only %d promises: have the docs another form now?", promises)
+	}
+}
+
 // An operator who greps the log for what the README says must find it.
 func TestReadmeExplainsLogLinesThatAreWritten(t *testing.T) {
 	code := sources(t)

@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// Promise R4: clients stop choosing a server before it stops listening.
 func TestDrainSaysInactiveWaitsUnregistersAndWaits(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()

@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// Promise R3: Unregister and Stop remove what is ours, and nothing else, within a bounded time.
 func TestStopTakesLittleTimeInEveryState(t *testing.T) {
 	for state, reach := range map[string]func(b bubble, p *ZooKeeperRegisterPlugin){
 		"registered": func(bubble, *ZooKeeperRegisterPlugin) {},

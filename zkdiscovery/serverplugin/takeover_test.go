@@ -44,6 +44,7 @@ func (b bubble) follow() (stop func(last string)) {
 	}
 }
 
+// Promise R2: Register claims the address, and to lose it is final until the winner is gone.
 func TestAKilledPredecessorIsReplacedAtOnce(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		way := &mortal{zk: b.zk}

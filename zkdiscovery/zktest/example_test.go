@@ -89,7 +89,7 @@ func ExampleServer_Stats() {
 
 // In a bubble of testing/synctest time passes at once: here an hour of silence, in which no socket would let the clock move on.
 func ExampleServer_Dial() {
-	_ = func(t *testing.T) { // TestSessionOutlivesNoOutage
+	_ = func(t *testing.T) { // TestExpiredSessionIsReplaced
 		synctest.Test(t, func(t *testing.T) {
 			server := zktest.NewServer()
 			conn, _, err := zk.Connect([]string{"127.0.0.1:2181"}, 10*time.Second, // an address, since looking up a name would leave the bubble
