@@ -63,7 +63,6 @@ func (s *Selector) judge(srv *server, epoch uint32, k kind) {
 		return
 	}
 	now := s.now()
-	was := srv.health.until
 	s.apply(srv, event{
 		kind: k, now: now, roll: s.roll(),
 		mayEject: s.table.Load().counts.mayEject(s.config.ejection.Share, live),
@@ -71,8 +70,8 @@ func (s *Selector) judge(srv *server, epoch uint32, k kind) {
 	if s.changed {
 		s.publish(now)
 	}
-	if srv.health.until != was || k == callFailed && !s.sweep.on {
-		s.sweep.wanted = s.sweep.wanted || k == callFailed
+	if k == callFailed && !s.sweep.on {
+		s.sweep.wanted = true
 		s.poke()
 	}
 }

@@ -14,7 +14,21 @@ type health struct {
 	ejections int   // how often it was ejected lately: one less for each Base that it was up
 	since     int64 // when state began
 	until     int64 // Aside, Ejected: when it is asked again
-	silent    bool  // the last probe got no answer
+	probe     probed
+}
+
+// probed is what the last probe found, since the last success of a call.
+type probed uint8
+
+const (
+	unprobed probed = iota // or it could not ask
+	silent
+	present
+)
+
+// failing is true for a server that is out of use because it failed, also while a call tries it although no probe has found it.
+func (h health) failing() bool {
+	return h.state == Aside || h.state == Ejected || h.state == Trial && h.why != NoReason && h.probe != present
 }
 
 // event is one piece of news about one server.
@@ -49,18 +63,19 @@ const (
 func (h health) step(e event, k *Ejection) health {
 	switch e.kind {
 	case callSucceeded:
-		h.failures, h.dials, h.silent = 0, 0, false
+		h.failures, h.dials, h.probe = 0, 0, unprobed
 		if h.state != Up {
 			h = h.enter(Up, NoReason, e.now, 0)
 		}
 	case callFailed:
-		h.failures = min(h.failures, math.MaxInt32-1) + 1
-		switch enough := e.mayEject && h.failures >= k.Consecutive; h.state {
+		failures := min(h.failures, math.MaxInt32-1) + 1
+		switch enough := e.mayEject && failures >= k.Consecutive; h.state {
 		case Fresh, Up:
-			if enough {
+			if h.failures = failures; enough {
 				h = h.eject(CallsFailed, e, k)
 			}
 		case Trial:
+			h.failures = failures
 			if relapsed := h.dials > 0 || h.ejections > 0; relapsed || enough {
 				h = h.eject(CallsFailed, e, k)
 			}
@@ -75,7 +90,7 @@ func (h health) step(e event, k *Ejection) health {
 			h = h.putAside(DialFailed, e, k)
 		}
 	case probeAnswered:
-		h.silent = false
+		h.probe = present
 		switch h.state {
 		case Fresh:
 			h = h.enter(Up, NoReason, e.now, 0)
@@ -84,10 +99,12 @@ func (h health) step(e event, k *Ejection) health {
 		default: // a call was faster
 		}
 	case probeSilent, probeUnable:
-		h.silent = e.kind == probeSilent
+		if h.probe = unprobed; e.kind == probeSilent {
+			h.probe = silent
+		}
 		switch h.state {
 		case Fresh, Aside, Ejected:
-			if h.silent && !e.doubtful {
+			if h.probe == silent && !e.doubtful {
 				h = h.putAside(NoAnswer, e, k)
 			} else {
 				h = h.enter(Trial, h.why, e.now, 0)

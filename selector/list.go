@@ -51,7 +51,8 @@ func (s *Selector) update(servers map[string]string, live bool) bool {
 		if srv == nil {
 			srv = s.join(key, live, now)
 			joined = append(joined, srv)
-		} else if srv.data == data {
+		}
+		if srv.data == data {
 			continue
 		}
 		changed = true
@@ -129,7 +130,7 @@ func (s *Selector) join(key string, live bool, now int64) *server {
 		delete(s.list.gone, key)
 		return srv
 	}
-	srv := &server{key: key, hash: xxhash.Sum64String(key)}
+	srv := &server{key: key, hash: xxhash.Sum64String(key), traits: parseTraits("")}
 	if s.closed {
 		srv.health.state = Up
 	} else if s.config.ramp > 0 && live && len(s.list.servers) > 0 {
@@ -184,4 +185,4 @@ func (s *Selector) returned(t *table, now int64) {
 	}
 }
 
-func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing(), c.all) }
+func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }

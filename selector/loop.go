@@ -122,7 +122,7 @@ func (s *Selector) take(a answer, now int64) {
 // due returns the servers that are to be probed now, and tells when others will be. s.mu must be held.
 func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
 	t := s.table.Load()
-	if t.counts.fresh+t.counts.failing() == 0 {
+	if t.counts.fresh+t.counts.aside+t.counts.ejected == 0 {
 		return nil
 	}
 	for _, m := range t.pool.members {
@@ -174,7 +174,7 @@ func (s *Selector) lapse(now int64) int64 {
 // apply lets a server's health take an event, and notes what changed. s.mu must be held; whoever calls publishes.
 func (s *Selector) apply(srv *server, e event) {
 	was := srv.health
-	if was.silent && e.kind == callSucceeded {
+	if was.probe == silent && e.kind == callSucceeded {
 		s.contradicted = true
 	}
 	srv.health = was.step(e, &s.config.ejection)
@@ -203,6 +203,7 @@ func (s *Selector) time(at int64) time.Time {
 func (s *Selector) tell(f func()) {
 	if !s.closed {
 		s.news = append(s.news, f)
+		s.poke()
 	}
 }
 

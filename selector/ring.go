@@ -130,7 +130,7 @@ func (r *ring) merge(old *ring, total uint64) bool {
 		}
 	}
 	slices.Sort(added)
-	r.points = make([]uint64, 0, total)
+	points, n, sorted := make([]uint64, total), 0, true
 	for _, p := range old.points {
 		i := is[p&index]
 		if i == gone {
@@ -138,21 +138,27 @@ func (r *ring) merge(old *ring, total uint64) bool {
 		}
 		p = p&^index | i
 		for len(added) > 0 && added[0] < p {
-			r.points, added = append(r.points, added[0]), added[1:]
+			points[n], added = added[0], added[1:]
+			n++
 		}
-		r.points = append(r.points, p)
+		sorted = sorted && (n == 0 || points[n-1] < p)
+		points[n] = p
+		n++
 	}
-	r.points = append(r.points, added...)
+	copy(points[n:], added)
+	r.points = points
+	for i := 0; !sorted && i < len(points); i++ {
+		r.settle(i) // members have another order than they had, which matters to points of one position
+	}
 	r.start = make([]uint32, r.parts()+1)
 	next := 0
-	for i := range r.points {
-		r.settle(i) // members may have another order, which matters to points of one position
-		for part := r.part(r.points[i]); next <= part; next++ {
+	for i, p := range points {
+		for part := r.part(p); next <= part; next++ {
 			r.start[next] = uint32(i)
 		}
 	}
 	for ; next < len(r.start); next++ {
-		r.start[next] = uint32(len(r.points))
+		r.start[next] = uint32(len(points))
 	}
 	return true
 }

@@ -50,9 +50,6 @@ func (srv *server) tally() tally {
 	}
 }
 
-// failing is true for a server that is out of use because it failed.
-func (srv *server) failing() bool { return srv.health.state == Aside || srv.health.state == Ejected }
-
 // leastRamp is what a slow start begins with, Envoy's min_weight_percent.
 const leastRamp = 0.1
 

@@ -28,6 +28,9 @@ type ServerStatus struct {
 	InFlight int           // picks whose outcome is to come; those that nobody reports on are not counted
 	Latency  time.Duration // peak-EWMA; 0 when there was none
 	Ejected  int           // how often lately: what the next ejection's length goes by
+
+	// How calls ended since it is listed, as far as it was told.
+	Succeeded, ServiceErrors, TransportErrors, Timeouts, DialErrors, Cancelled uint64
 }
 
 // Status returns the state of this moment. It waits for the function given to WithLive, and for no other thing.
@@ -48,7 +51,10 @@ func (s *Selector) Status() Status {
 		one := ServerStatus{
 			Key: srv.key, State: h.state, Reason: h.why, Since: s.time(h.since), Until: s.time(h.until),
 			Zone: srv.traits.zone, Picks: srv.picks.Load(), InFlight: int(srv.inFlight.Load()), Latency: time.Duration(srv.latency.at(ms)),
-			Ejected: h.ejections,
+			Ejected:   h.ejections,
+			Succeeded: srv.outcomes[succeeded].Load(), ServiceErrors: srv.outcomes[serviceError].Load(),
+			TransportErrors: srv.outcomes[transportFailed].Load(), Timeouts: srv.outcomes[timedOut].Load(),
+			DialErrors: srv.outcomes[dialFailed].Load(), Cancelled: srv.outcomes[cancelled].Load(),
 		}
 		if w, ok := weights[srv]; ok {
 			one.Weight = int(w)

@@ -28,7 +28,7 @@ func subset(ranked []*server, n int) int {
 		if fine == n || i == 2*n {
 			return i
 		}
-		if !srv.failing() {
+		if !srv.health.failing() {
 			fine++
 		}
 	}

@@ -56,7 +56,7 @@ func (s *Selector) swept(now int64, live bool) int64 {
 		was := of[i].health.state
 		s.apply(of[i], event{kind: rateLow, now: now, roll: s.roll(), mayEject: c.mayEject(s.config.ejection.Share, live)})
 		if of[i].health.state != was {
-			c.ejected++
+			c.ejected, c.failing = c.ejected+1, c.failing+1
 			of[i].before = of[i].tally()
 		}
 	}

@@ -15,21 +15,22 @@ type table struct {
 	ramping bool // a usable one starts slowly
 }
 
-// counts is how many members of the pool are in a state.
-type counts struct{ all, fresh, up, aside, ejected, trial int }
-
-func (c counts) failing() int { return c.aside + c.ejected }
+// counts is how many members of the pool are in a state, and how many are failing.
+type counts struct{ all, fresh, up, aside, ejected, trial, failing int }
 
 // mayEject says whether one more may be ejected: never more than share of all may fail, and half as many be ejected while the list is not live.
 func (c counts) mayEject(share float64, live bool) bool {
 	limit := share * float64(c.all)
-	return float64(c.failing()+1) <= limit && (live || float64(c.ejected+1) <= limit/2)
+	return float64(c.failing+1) <= limit && (live || float64(c.ejected+1) <= limit/2)
 }
 
 func newTable(p *pool, byKey map[string]*server, c *config, now int64) *table {
 	t := &table{byKey: byKey, pool: p}
 	for _, m := range p.members {
 		t.counts.all++
+		if m.server.health.failing() {
+			t.counts.failing++
+		}
 		switch m.server.health.state {
 		case Fresh:
 			t.counts.fresh++
@@ -45,7 +46,7 @@ func newTable(p *pool, byKey map[string]*server, c *config, now int64) *table {
 		default:
 		}
 	}
-	t.panic = float64(t.counts.failing()) > c.ejection.Share*float64(t.counts.all)
+	t.panic = float64(t.counts.failing) > c.ejection.Share*float64(t.counts.all)
 	if c.policy == Locality {
 		t.tiers = newTiers(p.members, t.takes)
 	}

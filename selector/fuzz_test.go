@@ -1,0 +1,178 @@
+package selector
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// FuzzSelector lets lists, metadata, calls and outcomes come in any order. There is always a listed server when there is one, nothing is left in
+// flight, and never more than half are ejected.
+func FuzzSelector(f *testing.F) {
+	for p := range 5 {
+		f.Add(uint64(p), byte(p), "weight=5&zone=a", []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x10\x20\x30\x40\x50\x60\x70\x80\x90"))
+		f.Add(uint64(p+7), byte(p+8), "weight=0", []byte{1, 2, 2, 2, 2, 2, 2, 2, 9, 3, 3, 3, 3, 3, 3, 3, 1, 2, 4})
+	}
+	f.Add(uint64(1), byte(2), "weight=99999999999&latitude=NaN&longitude=nan&state=inactive;", []byte{1, 1, 1, 2})
+	f.Fuzz(func(t *testing.T, seed uint64, how byte, metadata string, ops []byte) {
+		if len(ops) > 200 {
+			ops = ops[:200]
+		}
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			s := mustNew(t, fuzzed(how, r)...)
+			listed := make(map[string]string)
+			var open []pick
+			for _, op := range ops {
+				switch op % 8 {
+				case 0, 1: // a list
+					listed = make(map[string]string)
+					for range r.IntN(1 + int(op)/4) {
+						listed[nth(r.IntN(40))] = []string{"", metadata, fmt.Sprintf("weight=%d&zone=%c", r.Uint64()>>(1+r.IntN(63)), 'a'+r.IntN(3))}[r.IntN(3)]
+					}
+					s.UpdateServer(listed)
+				case 2, 3, 4: // calls
+					for range 1 + int(op)/8 {
+						key, p := s.choose(t.Context(), r.IntN(10))
+						if _, ok := listed[key]; ok == (len(listed) == 0) {
+							t.Fatalf("%q of %v", key, listed)
+						}
+						open = append(open, p)
+					}
+				case 5: // outcomes
+					for range min(len(open), 1+int(op)/8) {
+						i := r.IntN(len(open))
+						open[i].done(outcome(r.IntN(6)), time.Duration(r.Int64N(1e10)))
+						open[i] = open[len(open)-1]
+						open = open[:len(open)-1]
+					}
+				case 6: // news of one server
+					for range 1 + int(op)/16 {
+						s.observe(nth(int(op)%40), outcome(r.IntN(6)), time.Duration(r.Int64N(1e9)))
+					}
+				case 7:
+					pass(time.Duration(r.Int64N(int64(op) * 1e9)))
+				}
+				st := s.Status()
+				if len(st.Servers) != len(listed) {
+					t.Fatalf("%d of %d servers in the status", len(st.Servers), len(listed))
+				}
+				if c := s.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
+					t.Fatalf("%+v", c)
+				}
+			}
+			for i := range open {
+				open[i].done(outcome(r.IntN(6)), time.Second)
+			}
+			for _, srv := range s.list.servers {
+				if n := srv.inFlight.Load(); n != 0 {
+					t.Errorf("%d in flight at %s", n, srv.key)
+				}
+			}
+			if n := s.inFlight.Load(); n != 0 {
+				t.Errorf("%d in flight", n)
+			}
+			// Whatever has happened, a world that is well again is used again.
+			for range 600 {
+				if key, p := s.choose(t.Context(), r.Uint64()); key != "" {
+					p.done(succeeded, time.Millisecond)
+				}
+				pass(time.Second)
+			}
+			if c := s.table.Load().counts; c.ejected+c.aside > 0 {
+				t.Errorf("after ten quiet minutes %+v", c)
+			}
+			_ = s.Close()
+			synctest.Wait()
+		})
+	})
+}
+
+// fuzzed returns options: a policy, with or without probes, subset and slow start.
+func fuzzed(how byte, r *rand.Rand) []Option {
+	p := Policy(how % 5)
+	opts := []Option{WithPolicy(p)}
+	if p == Locality {
+		opts = append(opts, WithZone("a"), WithPosition(1, 2))
+	}
+	if how&8 != 0 {
+		opts = append(opts, WithoutProbing())
+	} else {
+		var mu sync.Mutex
+		r := rand.New(rand.NewPCG(uint64(how), 3)) // its own: probes run beside the test
+		opts = append(opts, WithProbing(Probing{Probe: func(ctx context.Context, _, _ string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			switch r.IntN(8) {
+			case 0:
+				return context.Canceled
+			case 1:
+				panic("probe")
+			}
+			return nil
+		}}))
+	}
+	if how&16 != 0 {
+		opts = append(opts, WithSubset(1+r.IntN(10)), WithClientID("fuzz"))
+	}
+	if how&32 != 0 {
+		opts = append(opts, WithSlowStart(time.Minute))
+	}
+	if how&64 != 0 {
+		opts = append(opts, WithLive(func() bool { return false }))
+	}
+	return opts
+}
+
+// Everything at once from everywhere, for the race detector.
+func TestASelectorIsForManyGoroutines(t *testing.T) {
+	for p := range Policy(5) {
+		opts := []Option{WithPolicy(p), WithSlowStart(10 * time.Millisecond), WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }})}
+		if p == Locality {
+			opts = append(opts, WithZone("a"))
+		}
+		s := mustNew(t, opts...)
+		s.UpdateServer(fleet(20, oneToTen))
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(g), 1))
+				for i := range 1500 {
+					key, p := s.choose(t.Context(), i)
+					if key == "" {
+						t.Error("no server")
+						return
+					}
+					s.Select(t.Context(), "Arith", "Mul", i)
+					p.done(outcome(r.IntN(6)), time.Duration(r.IntN(1e6)))
+					if i%100 == 0 {
+						s.UpdateServer(fleet(10+r.IntN(20), oneToTen))
+						s.Status()
+					}
+				}
+			})
+		}
+		wg.Wait()
+		for _, srv := range s.Status().Servers {
+			if srv.InFlight != 0 {
+				t.Errorf("%v: %d in flight at %s", p, srv.InFlight, srv.Key)
+			}
+		}
+	}
+}
+
+func TestSelectAllocatesNothing(t *testing.T) {
+	for p := range Policy(5) {
+		inBubble(t, 100, func(t *testing.T, s *Selector, _ *world) {
+			var args any = "user-17"
+			ctx := t.Context()
+			if n := testing.AllocsPerRun(1000, func() { s.Select(ctx, "Arith", "Mul", args) }); n != 0 {
+				t.Errorf("%v: %v allocations", p, n)
+			}
+		}, append([]Option{WithPolicy(p)}, map[Policy][]Option{Locality: {WithZone("a")}}[p]...)...)
+	}
+}

@@ -1,0 +1,159 @@
+package selector
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestStatus(t *testing.T) {
+	inBubble(t, 4, func(t *testing.T, s *Selector, _ *world) {
+		s.UpdateServer(fleet(4, func(i int) string { return fmt.Sprintf("zone=z%d&weight=%d", i, i) }))
+		fail(t, s, nth(3), timedOut, 5)
+		var open pick
+		for range 300 {
+			_, open = s.choose(t.Context(), nil)
+			open.server.latency.add(5*time.Millisecond, s.coarse.Load())
+		}
+		st := s.Status()
+		if st.Policy != Random || !st.Live || st.Panic || len(st.Servers) != 4 {
+			t.Fatalf("%+v", st)
+		}
+		share := 0.0
+		for i, srv := range st.Servers {
+			want := []State{Drained, Up, Up, Ejected}[i]
+			if srv.Key != nth(i) || srv.State != want || srv.Zone != fmt.Sprintf("z%d", i) || srv.Weight != i {
+				t.Errorf("%+v", srv)
+			}
+			share += srv.Share
+			if math.Abs(srv.Share-float64(srv.Picks)/300) > 1e-9 {
+				t.Errorf("%v of 300 is %v", srv.Picks, srv.Share)
+			}
+			if want == Up && (srv.InFlight != int(srv.Picks) || srv.Latency.Round(time.Millisecond) != 5*time.Millisecond) {
+				t.Errorf("%+v", srv)
+			}
+		}
+		ejected := st.Servers[3]
+		if ejected.Reason != CallsFailed || ejected.Timeouts != 5 || ejected.Ejected != 1 || time.Until(ejected.Until) < 29*time.Second || time.Since(ejected.Since) > time.Second {
+			t.Errorf("%+v", ejected)
+		}
+		if math.Abs(share-1) > 1e-9 {
+			t.Errorf("shares add up to %v", share)
+		}
+		for _, want := range []string{"Random, 4 servers", nth(3), "ejected", "calls failed until"} {
+			if !strings.Contains(st.String(), want) {
+				t.Errorf("%q is not in\n%v", want, st)
+			}
+		}
+	}, WithPolicy(Random))
+}
+
+func TestNamesOfStatesAndReasons(t *testing.T) {
+	for i, v := range []fmt.Stringer{Fresh, Up, Aside, Ejected, Trial, Drained, Spare, State(99), NoReason, DialFailed, NoAnswer, CallsFailed, Outlying, Reason(99)} {
+		if s := v.String(); (s == "") != (v == NoReason) {
+			t.Errorf("%d: %q", i, s)
+		}
+	}
+}
+
+func TestHooksTellOfEveryChange(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	o := Observer{
+		Changed: func(c Change) {
+			mu.Lock()
+			defer mu.Unlock()
+			if c.From == Fresh {
+				return
+			}
+			got = append(got, fmt.Sprintf("%s %v-%v %v %v", c.Key[len(c.Key)-6:], c.From, c.To, c.Reason, c.Until.IsZero()))
+			panic("a hook")
+		},
+		Panic: func(on bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, fmt.Sprint("panic ", on))
+		},
+	}
+	inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(0), timedOut, 5)
+		fail(t, s, nth(1), dialFailed, 1)
+		pass(50 * time.Millisecond)
+		fail(t, s, nth(1), succeeded, 1)
+		pass(31 * time.Second)
+		pass(5 * time.Second)
+		fail(t, s, nth(0), succeeded, 1)
+		pass(50 * time.Millisecond)
+		want := []string{
+			"0:8972 up-ejected calls failed false", "1:8972 up-aside dial failed false", "panic true",
+			"1:8972 aside-up  true", "panic false", "0:8972 ejected-trial calls failed true", "0:8972 trial-up  true",
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	}, WithObserver(o))
+}
+
+// lines collects a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+func (l *lines) logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: level}))
+}
+
+func TestStrangeMetadataIsReportedOnce(t *testing.T) {
+	var log lines
+	inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+		for i := range 20 {
+			s.UpdateServer(fleet(10+i%2, func(i int) string { return []string{"weight=-1", "weight=x"}[i%2] }))
+			pass(time.Second)
+		}
+		if n := log.count("metadata not understood"); n != 2 {
+			t.Errorf("%d lines, want one for ten servers and one for the eleventh", n)
+		}
+	}, WithLogger(log.logger(slog.LevelInfo)))
+}
+
+// A day of outage must not fill a disk.
+func TestTheLogHasEdgesOnly(t *testing.T) {
+	var log lines
+	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
+		for i := range 10 {
+			w.kill(nth(i))
+		}
+		for range 24 * 60 {
+			for range 5 {
+				if _, p := s.choose(t.Context(), nil); p.server != nil {
+					p.done(dialFailed, time.Second)
+				}
+			}
+			pass(time.Minute)
+		}
+		if n := log.count("\n"); n == 0 || n > 25 {
+			t.Errorf("%d lines in a day\n%s", n, log.text.String())
+		}
+	}, WithLogger(log.logger(slog.LevelInfo)))
+}
