@@ -69,8 +69,14 @@ func TestBackoff(t *testing.T) {
 		roll float64
 		want time.Duration
 	}{
-		{1, 0, 500 * time.Millisecond}, {1, 0.5, 750 * time.Millisecond}, {2, 0, time.Second}, {6, 0, 16 * time.Second}, {7, 0, 30 * time.Second},
-		{7, 0.5, 45 * time.Second}, {100, 0, 30 * time.Second}, {math.MaxInt, 0, 30 * time.Second},
+		{1, 0, 500 * time.Millisecond},
+		{1, 0.5, 750 * time.Millisecond},
+		{2, 0, time.Second},
+		{6, 0, 16 * time.Second},
+		{7, 0, 30 * time.Second},
+		{7, 0.5, 45 * time.Second},
+		{100, 0, 30 * time.Second},
+		{math.MaxInt, 0, 30 * time.Second},
 	} {
 		if got := backoff(c.n, c.roll, time.Second, time.Minute); got != c.want {
 			t.Errorf("failure %d, roll %v: %v, want %v", c.n, c.roll, got, c.want)

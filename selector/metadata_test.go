@@ -98,10 +98,15 @@ func TestDistances(t *testing.T) {
 		a, b position
 		want float64
 	}{
-		{berlin, berlin, 0}, {berlin, paris, 878}, {paris, berlin, 878},
-		{position{0, 0}, position{0, 180}, 20_037}, {position{90, 0}, position{-90, 77}, 20_037}, // antipodes: rounding must not make NaN of them
+		{berlin, berlin, 0},
+		{berlin, paris, 878},
+		{paris, berlin, 878},
+		{position{0, 0}, position{0, 180}, 20_037},
+		{position{90, 0}, position{-90, 77}, 20_037}, // antipodes: rounding must not make NaN of them
 		{position{0, 179.9}, position{0, -179.9}, 22},
-		{nowhere, berlin, math.Inf(1)}, {berlin, nowhere, math.Inf(1)}, {position{91, 0}, berlin, math.Inf(1)},
+		{nowhere, berlin, math.Inf(1)},
+		{berlin, nowhere, math.Inf(1)},
+		{position{91, 0}, berlin, math.Inf(1)},
 	} {
 		if got := c.a.kilometres(c.b); got != c.want && !(math.Abs(got-c.want) < 1) {
 			t.Errorf("%v to %v: %v km, want %v", c.a, c.b, got, c.want)
