@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 )
 
@@ -19,32 +21,46 @@ const (
 	callTimeout = 5 * time.Second
 )
 
-// consumer is a program that uses the service: one Discovery, a pool of XClients on it, and callers that call all the time.
+// consumer is a program that uses the service: one Discovery, a pool of XClients on it with one Selector, and callers that call all the time.
 type consumer struct {
 	discovery *zkdiscovery.Discovery
 	feed      *feed
 	ledger    *ledger
-	pool      *client.XClientPool
+	selector  *selector.Selector
+	pool      *selector.XClientPool
 	end       chan struct{} // closed by close: the callers finish the call that they are at
 	calls     sync.WaitGroup
 }
 
-// startConsumer is what a program does at its start. heard is told what arrives of the list, now is the phase that calls are counted in.
-func startConsumer(z zookeeper, cacheDir string, now *atomic.Int32, heard func(view)) (*consumer, error) {
+// startConsumer is what a program does at its start. heard is told what arrives of the list, avoided which server's calls go elsewhere
+// from now on and why; now is the phase that calls are counted in.
+func startConsumer(z zookeeper, cacheDir string, now *atomic.Int32, heard func(view), avoided func(server, why string)) (*consumer, error) {
 	c := &consumer{feed: newFeed(heard), ledger: &ledger{now: now}, end: make(chan struct{})}
 	var err error
+	c.selector, err = selector.New(
+		selector.WithPolicy(selector.WeightedRoundRobin), // so that the calls can be seen to follow the weights
+		selector.WithLive(func() bool { return c.discovery.Snapshot().Source == zkdiscovery.Live }),
+		selector.WithObserver(selector.Observer{Changed: func(change selector.Change) {
+			metadata, listed := c.feed.current().servers[change.Key]
+			if listed && change.From == selector.Up && change.Reason != selector.NoReason {
+				avoided(describe(map[string]string{change.Key: metadata}), change.Reason.String())
+			}
+		}}))
+	if err != nil {
+		return nil, err
+	}
 	c.discovery, err = zkdiscovery.New(z.base(), servicePath, z.servers(),
 		zkdiscovery.WithCacheDir(cacheDir),
 		zkdiscovery.WithSessionTimeout(sessionTimeout),
 		zkdiscovery.WithObserver(c.feed.observer()))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.selector.Close())
 	}
 	c.feed.follow(c.discovery)
 
 	// An XClient for each caller, because rpcx v1.9.4 has a data race where several have a call under way on a connection that breaks
 	// (client.go:782 and 874 write the error that another goroutine reads).
-	c.pool = client.NewXClientPool(callers, servicePath, client.Failover, client.WeightedRoundRobin, c.discovery, client.DefaultOption)
+	c.pool = selector.NewXClientPool(callers, servicePath, client.Failover, c.discovery, client.DefaultOption, c.selector)
 	for range callers {
 		xclient := c.pool.Get()
 		c.calls.Go(func() { c.callOn(xclient) })
@@ -116,11 +132,22 @@ func metadataOf(s zkdiscovery.Snapshot) map[string]string {
 	return servers
 }
 
-// close ends everything, in the order that a program needs: the calls, the XClients, and only then the Discovery, which rpcx does not close.
+// picks is how often a server was chosen for a call.
+func (c *consumer) picks(key string) int {
+	for _, server := range c.selector.Status().Servers {
+		if server.Key == key {
+			return int(server.Picks) //nolint:gosec // far less
+		}
+	}
+	return 0
+}
+
+// close ends everything, in the order that a program needs: the calls, the XClients, and only then what they use and do not close.
 func (c *consumer) close() {
 	close(c.end)
 	c.calls.Wait()
 	c.pool.Close()
+	_ = c.selector.Close() // never fails
 	c.feed.close(c.discovery)
 	c.discovery.Close()
 }

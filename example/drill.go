@@ -130,6 +130,11 @@ func (d *drill) close() error {
 	return errors.Join(err, os.RemoveAll(d.cacheDir))
 }
 
+// avoiding tells that a client keeps away from a server.
+func (d *drill) avoiding(who string) func(server, why string) {
+	return func(server, why string) { d.tale.news(time.Now(), who, "keeps away from %s: %s", server, why) }
+}
+
 // telling is a feed's listener that tells what it hears.
 func (d *drill) telling(who string) func(view) {
 	var was view

@@ -42,6 +42,7 @@ var story = []string{
 	`^A second client starts`,
 	`client 2 +has the list, from the file: B C D×6 `,
 	`^A server dies, and nobody can say so$`,
+	`client.* +keeps away from B: dial failed `,
 	`calls +.* calls, none failed: `,
 	`^ZooKeeper returns, every session expired$`,
 	`ZooKeeper +is back; all sessions have expired`,

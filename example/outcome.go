@@ -11,6 +11,10 @@ import (
 // noticeLimit is how soon a change must have been noticed.
 const noticeLimit = time.Second
 
+// metDeadLimit is how many calls may have met the server that died unseen: of each caller the one that was under way, and one that went there
+// before the first failure was told.
+const metDeadLimit = 2 * 2 * callers
+
 // outcome is what the drill has counted and timed.
 type outcome struct {
 	phases  [phases]tally // the calls of both clients
@@ -21,6 +25,7 @@ type outcome struct {
 	secondSource zkdiscovery.Source // of the second client's list at its start
 	secondAlike  bool               // that list was the first client's
 	secondAway   tally              // the second client's calls while ZooKeeper was away
+	metDead      int                // how often a call went to the server that died meanwhile
 
 	returned   [2]recovery // how both clients took ZooKeeper's return
 	liveWithin time.Duration
@@ -63,6 +68,10 @@ func (o *outcome) promises() []promise {
 		{
 			"no call failed while ZooKeeper was away, though a server died",
 			o.served(phaseAway, phaseSecond, phaseDiedUnseen),
+		},
+		{
+			fmt.Sprintf("calls kept away from the server that died: %d of them went there once more", o.metDead),
+			o.metDead <= metDeadLimit,
 		},
 		{
 			"the list stayed as it was while ZooKeeper was away",

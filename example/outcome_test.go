@@ -50,6 +50,7 @@ func TestEachBrokenPromiseIsFoundAndGivesStatus1(t *testing.T) {
 		"a change is noticed late":             {func(o *outcome) { o.changes[0].took = 2 * time.Second }, "every change was noticed"},
 		"no change is looked for":              {func(o *outcome) { o.changes = nil }, "every change was noticed"},
 		"the weight has no effect":             {func(o *outcome) { o.settled[phaseWeighed] = o.settled[phaseJoined] }, "calls followed the weight"},
+		"calls go on to the dead":              {func(o *outcome) { o.metDead = 1000 }, "calls kept away"},
 		"a list arrives meanwhile":             {func(o *outcome) { o.listsAway = 1 }, "the list stayed as it was"},
 		"the second client has no file":        {func(o *outcome) { o.secondSource = zkdiscovery.None }, "a second client started from the none"},
 		"the second client has another list":   {func(o *outcome) { o.secondAlike = false }, "a second client started"},
@@ -98,7 +99,7 @@ func TestReportShowsWhatFailed(t *testing.T) {
 		"\n  FAIL  the list stayed as it was while ZooKeeper was away\n",
 		"\n  FAIL  no call failed from then on\n",
 		"\n    the first error: no answer\n",
-		"\n900 calls, 10 failed in ", "; 4 of 10 promises were broken\n",
+		"\n900 calls, 10 failed in ", "; 4 of 11 promises were broken\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)

@@ -29,7 +29,7 @@ var timeline = [phases]func(*drill, context.Context) error{
 		d.tale.say("servers", "A, B and C are up and registered, with weight 1 each")
 		d.tale.change("client", "starts, and begins to call")
 		var err error
-		if d.first, err = startConsumer(d.zookeeper, d.cacheDir, &d.now, d.telling("client")); err != nil {
+		if d.first, err = startConsumer(d.zookeeper, d.cacheDir, &d.now, d.telling("client"), d.avoiding("client")); err != nil {
 			return err
 		}
 		return d.watch(ctx)
@@ -46,11 +46,14 @@ var timeline = [phases]func(*drill, context.Context) error{
 	phaseAway:   (*drill).loseZooKeeper,
 	phaseSecond: (*drill).startSecond,
 	phaseDiedUnseen: func(d *drill, ctx context.Context) error {
-		d.tale.say("server B", "is killed; the list cannot know, so rpcx tries it and goes on to the next")
+		d.tale.change("server B", "is killed; the list cannot know, but who calls it does")
+		key := d.instances["B"].key
+		before := d.first.picks(key) + d.second.picks(key)
 		d.kill("B")
 		if err := d.watch(ctx); err != nil {
 			return err
 		}
+		d.outcome.metDead = d.first.picks(key) + d.second.picks(key) - before
 		// ZooKeeper rounds a session's end up to its next tick, of which the shortest session has two.
 		if err := pause(ctx, time.Until(d.stopped.Add(d.first.discovery.Status().SessionTimeout*3/2))); err != nil {
 			return err
@@ -118,7 +121,7 @@ func (d *drill) isSaved(text string) bool {
 
 func (d *drill) startSecond(ctx context.Context) error {
 	d.tale.change("client 2", "starts, and begins to call")
-	c, err := startConsumer(d.zookeeper, d.cacheDir, &d.now, func(view) {})
+	c, err := startConsumer(d.zookeeper, d.cacheDir, &d.now, func(view) {}, d.avoiding("client 2"))
 	if err != nil {
 		return fmt.Errorf("second client: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 )
 
@@ -51,8 +52,17 @@ func run(zk []string, base, cache string) error {
 	}
 	defer d.Close() // after the XClient (defers run in reverse), which uses it and does not close it
 
-	// Failover tries the next server when one does not answer: a list is always a little older than the world, and in an outage much.
-	xc := client.NewXClient("Greeter", client.Failover, client.RoundRobin, d, client.DefaultOption)
+	// A list is always a little older than the world, and in an outage much: the selector keeps calls away from servers that do not answer.
+	s, err := selector.New(
+		selector.WithLive(func() bool { return d.Snapshot().Source == zkdiscovery.Live }),
+		selector.WithLogger(slog.Default()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }() // it never fails
+
+	// Failover tries another server when one does not answer. Wrap sets the selector and tells it what becomes of every call.
+	xc := selector.Wrap(client.NewXClient("Greeter", client.Failover, client.SelectByUser, d, client.DefaultOption), s)
 	defer func() { _ = xc.Close() }() // its error only tells of connections that were broken before
 
 	// A readiness probe should ask for a list, wherever it comes from: Status().Instances > 0. One that insists on a live list (Source Live)
