@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -167,4 +168,67 @@ func TestFailbackupInTimeDoesNotShareItsReply(t *testing.T) {
 	if reply != "untouched" {
 		t.Errorf("the reply of a call that failed is %q", reply)
 	}
+}
+
+// A server that swallows requests is charged with one until its time is up: the deadline, or a minute when there is none.
+func TestFailbackupGivesUpALoserInTime(t *testing.T) {
+	registerSleepy()
+	const quick, stuck = "sleepy@127.0.0.1:1", "sleepy@127.0.0.1:9999"
+	for what, deadline := range map[string]time.Duration{"with the call's deadline": 20 * time.Second, "after a minute without one": 0} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				xc, s := wrapped(t, client.Failbackup, backup(time.Second), quick, stuck)
+				defer func() {
+					_ = xc.Close()
+					synctest.Wait() // rpcx gives its channel back off the path
+				}()
+				time.Sleep(time.Second) // nobody can be probed there, and so both are tried
+				synctest.Wait()
+				var up time.Time
+				for accountOf(s, stuck).inFlight == 0 {
+					ctx, cancel := t.Context(), context.CancelFunc(func() {})
+					if up = time.Now().Add(deadline); deadline > 0 {
+						ctx, cancel = context.WithDeadline(ctx, up)
+					}
+					if err := xc.Call(ctx, "Greet", &question, new(string)); err != nil {
+						t.Fatal(err)
+					}
+					cancel() // as callers do, which must not count
+					if deadline == 0 {
+						up = time.Now().Add(time.Minute)
+					}
+				}
+				time.Sleep(time.Until(up) - time.Millisecond)
+				synctest.Wait()
+				if got := accountOf(s, stuck); got != (account{inFlight: 1}) {
+					t.Errorf("before the time is up the selector was told %+v", got)
+				}
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				if got := accountOf(s, stuck); got != (account{late: 1}) {
+					t.Errorf("when the time is up the selector was told %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// Close waits for the losers that it follows, but not for their servers.
+func TestCloseDoesNotWaitForALoser(t *testing.T) {
+	registerSleepy()
+	synctest.Test(t, func(t *testing.T) {
+		xc, s := wrapped(t, client.Failbackup, backup(time.Second), "sleepy@127.0.0.1:1", "sleepy@127.0.0.1:9999")
+		time.Sleep(time.Second)
+		for sum(s).inFlight == 0 {
+			if err := xc.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		_ = xc.Close()
+		if took := time.Since(began); took > 0 || sum(s).inFlight != 0 {
+			t.Errorf("Close took %v, and %d are in flight", took, sum(s).inFlight)
+		}
+		synctest.Wait()
+	})
 }

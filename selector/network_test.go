@@ -5,6 +5,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +88,28 @@ func (c chaos) Go(ctx context.Context, servicePath, serviceMethod string, args, 
 		done <- call
 	}()
 	return call
+}
+
+// sleepy is a connection to a server that answers as many seconds later as its port says.
+type sleepy struct {
+	instant
+	after time.Duration
+}
+
+var registerSleepy = sync.OnceFunc(func() { client.RegisterCacheClientBuilder("sleepy", sleepyBuilder{}) })
+
+func (s sleepy) Go(_ context.Context, servicePath, serviceMethod string, args, reply any, done chan *client.Call) *client.Call {
+	call := &client.Call{ServicePath: servicePath, ServiceMethod: serviceMethod, Args: args, Reply: reply, Done: done}
+	time.AfterFunc(s.after, func() { done <- call })
+	return call
+}
+
+type sleepyBuilder struct{ builder }
+
+func (sleepyBuilder) FindCachedClient(key, _, _ string) client.RPCClient {
+	_, port, _ := strings.Cut(key, ":")
+	seconds, _ := strconv.Atoi(port)
+	return sleepy{after: time.Duration(seconds) * time.Second}
 }
 
 // builder gives rpcx one connection for all servers.
