@@ -40,7 +40,7 @@ func section(t *testing.T, heading string) string {
 func sources(t *testing.T) []byte {
 	t.Helper()
 	var all bytes.Buffer
-	for _, root := range []string{"filecache", "internal", "zkdiscovery"} {
+	for _, root := range []string{"filecache", "internal", "selector", "zkdiscovery"} {
 		must(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
@@ -112,8 +112,9 @@ func TestReadmeNamesOnlyWhatThereIs(t *testing.T) {
 		"zkdiscovery":  exported(t, "zkdiscovery"),
 		"zkclient":     exported(t, "zkdiscovery"), // as it is imported by who comes from the peer
 		"serverplugin": exported(t, "zkdiscovery/serverplugin"),
+		"selector":     exported(t, "selector"),
 	}
-	uses := regexp.MustCompile(`\b(zkdiscovery|zkclient|serverplugin)\.([A-Z]\w*)`).FindAllStringSubmatch(readme(t), -1)
+	uses := regexp.MustCompile(`\b(zkdiscovery|zkclient|serverplugin|selector)\.([A-Z]\w*)`).FindAllStringSubmatch(readme(t), -1)
 	for _, use := range uses {
 		if !slices.Contains(packages[use[1]], use[2]) {
 			t.Errorf("there is no %s", use[0])
