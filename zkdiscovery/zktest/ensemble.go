@@ -20,7 +20,8 @@ var errEnsembleClosed = errors.New("zktest: the ensemble is closed")
 // Ensemble is one real ZooKeeper server, or three that replicate each other, as child processes on 127.0.0.1. All methods may be
 // called at once from anywhere; servers are named by their index in Servers, from 0.
 //
-// On Linux the processes die with the process that started them, however it ends; elsewhere they do when it gets to call Close.
+// On Linux the processes die with the process that started them, however it ends; elsewhere they do when it gets to call Close. What a process
+// that was killed has left in the temporary directory stays there, below holdfast-zookeeper-*.
 type Ensemble struct {
 	config  ensembleConfig
 	install installation
