@@ -40,7 +40,8 @@ func (s *Selector) UpdateServer(servers map[string]string) {
 	s.poke()
 }
 
-// update takes a list, and says whether it differs from the last one.
+// update takes a list, and says whether it differs from the last one in what matters here: servers that tell of their load in their metadata
+// bring a list every few seconds.
 func (s *Selector) update(servers map[string]string, live bool) bool {
 	l, now := &s.list, s.now()
 	var joined []*server
@@ -55,16 +56,17 @@ func (s *Selector) update(servers map[string]string, live bool) bool {
 		if srv.data == data {
 			continue
 		}
-		changed = true
-		srv.data, srv.traits = data, parseTraits(data)
-		if srv.traits.strange {
+		is := parseTraits(data)
+		changed = changed || !is.same(srv.traits)
+		srv.data, srv.traits = data, is
+		if is.strange {
 			strange = append(strange, srv)
 		}
 	}
+	s.report(strange)
 	if !changed && len(joined) == 0 {
 		return false
 	}
-	s.report(strange)
 
 	if len(joined) > 0 || len(servers) != len(l.servers) {
 		kept := make([]*server, 0, len(servers))

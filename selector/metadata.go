@@ -16,6 +16,10 @@ type traits struct {
 	strange  bool // something was not understood, and has its default
 }
 
+func (t traits) same(u traits) bool {
+	return t.weight == u.weight && t.zone == u.zone && (t.position == u.position || !t.position.valid() && !u.position.valid())
+}
+
 // parseTraits reads metadata as rpcx writes it: a URL query in which the first value of a name counts. What url.ParseQuery refuses (a semicolon,
 // a bad escape) spoils its own pair only. It never fails: a weight that is negative or no number is 1.
 func parseTraits(metadata string) traits {

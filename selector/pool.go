@@ -1,7 +1,5 @@
 package selector
 
-import "math"
-
 // member is a server that calls may go to.
 type member struct {
 	server   *server
@@ -46,14 +44,4 @@ func newPool(servers []*server, c *config, old *pool) *pool {
 	default:
 	}
 	return p
-}
-
-// leastBound is how many calls in flight never fill a server, so that a few calls with one key stay together.
-const leastBound = 8
-
-// bound is how many calls may be in flight at a member: its share of all that are, and a quarter more (consistent hashing with bounded loads,
-// V. Mirrokni, M. Thorup, M. Zadimoghaddam 2018).
-func (p *pool) bound(m *member, inFlight int64, factor float64) int64 {
-	mean := float64(inFlight+1) / float64(len(p.members))
-	return max(leastBound, int64(math.Ceil(factor*mean*float64(m.relative))))
 }

@@ -57,3 +57,17 @@ func TestNewsOfAServerThatIsNotListedIsIgnored(t *testing.T) {
 		t.Errorf("it is listed: %q", key)
 	}
 }
+
+func TestMetadataThatDoesNotMatterChangesNothing(t *testing.T) {
+	s := mustNew(t, WithoutProbing())
+	s.UpdateServer(fleet(10, func(int) string { return "weight=2&calls=1.00&latitude=NaN&longitude=1" }))
+	before := s.table.Load().pool
+	s.UpdateServer(fleet(10, func(int) string { return "weight=2&calls=7.53&latitude=NaN&longitude=1" }))
+	if s.table.Load().pool != before {
+		t.Error("the pool was made again")
+	}
+	s.UpdateServer(fleet(10, func(i int) string { return []string{"weight=2", "weight=3"}[i/9] }))
+	if s.table.Load().pool == before {
+		t.Error("a new weight has changed nothing")
+	}
+}

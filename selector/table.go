@@ -1,12 +1,16 @@
 package selector
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // table is what Select chooses from. It never changes once it is published; a change of the list or of a server's state makes another.
 type table struct {
 	byKey   map[string]*server // listed
 	pool    *pool
 	usable  urn       // those that any call may go to
+	weight  float64   // of them together, relative to the mean of the pool
 	tiers   []tier    // the same, for Locality
 	trials  []*server // those that one call at a time tries
 	last    []*server // when none is usable: whom to try
@@ -54,6 +58,7 @@ func newTable(p *pool, byKey map[string]*server, c *config, now int64) *table {
 	for _, m := range p.members {
 		if t.takes(m.server) {
 			balls = append(balls, ball{m.server, m.relative})
+			t.weight += float64(m.relative)
 			t.ramping = t.ramping || m.server.share(now, c.ramp) < 1
 		}
 	}
@@ -68,6 +73,15 @@ func newTable(p *pool, byKey map[string]*server, c *config, now int64) *table {
 func (t *table) takes(srv *server) bool {
 	s := srv.State()
 	return s == Up || t.panic && s == Ejected
+}
+
+// leastBound is how many calls in flight never fill a server, so that a few calls with one key stay together.
+const leastBound = 8
+
+// bound is how many calls may be in flight at a usable member: factor times its share of all that are (consistent hashing with bounded loads,
+// V. Mirrokni, M. Thorup, M. Zadimoghaddam 2018).
+func (t *table) bound(m *member, inFlight int64, factor float64) int64 {
+	return max(leastBound, int64(math.Ceil(factor*float64(inFlight+1)*float64(m.relative)/t.weight)))
 }
 
 // resorts returns those to be tried when none is usable: those that answered a probe, else those of which nothing is known, else all.

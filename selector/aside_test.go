@@ -1,0 +1,178 @@
+package selector
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestAFailedDialPutsAServerAsideAtOnce(t *testing.T) {
+	for _, p := range []Policy{P2C, WeightedRoundRobin, ConsistentHash, Random} {
+		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+			key := nth(3)
+			if p == ConsistentHash {
+				key, _ = s.choose(t.Context(), nil)
+			}
+			p := pickFrom(t, s, key)
+			p.done(dialFailed, time.Second)
+			got := s.of(t, key)
+			if d := time.Until(got.Until); got.State != Aside || got.Reason != DialFailed || d < 500*time.Millisecond || d > time.Second {
+				t.Errorf("%v: %v (%v) for %v", s.config.policy, got.State, got.Reason, d)
+			}
+			if n := picked(t, s, 1000)[key]; n > 0 {
+				t.Errorf("%v: picked %d times", s.config.policy, n)
+			}
+		}, WithPolicy(p))
+	}
+}
+
+func TestDialsAreSpacedByADoublingBackoff(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
+		key := nth(0)
+		w.kill(key)
+		s.dialFailed(key, errors.New("refused"))
+		s.dialFailed(key, errors.New("refused")) // the same dial, told twice
+		asked, last := w.times(key), time.Now()
+		for i, limit := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60} {
+			for w.times(key) == asked {
+				pass(50 * time.Millisecond)
+			}
+			asked++
+			limit *= time.Second
+			// The probe before took a second, the loop at most a nap more.
+			took := time.Since(last)
+			if i > 0 {
+				took -= time.Second
+			}
+			if took < limit/2-100*time.Millisecond || took > limit+150*time.Millisecond {
+				t.Errorf("dial %d came after %v, want %v to %v", i+1, took, limit/2, limit)
+			}
+			last = time.Now()
+		}
+	})
+}
+
+func TestOneTrialCallBringsAServerBack(t *testing.T) {
+	for _, o := range []outcome{succeeded, serviceError} {
+		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+			key := nth(0)
+			fail(t, s, key, dialFailed, 1)
+			pass(2 * time.Second)
+			wantState(t, s, key, Trial)
+			p := pickFrom(t, s, key)
+			if n := picked(t, s, 1000)[key]; n > 0 {
+				t.Errorf("%d calls went there beside the one that tries it", n)
+			}
+			p.done(o, time.Millisecond)
+			wantState(t, s, key, Up)
+			if n := picked(t, s, 1000)[key]; n == 0 {
+				t.Error("is up and not picked")
+			}
+		})
+	}
+}
+
+func TestATrialThatFailsPutsAServerBack(t *testing.T) {
+	for _, c := range []struct {
+		o    outcome
+		want State
+	}{{dialFailed, Aside}, {transportFailed, Ejected}, {timedOut, Ejected}, {cancelled, Trial}} {
+		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+			key := nth(0)
+			fail(t, s, key, dialFailed, 1)
+			pass(2 * time.Second)
+			p := pickFrom(t, s, key)
+			p.done(c.o, time.Millisecond)
+			wantState(t, s, key, c.want)
+			if c.want == Trial {
+				p := pickFrom(t, s, key) // another call may try
+				p.done(succeeded, 0)
+			}
+		})
+	}
+}
+
+func TestATrialThatTakesLongKeepsOthersWaitingForTwoSecondsOnly(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(0), dialFailed, 1)
+		fail(t, s, nth(1), dialFailed, 1)
+		pass(1500 * time.Millisecond)
+		slow := pickFrom(t, s, nth(0))
+		if n := picked(t, s, 1000)[nth(1)]; n > 0 {
+			t.Error("two servers were tried at once")
+		}
+		pass(lease + 100*time.Millisecond)
+		p := pickFrom(t, s, nth(1))
+		p.done(succeeded, 0)
+		wantState(t, s, nth(0), Trial)
+		slow.done(succeeded, 5*time.Second)
+		wantState(t, s, nth(0), Up)
+	})
+}
+
+// A list from a file names servers that are gone, and that they are gone is no doubt: they cannot be dialled.
+func TestTheDeadOfAStaleListArePutAsideAllTheSame(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
+		fail(t, s, nth(0), dialFailed, 1)
+		w.kill(nth(0), nth(1), nth(2), nth(3))
+		for i := range 4 {
+			fail(t, s, nth(i), dialFailed, 1)
+		}
+		pass(2 * time.Second)
+		for range 100 {
+			for k := range picked(t, s, 100) {
+				if w.dead[k[len("tcp@"):]] {
+					t.Fatalf("%s was picked", k)
+				}
+			}
+			pass(time.Second)
+		}
+	}, WithLive(func() bool { return false }))
+}
+
+func TestWhenTheNetworkReturnsAllAreBackSoon(t *testing.T) {
+	inBubble(t, 20, func(t *testing.T, s *Selector, w *world) {
+		keys := make([]string, 20)
+		for i := range keys {
+			keys[i] = nth(i)
+		}
+		w.kill(keys...)
+		for end := time.Now().Add(time.Hour); time.Now().Before(end); {
+			if k, p := s.choose(t.Context(), nil); k == "" {
+				t.Fatal("no server")
+			} else {
+				p.done(dialFailed, time.Second)
+			}
+			pass(time.Second)
+		}
+		w.revive(keys...)
+		for range 40 {
+			picked(t, s, 20)
+			pass(100 * time.Millisecond)
+		}
+		if c := s.table.Load().counts; c.up != 20 {
+			t.Errorf("after 4 s %+v", c)
+		}
+	})
+}
+
+func TestAServerThatLeavesTheListForAMomentIsWhatItWas(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(0), timedOut, 5)
+		p := pickFrom(t, s, nth(1))
+		s.UpdateServer(fleet(0, unweighted))
+		if k := s.Select(t.Context(), "Arith", "Mul", nil); k != "" {
+			t.Fatalf("%q of an empty list", k)
+		}
+		s.UpdateServer(fleet(10, unweighted))
+		wantState(t, s, nth(0), Ejected)
+		if n := s.of(t, nth(1)).InFlight; n != 1 {
+			t.Errorf("%d in flight", n)
+		}
+		p.done(succeeded, 0)
+		s.UpdateServer(nil)
+		pass(2 * remembered)
+		s.UpdateServer(fleet(10, unweighted))
+		wantState(t, s, nth(0), Fresh)
+	}, WithSlowStart(30*time.Second))
+}

@@ -1,0 +1,193 @@
+package selector
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestFiveFailuresInARowEject(t *testing.T) {
+	for _, o := range []outcome{transportFailed, timedOut} {
+		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+			key := nth(0)
+			fail(t, s, key, o, 4)
+			fail(t, s, key, succeeded, 1)
+			fail(t, s, key, o, 4)
+			wantState(t, s, key, Up)
+			fail(t, s, key, serviceError, 1)
+			fail(t, s, key, o, 4)
+			fail(t, s, key, cancelled, 5)
+			wantState(t, s, key, Up)
+			fail(t, s, key, o, 1)
+			wantState(t, s, key, Ejected)
+		})
+	}
+}
+
+func TestServiceErrorsAreSuccessesOfTheServer(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(0), serviceError, 1000)
+		pass(time.Minute)
+		wantState(t, s, nth(0), Up)
+	})
+}
+
+func TestEjectionsGrowFromThirtySecondsToFiveMinutesAndAreForgiven(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		key := nth(0)
+		eject := func() time.Duration {
+			t.Helper()
+			fail(t, s, key, timedOut, 5)
+			wantState(t, s, key, Ejected)
+			return time.Until(s.of(t, key).Until)
+		}
+		back := func(d time.Duration) {
+			t.Helper()
+			pass(d + 100*time.Millisecond)
+			wantState(t, s, key, Trial)
+			fail(t, s, key, succeeded, 1)
+		}
+		want := func(d, base time.Duration) {
+			t.Helper()
+			if d < base || d > min(base*11/10, 5*time.Minute)+time.Millisecond {
+				t.Errorf("ejected for %v, want %v and up to a tenth more", d, base)
+			}
+		}
+		for i := range 12 {
+			d := eject()
+			want(d, min(time.Duration(i+1)*30*time.Second, 5*time.Minute))
+			back(d)
+		}
+		pass(11 * 30 * time.Second)
+		d := eject()
+		want(d, 60*time.Second) // twelve, of which eleven are forgiven, and one
+		back(d)
+		pass(time.Hour)
+		want(eject(), 30*time.Second)
+	})
+}
+
+// The first failures eject; what was under way at the same time says nothing that is not known.
+func TestCallsThatWereUnderWayDoNotMakeAnEjectionLonger(t *testing.T) {
+	inBubble(t, 1000, func(t *testing.T, s *Selector, _ *world) {
+		s.UpdateServer(map[string]string{nth(0): "", nth(1): ""})
+		var picks []pick
+		for range 100 {
+			picks = append(picks, pickFrom(t, s, nth(0)))
+		}
+		for i := range picks[:90] {
+			picks[i].done(transportFailed, time.Second)
+		}
+		if got := s.of(t, nth(0)); got.Ejected != 1 || time.Until(got.Until) > 33*time.Second || got.InFlight != 10 {
+			t.Errorf("%d ejections, for %v, %d in flight", got.Ejected, time.Until(got.Until), got.InFlight)
+		}
+		for i := range picks[90:] {
+			picks[90+i].done(succeeded, time.Second) // sent before it failed
+		}
+		wantState(t, s, nth(0), Ejected)
+	}, WithPolicy(Random))
+}
+
+func TestAServerFarWorseThanTheOthersIsEjected(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		percent func(i int) int // of a server's calls that fail
+		ejected []int
+	}{
+		{"one of three fails", func(i int) int { return []int{0, 0, 30}[i%3] * (1 - min(1, i/3)) }, []int{2}},
+		{"two fail", func(i int) int { return []int{30, 30, 0, 0, 0, 0, 0, 0, 0, 0}[i] }, []int{0, 1}},
+		{"all fail alike", func(int) int { return 20 }, nil},
+		{"one fails a little more", func(i int) int { return []int{8, 0}[min(i, 1)] }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+				for call := range 1000 { // ten a second for each server
+					for i := range 10 {
+						o := succeeded
+						if (call*37+i*11)%100 < c.percent(i) { // spread, so that never five come in a row
+							o = transportFailed
+						}
+						if s.of(t, nth(i)).State == Up {
+							s.observe(nth(i), o, time.Millisecond)
+						}
+					}
+					if pass(100 * time.Millisecond); call == 100 {
+						break
+					}
+				}
+				var got []int
+				for i := range 10 {
+					if st := s.of(t, nth(i)); st.State != Up {
+						got = append(got, i)
+						if st.Reason != Outlying {
+							t.Errorf("%d is %v because %v", i, st.State, st.Reason)
+						}
+					}
+				}
+				if !slices.Equal(got, c.ejected) {
+					t.Errorf("ejected %v, want %v", got, c.ejected)
+				}
+			})
+		})
+	}
+}
+
+func TestNeverMoreThanHalfAreEjected(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 10} {
+		inBubble(t, n, func(t *testing.T, s *Selector, _ *world) {
+			for i := range n {
+				fail(t, s, nth(i), timedOut, 20)
+			}
+			if c := s.table.Load().counts; c.ejected != n/2 || s.Status().Panic {
+				t.Errorf("%d of %d ejected, panic %v", c.ejected, n, s.Status().Panic)
+			}
+		})
+	}
+}
+
+func TestFewerAreEjectedWhileTheListIsNotLive(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		for i := range 10 {
+			fail(t, s, nth(i), timedOut, 20)
+		}
+		if c := s.table.Load().counts; c.ejected != 2 {
+			t.Errorf("%d of 10 ejected", c.ejected)
+		}
+		if s.Status().Live {
+			t.Error("the status says live")
+		}
+	}, WithLive(func() bool { return false }))
+}
+
+func TestWhenMoreThanHalfFailAllAreUsed(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
+		for i := range 5 {
+			fail(t, s, nth(i), timedOut, 5)
+		}
+		if n := len(picked(t, s, 1000)); n != 5 {
+			t.Fatalf("%d servers used while five are ejected", n)
+		}
+		w.kill(nth(5))
+		fail(t, s, nth(5), dialFailed, 1)
+		if !s.Status().Panic {
+			t.Fatal("six of ten fail, and no panic")
+		}
+		var used int
+		for range 100 { // ejected ones come back with a success, which ends the panic
+			k, p := s.choose(t.Context(), nil)
+			if s.of(t, k).State == Ejected {
+				used++
+			}
+			p.done(cancelled, 0)
+		}
+		if used == 0 {
+			t.Error("none of those ejected was used")
+		}
+		// The one that cannot be reached is tried by a call when its time is up, whatever the probe says, but by one at a time.
+		pass(3 * time.Second)
+		wantState(t, s, nth(5), Trial)
+		p := pickFrom(t, s, nth(5))
+		p.done(dialFailed, time.Second)
+		wantState(t, s, nth(5), Aside)
+	})
+}

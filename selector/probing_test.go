@@ -1,0 +1,183 @@
+package selector
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{asked: make(map[string]int)}
+		s := mustNew(t, WithProbing(Probing{Probe: w.probe}))
+		w.kill(nth(0), nth(1), nth(2), nth(3))
+		s.UpdateServer(fleet(10, unweighted))
+		// Nobody has answered yet: all picks go to the same one.
+		first, p := s.choose(t.Context(), nil)
+		for range 100 {
+			if k, p := s.choose(t.Context(), nil); k != first {
+				t.Fatalf("a second one, %s, beside %s", k, first)
+			} else {
+				p.done(cancelled, 0)
+			}
+		}
+		p.done(cancelled, 0)
+		pass(20 * time.Millisecond)
+		got := picked(t, s, 1000)
+		for i := range 10 {
+			if n := got[nth(i)]; (n > 0) != (i >= 4) {
+				t.Errorf("%s was picked %d times", nth(i), n)
+			}
+		}
+		pass(time.Second)
+		wantState(t, s, nth(0), Aside)
+		if r := s.of(t, nth(0)).Reason; r != NoAnswer {
+			t.Error(r)
+		}
+		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
+	for name, opts := range map[string][]Option{"without probes": {WithoutProbing()}, "on another network": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{asked: make(map[string]int)}
+				for i := range 5 {
+					w.set(&w.none, true, nth(i))
+				}
+				if opts == nil {
+					opts = []Option{WithProbing(Probing{Probe: w.probe})}
+				}
+				s := mustNew(t, append(opts, WithPolicy(Random))...)
+				s.UpdateServer(fleet(5, unweighted))
+				pass(50 * time.Millisecond)
+				var open []pick
+				for range 3 { // the first opens a trial; nobody is up, so the others go there too
+					_, p := s.choose(t.Context(), nil)
+					open = append(open, p)
+				}
+				if open[0].server != open[1].server || open[0].server != open[2].server {
+					t.Fatal("several were tried at once")
+				}
+				first := open[0].server.key
+				open[0].done(succeeded, 0)
+				wantState(t, s, first, Up)
+				if n := len(picked(t, s, 100)); n != 5 {
+					t.Errorf("%d of 5 servers were picked", n)
+				}
+				if c := s.table.Load().counts; c.up != 5 {
+					t.Errorf("%+v", c)
+				}
+				for i := range open[1:] {
+					open[1+i].done(succeeded, 0)
+				}
+				_ = s.Close()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// Without Wrap nobody reports. A trial that nothing is heard of must not keep the others waiting for ever.
+func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustNew(t, WithoutProbing())
+		s.UpdateServer(fleet(5, unweighted))
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); pass(10 * time.Millisecond) {
+			s.Select(t.Context(), "Arith", "Mul", nil)
+		}
+		if c := s.table.Load().counts; c.up != 5 {
+			t.Errorf("%+v", c)
+		}
+		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+// A probe with the wrong TLS settings, say, reaches nobody. A call knows better.
+func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{asked: make(map[string]int)}
+		for i := range 10 {
+			w.kill(nth(i))
+		}
+		s := mustNew(t, WithProbing(Probing{Probe: w.probe}))
+		s.UpdateServer(fleet(10, unweighted))
+		for range 100 {
+			picked(t, s, 10)
+			pass(100 * time.Millisecond)
+		}
+		if c := s.table.Load().counts; c.up != 10 {
+			t.Errorf("calls succeed, but %+v", c)
+		}
+		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+func TestProbesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		now, most := 0, 0
+		s := mustNew(t, WithProbing(Probing{Parallel: 7, Probe: func(context.Context, string, string) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(100 * time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return nil
+		}}))
+		s.UpdateServer(fleet(100, unweighted))
+		pass(3 * time.Second)
+		if c := s.table.Load().counts; c.up != 100 || most != 7 {
+			t.Errorf("%d up, %d at once", c.up, most)
+		}
+		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+func TestAfterCloseTheLastListIsServedWithoutRegardToFailures(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
+		for i := range 5 {
+			fail(t, s, nth(i), timedOut, 5)
+		}
+		_ = s.Close()
+		_ = s.Close()
+		fail(t, s, nth(7), dialFailed, 10)
+		if n := len(picked(t, s, 1000)); n != 10 {
+			t.Errorf("%d of 10 servers are used", n)
+		}
+		asked := w.times(nth(11))
+		s.UpdateServer(fleet(12, unweighted))
+		pass(time.Hour)
+		if n := len(picked(t, s, 1000)); n != 12 || w.times(nth(11)) != asked {
+			t.Errorf("%d of 12 servers are used, probed %d times", n, w.times(nth(11))-asked)
+		}
+	})
+}
+
+func TestCloseEndsAProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		s := mustNew(t, WithProbing(Probing{Timeout: time.Hour, Probe: func(ctx context.Context, _, _ string) error {
+			<-ctx.Done()
+			ended = true
+			return ctx.Err()
+		}}))
+		s.UpdateServer(fleet(1, unweighted))
+		pass(time.Second)
+		_ = s.Close()
+		synctest.Wait()
+		if !ended {
+			t.Error("a probe goes on")
+		}
+	})
+}
