@@ -83,6 +83,13 @@ func (m *mortal) kill() {
 	m.cut()
 }
 
+// revive lets a process that was only cut off connect again.
+func (m *mortal) revive() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = false
+}
+
 // cut ends the connection that there is.
 func (m *mortal) cut() {
 	m.mu.Lock()

@@ -63,6 +63,11 @@ func TestDrainOfNothingTakesNoTime(t *testing.T) {
 		start = start.Add(time.Second)
 		go func() { _ = p.Drain(b.Context()) }()
 		pass(time.Millisecond)
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		if err := p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 1100*time.Millisecond { // waits, but no longer
+			b.Errorf("%v after %v", err, time.Since(start))
+		}
 		must(b, p.Drain(b.Context())) // waits for the first
 		if took := time.Since(start); took != 4*time.Second {
 			b.Errorf("took %v", took)

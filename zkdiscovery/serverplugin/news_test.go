@@ -24,6 +24,27 @@ func TestWhatHappensTogetherIsToldTogether(t *testing.T) {
 	})
 }
 
+func TestEveryOutageIsTold(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		const outages = 3
+		for range outages {
+			b.zk.Stop()
+			pass(time.Hour)
+			must(b, b.zk.Start())
+			pass(recovery)
+			b.mustOwn(p, "")
+		}
+		must(b, p.Stop())
+		if n := strings.Count(log.String(), "registrations may be gone"); n != outages {
+			b.Errorf("%d of %d are told:\n%s", n, outages, log.String())
+		}
+	})
+}
+
 func TestTheLastNewsAreToldBeforeTheEnd(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		var log strings.Builder

@@ -138,7 +138,7 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 	r.publish(e, now)
 }
 
-// forget lets a node go, unless its service was wanted again in the meantime: then it begins anew.
+// forget lets a node go. If its service was wanted again in the meantime, the loop is about to look at that, and begins anew.
 func (r *registrar) forget(e *entry) {
 	e.sub.Close()
 	r.mu.Lock()
@@ -146,7 +146,6 @@ func (r *registrar) forget(e *entry) {
 	sv := e.service
 	delete(r.entries, sv.path)
 	if sv.wanted {
-		r.edit()
 		return
 	}
 	sv.release()

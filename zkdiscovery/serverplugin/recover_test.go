@@ -177,6 +177,11 @@ func TestStatusIsOneLineForAPerson(t *testing.T) {
 		if got, want := p.Status().String(), "2 services, 1 registered, 1 yielded; connected to zk:2181 since 2000-01-01T00:00:00Z"; got != want {
 			b.Errorf("%q, want %q", got, want)
 		}
+		for i, phase := range []Phase{Yielded, Registered} {
+			if sv := p.Status().Services[i]; sv.Phase != phase || time.Since(sv.Since) != time.Second {
+				b.Errorf("%+v", sv)
+			}
+		}
 		b.zk.Stop()
 		pass(time.Minute)
 		b.register(p, "New", "")

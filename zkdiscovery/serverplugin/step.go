@@ -25,9 +25,7 @@ func step(n node, e event, now time.Time) (node, action) {
 		n.touched = true
 	default:
 	}
-	if n.doing = a; a.rearm {
-		n.rearm = false
-	}
+	n.doing = a
 	return n, a
 }
 

@@ -117,6 +117,8 @@ func TestRules(t *testing.T) {
 		"after a create that was lost too":                        append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
 		"a claim that was lost and came true is used up":          append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{mine, "-"}),
 		"a claim that never left is repeated":                     append(begin[:1:1], then{nobody, "create a"}, then{isUnsent, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
+		"in a new session it is tried at once":                    append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{newer, "look"}),
+		"and removed at once when it is unwanted":                 append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{drop, "look"}),
 		"what ZooKeeper refuses is tried again later":             append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{wait, "look"}),
 		"a second conflict in a row is not repeated at once":      append(begin[:1:1], then{nobody, "create a"}, then{conflict, "look"}, then{nobody, "create a"}, then{conflict, "-"}, then{wait, "look"}),
 		"a check that finds a missed change sets the watch again": append(held[:4:4], then{wait, "look to check"}, then{is(ours, 1, 1, "a"), "look again"}, then{is(ours, 1, 1, "a"), "-"}),
@@ -167,6 +169,12 @@ func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
 		}
 		last, now = d, n.wake()
 		n, a = step(n, wait, now)
+	}
+	n, _ = step(n, mine, now)
+	n, _ = step(n, hint, now)
+	n, _ = step(n, isRefused, now)
+	if d := n.wake().Sub(now); d > firstRetry {
+		t.Errorf("after a success the first refusal is repeated after %v", d)
 	}
 }
 

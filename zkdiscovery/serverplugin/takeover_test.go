@@ -122,14 +122,16 @@ func TestTheLoserComesBackWhenTheWinnerIsGone(t *testing.T) {
 		if first.Registered() == second.Registered() {
 			t.Errorf("%v\n%v", first.Status(), second.Status())
 		}
+		loser := first
 		if first.Registered() {
 			b.mustOwn(first, "weight=1")
+			loser = second
 		} else {
 			b.mustOwn(second, "weight=2")
 		}
-		b.register(first, "Arith", "weight=4") // who asks again gets it
+		b.register(loser, "Arith", "weight=4") // who asks again gets it
 		pass(time.Second)
-		b.mustOwn(first, "weight=4")
+		b.mustOwn(loser, "weight=4")
 	})
 }
 
@@ -168,6 +170,35 @@ func TestAnEarlierSessionsNodeIsTakenOver(t *testing.T) {
 		b.mustOwn(p, "weight=1")
 		pass(time.Minute)
 		b.mustOwn(p, "weight=1")
+	})
+}
+
+// The old process does not know whether its claim was executed, and must not make it once more over one that came after it.
+func TestAClaimWhoseAnswerIsLostIsNotMadeAgain(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		predecessor, way := &mortal{zk: b.zk}, &mortal{zk: b.zk}
+		b.register(b.plugin(WithDialer(predecessor.dial)), "Arith", "weight=1")
+		old, p := b.plugin(WithDialer(way.dial)), b.plugin()
+		pass(time.Second)
+		predecessor.kill()
+		defer b.follow()("weight=3")
+		b.zk.CutAfter(zktest.OpMulti, 1)
+		b.register(old, "Arith", "weight=2")
+		pass(0)
+		way.kill()
+		b.owner("weight=2")
+		b.register(p, "Arith", "weight=3")
+		pass(0)
+		b.mustOwn(p, "weight=3")
+		way.revive()
+		pass(time.Minute)
+		b.mustOwn(p, "weight=3")
+		if st := old.Status(); st.Services[0].Phase != Yielded || st.Takeovers > 0 || !st.Connected {
+			t.Errorf("%+v", st)
+		}
+		if st := p.Status(); st.Takeovers != 1 {
+			t.Errorf("%d takeovers: they have fought", st.Takeovers)
+		}
 	})
 }
 
