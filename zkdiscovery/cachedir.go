@@ -7,7 +7,26 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
+
+// isFile reports whether path is known to be something else than a directory. A disk that does not answer soon says nothing, and keeps the look
+// at it until it does.
+func isFile(path string) bool {
+	found := make(chan bool, 1)
+	go func() {
+		info, err := os.Stat(path)
+		found <- err == nil && !info.IsDir()
+	}()
+	t := time.NewTimer(fileWait)
+	defer t.Stop()
+	select {
+	case is := <-found:
+		return is
+	case <-t.C:
+		return false
+	}
+}
 
 // defaultCacheDir is "holdfast" in the user's cache directory. Where there is none, as in a container without HOME, it is a directory below the
 // temporary one, where anybody may make one: it is made here, and refused when it is somebody else's, who could so direct our calls.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -222,7 +221,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 		c.mistake("WithoutGuard contradicts WithGuard")
 	}
 	c.mistakes = append(c.mistakes, guard.Settings(c.guard).Validate()...)
-	if fi, err := os.Stat(c.cacheDir); c.cacheDirSet && err == nil && !fi.IsDir() {
+	if c.cacheDirSet && isFile(c.cacheDir) {
 		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
 	}
 	if err := errors.Join(c.mistakes...); err != nil {
