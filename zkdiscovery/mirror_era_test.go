@@ -30,6 +30,13 @@ func TestRestoredBackupBeginsAnEra(t *testing.T) {
 			if is := r.m.whole.generation; is.lineage != was.lineage || is.era > was.era != tc.begins {
 				t.Errorf("%+v after %+v, want a new era: %v", is, was, tc.begins)
 			}
+			was = r.m.whole.generation
+			r.zk.expire()
+			r.zk.connect(0)
+			r.settle()
+			if is := r.m.whole.generation; is != was {
+				t.Errorf("%+v after %+v: the next session begins no era", is, was)
+			}
 		})
 	}
 }

@@ -35,6 +35,15 @@ func TestADeniedInstanceKeepsItsMetadata(t *testing.T) {
 		t.Errorf("reported as denied: %v, want each once", denied)
 	}
 	r.published = nil // the lists above went past publish
+	r.zk.now = r.m.checkAt
+	j := r.ask(jobCheck)
+	for r.zk.serve() || r.zk.deliver() {
+	}
+	r.m.checked(j, true, *r.zk.job.stat, r.zk.job.nodes)
+	r.zk.job = nil
+	if again := r.m.takeNews().denied; len(again) > 0 {
+		t.Errorf("reported again: %v", again)
+	}
 	// Of permission nobody tells: the next look at rest finds it.
 	r.change(func(s *state) { s.deny("tcp@a:1", false); s.deny("tcp@c:1", false) })
 	r.listed = map[string]bool{"tcp@a:1": true, "tcp@b:1": true, "tcp@c:1": true}

@@ -205,3 +205,21 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	r.look()
 	asOf(listed, "over a connection that has listed nothing yet")
 }
+
+// It is shown until a list confirms that it has gone, and as it was before that list: it had changed by then.
+func TestAnInstanceThatVanishedBeforeItWasReadIsConfirmedByNothing(t *testing.T) {
+	r := liveRig(t, true, "tcp@a:1")
+	was := r.m.whole.asOf
+	r.change(func(s *state) { s.set("tcp@a:1", "weight=2"); s.create("tcp@b:1", "weight=1") })
+	r.told()
+	r.ask(jobList)
+	r.served()
+	r.ask(jobRead)
+	r.change(func(s *state) { s.remove("tcp@a:1") })
+	r.zk.advance()
+	r.served()
+	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
+	if got := r.m.whole.asOf; !got.Equal(was) {
+		t.Errorf("confirmed as of %v, want %v as before", got, was)
+	}
+}

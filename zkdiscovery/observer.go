@@ -27,7 +27,7 @@ type ConnectionChange struct {
 	Connected  bool
 	NewSession bool
 	Server     string
-	Err        error // why it ended
+	Err        error // why it ended, or why the one before did
 }
 
 // Saved is one attempt to write the cache file.

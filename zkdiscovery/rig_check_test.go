@@ -165,6 +165,11 @@ func (r *rig) equal() {
 	if w := r.m.whole; w.lineage != s.lineage() || w.zxid != s.newest() && (!r.rolledBack || !r.denied) {
 		r.fatalf("lineage %q, zxid %d; ZooKeeper has %q, %d", w.lineage, w.zxid, s.lineage(), s.newest())
 	}
+	for _, p := range r.m.spare[:cap(r.m.spare)] {
+		if p != (place{}) {
+			r.fatalf("the memory for the next list keeps %q alive", p.name)
+		}
+	}
 	for _, p := range want {
 		if r.m.watchData && !r.lossy && !r.zk.watching.data[p.Key] {
 			r.fatalf("nobody watches %s", p.Key)

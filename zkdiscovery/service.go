@@ -148,7 +148,7 @@ func (sv *service) look(sub *session.Subscription) {
 	if m.phase != was {
 		sv.dirty, sv.metrics = true, false
 	}
-	if !sv.fallback && !st.Connected && st.Rounds > 0 && st.Refused {
+	if !sv.fallback && !st.Connected && st.Refused {
 		sv.fallback, sv.dirty = true, true // nobody is there to be waited for
 	}
 }

@@ -64,8 +64,38 @@ func TestCallsAndConnectionsAloneAreDeliveredOnceASecond(t *testing.T) {
 		pass(20 * time.Millisecond)
 		w.zk.Stop()
 		pass(20 * time.Millisecond)
-		w.source(d, Stale) // nor does the loss of ZooKeeper
+		if at = nil; len(ch) == 0 {
+			t.Error("the loss of ZooKeeper waits behind calls")
+		}
+		w.source(d, Stale)
 	})
+}
+
+// A server that says no at once is another matter than one that says nothing: it may be about to.
+func TestTheFileServesAtOnceOnlyWhenEveryServerRefuses(t *testing.T) {
+	const patience = time.Minute
+	for name, tc := range map[string]struct {
+		away func(w *world)
+		want time.Duration
+	}{
+		"refused": {func(w *world) { w.zk.Stop() }, 0},
+		"silent":  {func(w *world) { w.zk.Silence(true) }, patience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.put("Arith", "tcp@a:1", "")
+				w.discover("Arith").Close()
+				tc.away(w)
+				began := time.Now()
+				d := w.discover("Arith", WithStartTimeout(patience))
+				if took := time.Since(began); took < tc.want || took > tc.want+time.Second {
+					t.Errorf("New has taken %v, want %v", took, tc.want)
+				}
+				w.source(d, File)
+				w.lists(d, "tcp@a:1")
+			})
+		})
+	}
 }
 
 func TestADaysOutageIsAHandfulOfLines(t *testing.T) {

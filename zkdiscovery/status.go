@@ -118,6 +118,9 @@ func (st Status) String() string {
 	}
 	if st.Connected {
 		fmt.Fprintf(&b, "; connected to %s since %s", st.Server, st.Since.Format(time.RFC3339))
+		if st.Source != Live && st.Source != Override && st.LastErr != nil && !st.LastErrAt.Before(st.Since) {
+			fmt.Fprintf(&b, ", which does not give the list: %v", st.LastErr)
+		}
 	} else {
 		fmt.Fprintf(&b, "; not connected since %s", st.Since.Format(time.RFC3339))
 		if st.LastErr != nil {

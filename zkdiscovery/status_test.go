@@ -31,6 +31,23 @@ func TestAStatusIsOneLineForAPerson(t *testing.T) {
 			"/rpcx/Arith: stale, 3 instances (2 held), confirmed 2025-11-21T04:05:06Z; not connected since 2025-11-21T04:06:06Z: refused; " +
 				"cache file not written: disk full",
 		},
+		{
+			"connected, and not allowed to list",
+			Status{
+				Service: "/rpcx/Arith", Source: File, Instances: 3, AsOf: at, Connected: true, Server: "zk1:2181", Since: at,
+				LastErr: errors.New("no permission"), LastErrAt: at.Add(time.Second),
+			},
+			"/rpcx/Arith: file, 3 instances, confirmed 2025-11-21T04:05:06Z; connected to zk1:2181 since 2025-11-21T04:05:06Z, " +
+				"which does not give the list: no permission",
+		},
+		{
+			"connected again, about to list",
+			Status{
+				Service: "/rpcx/Arith", Source: Stale, Instances: 3, AsOf: at, Connected: true, Server: "zk1:2181", Since: at.Add(time.Minute),
+				LastErr: errors.New("refused"), LastErrAt: at.Add(time.Second),
+			},
+			"/rpcx/Arith: stale, 3 instances, confirmed 2025-11-21T04:05:06Z; connected to zk1:2181 since 2025-11-21T04:06:06Z",
+		},
 		{"nothing yet", Status{Service: "/rpcx/Arith", Since: at}, "/rpcx/Arith: none, 0 instances; not connected since 2025-11-21T04:05:06Z"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
