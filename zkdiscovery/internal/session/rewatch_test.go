@@ -1,0 +1,209 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// Promise: after a reconnect within the session ZooKeeper tells what was missed, ahead of every answer.
+func TestChangesDuringACutAreHintedBeforeAnyLaterAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		names := fill(t, zk, 4)
+		s := connected(t, cfg)
+		sub, missing := s.Subscribe("/app"), s.Subscribe("/missing")
+		defer sub.Close()
+		defer missing.Close()
+		for round := range 20 {
+			mirrored(t, s)
+			_, _ = s.List(t.Context(), "/missing")
+			zk.Refuse(true)
+			zk.DropConnections()
+			must(t, zk.Set("/app/"+names[0], []byte("b")))
+			must(t, zk.Delete("/app/"+names[1]))
+			must(t, zk.Create("/app/"+names[1], nil))
+			must(t, zk.Create("/missing", nil))
+			settle(time.Second)
+			if h := sub.Take(); h.List || len(h.Children) > 0 {
+				t.Fatalf("told of changes without a connection: %+v", h)
+			}
+			zk.Refuse(false)
+			for {
+				st, changed := s.Changed()
+				if st.Connected {
+					break
+				}
+				<-changed
+			}
+			if _, err := s.Stat(t.Context(), "/app"); err != nil {
+				t.Fatal(err)
+			}
+			want := Hints{List: true, Children: map[string]Change{names[0]: Changed, names[1]: Changed}}
+			if diff := cmp.Diff(want, sub.Take()); diff != "" {
+				t.Fatalf("round %d: hints (-want +got):\n%s", round, diff)
+			}
+			if !missing.Take().List {
+				t.Fatal("no hint of the path that was missing")
+			}
+			sameWatches(t, s, zk, 2)
+			must(t, zk.Delete("/missing"))
+		}
+		if st := s.State(); st.Session != 1 || st.Link != 21 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestWatchesOfAnySizeAreSetAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		var names []string
+		for i := range 3000 { // three times what one request has room for
+			names = append(names, fmt.Sprintf("tcp@host-%s-%05d.example:8972", strings.Repeat("x", 90), i))
+			must(t, zk.Create("/app/"+names[i], nil))
+		}
+		s := connected(t, cfg)
+		sub := s.Subscribe("/app")
+		defer sub.Close()
+		mirrored(t, s)
+		sameWatches(t, s, zk, 3001)
+		before := zk.Stats()
+		zk.Refuse(true)
+		zk.DropConnections()
+		want := make(map[string]Change)
+		for i := 0; i < len(names); i += 10 {
+			must(t, zk.Set("/app/"+names[i], []byte("b")))
+			want[names[i]] = Changed
+		}
+		zk.Refuse(false)
+		settle(MaxBackoff)
+		if diff := cmp.Diff(want, sub.Take().Children); diff != "" {
+			t.Errorf("hints (-want +got):\n%s", diff)
+		}
+		sameWatches(t, s, zk, 3001-300)
+		if n := zk.Stats().Since(before).Requests[zktest.OpSetWatches]; n != 3 {
+			t.Errorf("%d requests, want 3", n)
+		}
+	}, zktest.WithMaxFrame(setWatchesLimit+64))
+}
+
+// What go-zookeeper had queued when a connection ended, it sends on the next one, although nobody waits for it any more: the watch that it
+// leaves there is one.
+func TestRequestThatIsSentOnTheNextLinkLeavesACountedWatch(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		names := fill(t, zk, 10)
+		stall, first := make(chan struct{}), true
+		cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn {
+			if !first {
+				return c
+			}
+			first = false
+			return stalling{c, stall, make(chan struct{}), new(sync.Once), new(atomic.Pointer[time.Time])}
+		})
+		s := connected(t, cfg)
+		sub := s.Subscribe("/app")
+		defer sub.Close()
+		close(stall)
+		var lost atomic.Int64
+		for _, name := range names {
+			go func() {
+				if _, err := s.Read(context.Background(), "/app", []string{name}, true); errors.Is(err, ErrLost) {
+					lost.Add(1)
+				}
+			}()
+		}
+		settle(0)
+		zk.DropConnections()
+		settle(time.Second)
+		if st := s.State(); !st.Connected || st.Session != 1 || st.Link != 2 || lost.Load() != 10 {
+			t.Fatalf("%d reads were lost, want all: %+v", lost.Load(), st)
+		}
+		left := s.Outstanding()
+		if left == 0 {
+			t.Fatal("go-zookeeper has changed: nothing was sent on the next link")
+		}
+		sameWatches(t, s, zk, left)
+		for _, name := range names {
+			must(t, zk.Set("/app/"+name, []byte("b")))
+		}
+		settle(0)
+		if got := len(sub.Take().Children); got != left {
+			t.Errorf("%d hints of %d watches", got, left)
+		}
+		sameWatches(t, s, zk, 0)
+	})
+}
+
+func TestRearmLeavesWatchesOnceMoreAndTakesNoneAway(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		fill(t, zk, 3)
+		must(t, zk.Put("/other/x", nil))
+		must(t, zk.Put("/app/child-00000/below", nil))
+		var flagged atomic.Int64
+		cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn {
+			return recording{c, func(f []byte) {
+				if _, read := readOf(f); read && f[len(f)-1] == 1 {
+					flagged.Add(1)
+				}
+			}}
+		})
+		s := connected(t, cfg)
+		readAll := func(want int64) {
+			t.Helper()
+			flagged.Store(0)
+			mirrored(t, s)
+			for _, parent := range []string{"/other", "/app/child-00000"} {
+				if _, err := s.Read(t.Context(), parent, []string{"x", "below"}, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := flagged.Load(); got != want {
+				t.Errorf("%d requests were to leave a watch, want %d", got, want)
+			}
+			sameWatches(t, s, zk, 6)
+		}
+		readAll(4 + 4) // two find nothing to watch
+		readAll(2)
+		s.Rearm("/app")
+		sameWatches(t, s, zk, 6)
+		readAll(4 + 2)
+		readAll(2)
+		// They are set again on the next link, too, although nobody has read in between.
+		s.Rearm("/app")
+		zk.DropConnections()
+		settle(MaxBackoff)
+		sameWatches(t, s, zk, 6)
+		readAll(4 + 2)
+	})
+}
+
+// ZooKeeper does not refuse to set watches again for good; should it, only a session without any helps.
+func TestSessionWhoseWatchesCannotBeSetAgainIsReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		log := &journal{}
+		cfg.Logger = slog.New(log)
+		fill(t, zk, 3)
+		s := connected(t, cfg)
+		mirrored(t, s)
+		zk.FailNext(zktest.OpSetWatches, -6, 1<<30)
+		zk.DropConnections()
+		settle(MaxBackoff)
+		if st := s.State(); !st.Connected || st.Session != 2 {
+			t.Errorf("%+v", st)
+		}
+		if len(log.seen("session given up", "watches could not be set again")) != 1 {
+			t.Error("the reason is in no line")
+		}
+		sameWatches(t, s, zk, 0)
+	})
+}
