@@ -77,8 +77,7 @@ const (
 	burstSize      = 10                     // instances before
 	burstGap       = 2 * time.Millisecond   // between registrations: servers of one rollout are not quicker
 	burstRoundTrip = time.Millisecond       // so that a burst meets the reads of the change before it
-	burstLimit     = 250 * time.Millisecond // ten times as long as rpcx-zookeeper takes to read everything
-	burstFollowed  = 3                      // lists that ended different
+	burstLimit     = 500 * time.Millisecond // ten times as long as rpcx-zookeeper takes to read everything
 )
 
 // burster is a contender of burst with what has been seen of it.
@@ -127,7 +126,7 @@ func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, d
 				continue
 			}
 			began := time.Now()
-			err := b.round(ctx, e.Plan.BurstWatched, do)
+			err := b.round(ctx, e.Plan, do)
 			if err == nil && undo != nil {
 				if err = undo(b.service); err == nil {
 					_, err = b.converge(ctx, burstLimit) // or not: a loss in the undoing is not counted
@@ -162,7 +161,7 @@ func (e *Env) recordBursts(measure string, all map[string]*burster) {
 }
 
 // round does it once and looks at the list.
-func (b *burster) round(ctx context.Context, watched time.Duration, do func(*registry.Service) error) error {
+func (b *burster) round(ctx context.Context, p Plan, do func(*registry.Service) error) error {
 	if err := pause(ctx, settle); err != nil {
 		return err
 	}
@@ -179,10 +178,12 @@ func (b *burster) round(ctx context.Context, watched time.Duration, do func(*reg
 		return nil
 	}
 	b.converged.Never++
-	if b.different.Len() >= burstFollowed {
+	if b.different.Len() >= p.BurstFollowed {
 		return nil
 	}
-	if right, err = b.converge(ctx, watched); err != nil {
+	following := time.Now()
+	defer func() { b.spent -= time.Since(following) }() // that is not what the budget is for
+	if right, err = b.converge(ctx, p.BurstWatched); err != nil {
 		return err
 	}
 	if right {

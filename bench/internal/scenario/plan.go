@@ -22,7 +22,8 @@ type Plan struct {
 	Bursts        int
 	BurstBudget   time.Duration // after which a contender does no more of them
 	Rollings      int           // rolling replacements
-	BurstWatched  time.Duration // how long a list that ended different is followed
+	BurstFollowed int           // lists that ended different, of each contender
+	BurstWatched  time.Duration // how long they are
 	OutageBefore  time.Duration
 	OutageDuring  time.Duration
 	OutageAfter   time.Duration
@@ -49,7 +50,7 @@ func Quick() Plan {
 		Rounds: 12, Least: 2, Warmup: 2, Nevers: 1, Budget: 2 * time.Second, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 6, StartLimit: 5 * time.Second,
 		CostChanges: 2,
-		Bursts:      25, BurstBudget: 4 * time.Second, Rollings: 3, BurstWatched: time.Second,
+		Bursts:      25, BurstBudget: 5 * time.Second, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 4 * time.Second, OutageAfter: 2 * time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 100, 1_000}, FanOutRounds: 6,
 		Services: 20, ServiceSize: 50, Rest: 2 * time.Second,
@@ -68,7 +69,7 @@ func Full() Plan {
 		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 20 * time.Second, OpenLimit: time.Minute,
 		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 15, StartLimit: 15 * time.Second,
 		CostChanges: 5,
-		Bursts:      1_000, BurstBudget: 40 * time.Second, Rollings: 50, BurstWatched: 10 * time.Second,
+		Bursts:      1_000, BurstBudget: 40 * time.Second, Rollings: 50, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
 		Services: 200, ServiceSize: 50, Rest: 20 * time.Second,
@@ -86,7 +87,7 @@ func Tiny() Plan {
 		Rounds: 2, Least: 1, Warmup: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
 		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
 		CostChanges: 1,
-		Bursts:      2, BurstBudget: time.Second, Rollings: 1, BurstWatched: 100 * time.Millisecond,
+		Bursts:      2, BurstBudget: time.Second, Rollings: 1, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,
 		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,

@@ -34,7 +34,7 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 	for _, p := range []Plan{Quick(), Full(), Tiny()} {
 		for name, n := range map[string]int{
 			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "Bursts": p.Bursts,
-			"Rollings": p.Rollings, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "FileRounds": p.FileRounds,
+			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "FileRounds": p.FileRounds,
 			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
 			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),
 			"Budget": int(p.Budget), "OpenLimit": int(p.OpenLimit), "StartLimit": int(p.StartLimit), "BurstBudget": int(p.BurstBudget),

@@ -85,6 +85,7 @@ const sessionTimeout = 10 * time.Second
 type follower struct {
 	*agent.Process
 	service *registry.Service
+	took    time.Duration // to open
 }
 
 // follow registers a service of n instances for a contender alone, starts its process and waits until it lists them.
@@ -98,11 +99,12 @@ func (e *Env) follow(ctx context.Context, name, service string, n int, o agent.O
 		return nil, err
 	}
 	o.Service, o.Want = service, n
-	if _, err := e.open(ctx, p, o, e.Plan.OpenLimit); err != nil {
+	took, err := e.open(ctx, p, o, e.Plan.OpenLimit)
+	if err != nil {
 		p.Close()
 		return nil, err
 	}
-	return &follower{p, s}, nil
+	return &follower{p, s, took}, nil
 }
 
 // errNothing means that a contender has shown no list within the limit, and did not say that it will not.

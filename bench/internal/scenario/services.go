@@ -97,7 +97,7 @@ func (e *Env) services(ctx context.Context, name, prefix string) error {
 	if err != nil {
 		return err
 	}
-	b := &burster{follower: &follower{p, first}}
+	b := &burster{follower: &follower{Process: p, service: first}}
 	right, err := b.converge(ctx, time.Second)
 	if err != nil {
 		return err

@@ -83,10 +83,8 @@ func (e *Env) startUp(ctx context.Context, c condition) error {
 	if _, err := e.Registry.Service(service, c.n); err != nil {
 		return err
 	}
-	names := startNames
-	if c.roundTrip > 0 { // as in change
-		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == contender.CacheDiscovery })
-	}
+	// While ZooKeeper is up CacheDiscovery is rpcx-zookeeper.
+	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool { return name == contender.CacheDiscovery })
 	starters, err := e.starters(ctx, service, names)
 	if err != nil {
 		return err
