@@ -67,7 +67,8 @@ func soon(t *testing.T) context.Context {
 }
 
 func TestAnAgentTellsWhatItsContenderSees(t *testing.T) {
-	for _, name := range []string{contender.Holdfast, contender.Floor, contender.Peer, contender.CacheDiscovery} {
+	// Not rpcx-zookeeper, alone or cached: what is added while it reads everything a second time it never sees.
+	for _, name := range []string{contender.Holdfast, contender.Uncached, contender.Floor} {
 		t.Run(name, func(t *testing.T) {
 			addr, r := zooKeeper(t)
 			s, err := r.Service("Arith", 3)
@@ -150,7 +151,7 @@ func TestWhoHangsIsNotWaitedFor(t *testing.T) {
 	if _, err := p.Open(ctx, o); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a list that never comes: %v", err)
 	}
-	p.Kill()
+	p.Close()
 	if _, err := p.Digest(soon(t)); !errors.Is(err, ErrDied) {
 		t.Errorf("after kill -9: %v", err)
 	}

@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -250,8 +248,8 @@ func (p *Process) Shut(ctx context.Context) error {
 	return err
 }
 
-// Kill ends the process as kill -9 does and returns when it is gone.
-func (p *Process) Kill() {
+// Close ends the process as kill -9 does and returns when it is gone: what a contender does at its end is not measured. A second Close does nothing.
+func (p *Process) Close() {
 	p.closing.Do(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		_ = p.stdin.Close()
@@ -259,9 +257,6 @@ func (p *Process) Kill() {
 		_ = p.cmd.Wait() // the signal
 	})
 }
-
-// Close is Kill: what a contender does at its end is not measured here.
-func (p *Process) Close() { p.Kill() }
 
 func integers(fields []string, n int) ([]int64, error) {
 	if len(fields) != n {
@@ -275,34 +270,4 @@ func integers(fields []string, n int) ([]int64, error) {
 		}
 	}
 	return ns, nil
-}
-
-// tail keeps the beginning of the last panic, or else the last line, of what a process has written to stderr.
-type tail struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lines = append(t.lines, strings.Split(strings.TrimSpace(string(b)), "\n")...)
-	if extra := len(t.lines) - 200; extra > 0 {
-		t.lines = t.lines[extra:]
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, line := range slices.Backward(t.lines) {
-		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
-			return line
-		}
-	}
-	if len(t.lines) == 0 {
-		return ""
-	}
-	return t.lines[len(t.lines)-1]
 }

@@ -49,12 +49,12 @@ func Goals(r *result.Results) []result.Goal {
 func measured(c *result.Cell) string {
 	s := c.Summary
 	text := number(s.P50, c.Unit)
-	if s.Low != s.High {
+	if s.Low != s.High && !s.P50.Never() {
 		text += fmt.Sprintf(" (%s to %s)", number(s.Low, c.Unit), number(s.High, c.Unit))
 	}
 	if c.Contender != contender.Holdfast {
 		text = c.Contender + " " + text
-		if r := ratio(c.Ratio); r != "" {
+		if r := ratio(c.Ratio); r != "" && !s.P50.Never() {
 			text += " = " + r + " ×"
 		}
 	}

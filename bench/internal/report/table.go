@@ -31,6 +31,10 @@ func Write(w io.Writer, r *result.Results, titles []Title) error {
 			out.printf("- %s\n", n)
 		}
 	}
+	if beside := summary(r); len(beside) > 1 {
+		out.printf("\n## Beside each other\n\n")
+		out.table(beside)
+	}
 	if len(r.Goals) > 0 {
 		out.printf("\n## Goals\n\n")
 		rows := [][]string{{"", "measured", "goal", "", "goal with the wire extension", ""}}

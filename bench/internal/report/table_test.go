@@ -107,3 +107,24 @@ func TestWhereNothingWasMeasuredThereIsNoPlot(t *testing.T) {
 		t.Error("infinite is never")
 	}
 }
+
+func TestTheSummaryHasAColumnForEverybodyAndNoLineOfNothing(t *testing.T) {
+	if got := summary(new(result.Results)); len(got) != 1 {
+		t.Errorf("of nothing %q", got)
+	}
+	c := cell(1, "added", few, 0)
+	r := &result.Results{Cells: []result.Cell{
+		times(c, 1, 2, 3), times(by(contender.Peer, c), 200), by(contender.Curator, c), by(contender.Floor, c),
+		{Scenario: 4, Measure: "5 registrations, 2 ms apart → complete list", Instances: 10, RoundTrip: 1e6, Contender: contender.Peer, Series: stats.Series{Never: 2}},
+	}}
+	r.Cells[2].Series.Failed = 1
+	r.Finish(contender.Holdfast)
+	want := [][]string{
+		{"", contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor},
+		{"added instance → watcher, 1,000 instances", "2 ms (1 ms to 3 ms)", "200 ms", "–", "fails", "–"},
+		{"5 registrations in a row: lists that stay wrong", "–", "2 of 2", "–", "–", "–"},
+	}
+	if diff := cmp.Diff(want, summary(r)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}

@@ -122,7 +122,7 @@ func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, d
 	for round := range rounds {
 		for i := range names {
 			b := all[names[(i+round)%len(names)]]
-			if b.follower == nil || b.spent > e.Plan.BurstBudget {
+			if b.follower == nil || b.spent > e.Plan.BurstBudget && b.Contender != contender.Holdfast {
 				continue
 			}
 			began := time.Now()

@@ -143,10 +143,12 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 		}
 		seen, err := t.Expect(ctx, step.key, step.want)
 		if err != nil {
+			series.Failed++
 			return err
 		}
 		began := time.Now()
 		if err := step.do(); err != nil {
+			series.Failed++
 			return err
 		}
 		wrote := time.Since(began)

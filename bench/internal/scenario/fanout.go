@@ -68,6 +68,7 @@ func (e *Env) fanOut(ctx context.Context, watchers int) error {
 				case ctx.Err() != nil:
 					return ctx.Err()
 				case err != nil:
+					series[name].Failed++
 					notes[name] = err.Error()
 				case !ok:
 					series[name].Never++

@@ -20,7 +20,7 @@ type Plan struct {
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
 	Bursts        int
-	BurstBudget   time.Duration // after which a contender does no more of them
+	BurstBudget   time.Duration // after which a contender other than this library does no more of them
 	Rollings      int           // rolling replacements
 	BurstFollowed int           // lists that ended different, of each contender
 	BurstWatched  time.Duration // how long they are
@@ -66,10 +66,10 @@ func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
-		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 20 * time.Second, OpenLimit: time.Minute,
-		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 15, StartLimit: 15 * time.Second,
+		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 15 * time.Second, OpenLimit: time.Minute,
+		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 10, StartLimit: 10 * time.Second,
 		CostChanges: 5,
-		Bursts:      1_000, BurstBudget: 40 * time.Second, Rollings: 50, BurstFollowed: 3, BurstWatched: 10 * time.Second,
+		Bursts:      1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
 		Services: 200, ServiceSize: 50, Rest: 20 * time.Second,

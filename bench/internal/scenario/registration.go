@@ -70,7 +70,7 @@ func (e *Env) registrations(ctx context.Context) error {
 			}
 			began := time.Now()
 			owner, err := e.register(ctx, first, e.Servers, key, nobody)
-			first.Kill() // which is what the next has to deal with
+			first.Close() // kill -9, which is what the next has to deal with
 			if !count(&series[name].fresh, began, err) {
 				return err
 			}
@@ -83,7 +83,7 @@ func (e *Env) registrations(ctx context.Context) error {
 			}
 			began = time.Now()
 			_, err = e.register(ctx, second, e.Servers, key, owner)
-			second.Kill()
+			second.Close()
 			if !count(&series[name].takeover, began, err) {
 				return err
 			}
