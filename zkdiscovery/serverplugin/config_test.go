@@ -214,52 +214,6 @@ func TestNodesHaveTheACLTheyShould(t *testing.T) {
 	}
 }
 
-func TestARefusalIsReportedUntilItIsOver(t *testing.T) {
-	inBubble(t, func(b bubble) {
-		b.zk.FailNext(zktest.OpCreate, zktest.CodeNoAuth, 6)
-		p := b.plugin()
-		b.register(p, "Arith", "")
-		pass(2 * time.Second)
-		var op *OpError
-		if st := p.Status(); !errors.As(st.Services[0].Err, &op) || op.Path != nodePath || p.Registered() {
-			b.Errorf("%+v", st)
-		}
-		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
-		defer cancel()
-		if err := p.WaitRegistered(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "not authenticated") {
-			b.Error(err)
-		}
-		if err := p.WaitRegistered(b.Context()); err != nil {
-			b.Error(err)
-		}
-		b.mustOwn(p, "")
-		if st := p.Status(); st.Services[0].Err != nil {
-			b.Errorf("%+v", st)
-		}
-	})
-}
-
-func TestARefusedRemovalIsReportedToo(t *testing.T) {
-	inBubble(t, func(b bubble) {
-		p := b.plugin()
-		b.register(p, "Arith", "")
-		pass(time.Second)
-		b.zk.FailNext(zktest.OpDelete, zktest.CodeNoAuth, 6)
-		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
-			b.Error(err)
-		}
-		var op *OpError
-		if st := p.Status(); len(st.Services) != 1 || st.Services[0].Phase != Unregistering || !errors.As(st.Services[0].Err, &op) || op.Op != "unregister" {
-			b.Errorf("%+v", st)
-		}
-		pass(time.Minute)
-		b.mustBeGone()
-		if st := p.Status(); len(st.Services) != 0 {
-			b.Errorf("%+v", st)
-		}
-	})
-}
-
 // The network is not needed: what the options set up is seen in the dialler.
 func TestTLSIsSpokenWhenItIsAskedFor(t *testing.T) {
 	for _, opt := range []ZooKeeperOpt{

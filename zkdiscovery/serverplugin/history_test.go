@@ -164,7 +164,7 @@ func (h *history) end() {
 	if h.stopped {
 		must(h.bubble, h.zk.Start())
 	}
-	pass(time.Minute) // whoever was killed has expired long before
+	pass(2 * time.Minute) // whoever was killed has expired; what could not be read for a moment, and has no watch, was looked at
 	h.assertOneOwner()
 	zxid := h.zk.Zxid()
 	pass(time.Hour)

@@ -24,6 +24,21 @@ func TestWhatHappensTogetherIsToldTogether(t *testing.T) {
 	})
 }
 
+func TestMetadataThatIsNoQueryIsTold(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Query", "weight=3&group=a")
+		b.register(p, "Nothing", "")
+		b.register(p, "JSON", `{"a":"b;c"}`)
+		pass(time.Second)
+		must(b, p.Stop())
+		if n := strings.Count(log.String(), "not a URL query"); n != 1 || !strings.Contains(log.String(), "service=JSON") {
+			b.Error(log.String())
+		}
+	})
+}
+
 func TestEveryOutageIsTold(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		var log strings.Builder
@@ -73,13 +88,15 @@ func TestAFightIsToldOnceAMinute(t *testing.T) {
 			b.mustOwn(p, "weight=3")
 		}
 		pass(2 * time.Minute) // quiet
-		must(b, b.zk.Delete(nodePath))
-		pass(newsDelay)
+		for i := range newsLimit {
+			must(b, b.zk.Delete(nodePath))
+			pass(newsDelay)
+			if n := strings.Count(log.String(), "msg=registered services=1"); n != i+2 {
+				b.Errorf("after a quiet time, the registration of %v ago is not told: %d", newsDelay, n)
+			}
+		}
 		if n := strings.Count(log.String(), "restoring them\" services=1"); n < 60*hours || n > 60*hours+2*newsLimit {
 			b.Errorf("%d lines in %d hours", n, hours)
-		}
-		if last := log.String()[strings.LastIndex(log.String(), "time="):]; !strings.Contains(last, "registered services=1") {
-			b.Errorf("what comes after a quiet minute is not told at once: %s", last)
 		}
 	})
 }

@@ -100,10 +100,10 @@ func TestStopWhileEverybodyWaits(t *testing.T) {
 func TestUnregisterRemovesTheNode(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()
-		b.register(p, "Arith", "")
+		b.register(p, "/Arith", "")
 		b.register(p, "Echo", "")
 		pass(time.Second)
-		must(b, p.Unregister("/Arith/"))
+		must(b, p.Unregister("Arith/"))
 		b.mustBeGone()
 		must(b, p.Unregister("Arith"))
 		must(b, p.Unregister("unheard of"))
