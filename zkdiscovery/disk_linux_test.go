@@ -12,11 +12,11 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-// hangingDisk is a directory on a disk that does not answer, as a network drive's whose server has gone: whoever touches it waits, until the
-// test ends. It takes root, and a kernel that lets it mount.
-func hangingDisk(t *testing.T) string {
+// hangingDisk is a directory on a disk that does not answer, as a network drive's whose server has gone: whoever touches it waits until it is
+// given up, and gets an error then. It takes root, and a kernel that lets it mount.
+func hangingDisk(t *testing.T) (dir string, giveUp func()) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("no file system of our own here: %v", err)
@@ -26,20 +26,19 @@ func hangingDisk(t *testing.T) string {
 		_ = dev.Close()
 		t.Skipf("cannot mount here: %v", err)
 	}
+	giveUp = func() { _ = dev.Close() } // which may have happened already
 	t.Cleanup(func() {
-		if err := dev.Close(); err != nil { // wakes whoever waits
-			t.Error(err)
-		}
+		giveUp()
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	return dir
+	return dir, giveUp
 }
 
 // On a real disk, and so in real time.
 func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
-	hung := hangingDisk(t)
+	hung, giveUp := hangingDisk(t)
 	zk := zktest.NewServer()
 	t.Cleanup(zk.Close)
 	if err := zk.Put("/rpcx/Arith/tcp@a:1", nil); err != nil {
@@ -62,12 +61,14 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 			t.Errorf("%s has taken %v", what, took)
 		}
 	}
+	var left []*keeper
 	for _, dir := range []string{hung, filepath.Join(hung, "cache")} {
 		var d, other *Discovery
 		quick("New", func() { d = discover(dir) })
 		if got := keys(d.GetServices()); got != "tcp@a:1" || d.Snapshot().Source != Live {
 			t.Errorf("list %s, %v", got, d.Status())
 		}
+		left = append(left, d.service.keeper)
 		healthy := t.TempDir()
 		quick("New with another disk", func() { other = discover(healthy) })
 		quick("Close with another disk", other.Close)
@@ -78,5 +79,9 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 		if lines := log.with(slog.LevelError, "does not answer", "dir="+dir); len(lines) == 0 {
 			t.Errorf("not reported: %q", log.from(slog.LevelWarn))
 		}
+	}
+	giveUp()
+	for _, k := range left {
+		<-k.ended
 	}
 }

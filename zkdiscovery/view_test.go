@@ -76,6 +76,21 @@ func TestTheNewestListIsShownThroughTheNewestFilter(t *testing.T) {
 	wg.Wait()
 }
 
+// What it has left of the list is outdated by the time it returns.
+func TestAFilterThatIsReplacedWhileItRunsHasNoSay(t *testing.T) {
+	d := alone(t)
+	d.deliver(&list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1"), seq: 1})
+	d.SetFilter(func(p *client.KVPair) bool {
+		if p.Key == "tcp@a:1" {
+			d.SetFilter(func(p *client.KVPair) bool { return p.Key == "tcp@b:1" })
+		}
+		return p.Key == "tcp@a:1"
+	})
+	if got := keys(d.GetServices()); got != "tcp@b:1" {
+		t.Errorf("listed: %s, want what the newest filter keeps", got)
+	}
+}
+
 func TestARevisionIsAPublishedChange(t *testing.T) {
 	d := alone(t)
 	ch := d.WatchService()
