@@ -68,3 +68,25 @@ func ExampleWithKey() {
 	}
 	defer s.Close()
 }
+
+// Each service has a selector of its own, made when it is called first.
+func ExampleNewOneClient() {
+	d, err := client.NewMultipleServersDiscovery([]*client.KVPair{{Key: "tcp@127.0.0.1:8972"}})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	c := selector.NewOneClient(client.Failover, d, client.DefaultOption,
+		func(servicePath string, _ client.ServiceDiscovery) (*selector.Selector, error) {
+			if servicePath == "Cache" {
+				return selector.New(selector.WithPolicy(selector.ConsistentHash))
+			}
+			return selector.New()
+		})
+	defer c.Close()
+
+	var reply int
+	if err := c.Call(context.Background(), "Arith", "Double", 21, &reply); err != nil {
+		log.Print(err)
+	}
+}

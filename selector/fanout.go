@@ -80,9 +80,16 @@ func (x *xclient) fanIn(all *fanout) {
 }
 
 // disconnected says that a connection has ended. A server has its address in the list only where the list has literal IP addresses.
-func (x *xclient) disconnected(remote net.Addr) {
+func (x *xclient) disconnected(conn net.Conn) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.fanouts) == 0 {
+		return
+	}
+	remote := conn.RemoteAddr()
+	if remote == nil {
+		return
+	}
 	for _, all := range x.fanouts {
 		all.mu.Lock()
 		all.ended = append(all.ended, remote.String())

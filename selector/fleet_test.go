@@ -66,6 +66,15 @@ func (k *kelp) Drop(ctx context.Context, _ *string, _ *string) error {
 	return ctx.Value(rpcx.RemoteConnContextKey).(net.Conn).Close()
 }
 
+// Echo answers with the request's metadata, as the reply's, and how long the client gives it.
+func (k *kelp) Echo(ctx context.Context, _ *string, reply *string) error {
+	asked, _ := ctx.Value(share.ReqMetaDataKey).(map[string]string)
+	answer, _ := ctx.Value(share.ResMetaDataKey).(map[string]string)
+	answer["echo"] = asked["say"]
+	*reply = asked[share.ServerTimeout]
+	return nil
+}
+
 // Push sends the client a message.
 func (k *kelp) Push(ctx context.Context, _ *string, _ *string) error {
 	return k.server.SendMessage(ctx.Value(rpcx.RemoteConnContextKey).(net.Conn), "Kelp", "News", nil, []byte("news"))

@@ -74,6 +74,10 @@ func (c *OneClient) xclient(servicePath string) (*xclient, error) {
 	c.mu.Lock()
 	s := c.services[servicePath]
 	if s == nil {
+		if c.closed {
+			c.mu.Unlock()
+			return nil, client.ErrXClientShutdown
+		}
 		s = &service{}
 		c.services[servicePath] = s
 	}

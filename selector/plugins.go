@@ -59,7 +59,7 @@ func (p *plugins) DoConnCreateFailed(network, address string) {
 // DoClientConnectionClose is called once for each connection that ends, with its lock held.
 func (p *plugins) DoClientConnectionClose(conn net.Conn) error {
 	if conn != nil {
-		p.x.disconnected(conn.RemoteAddr())
+		p.x.disconnected(conn)
 	}
 	return p.get().DoClientConnectionClose(conn)
 }

@@ -16,6 +16,8 @@ type view struct {
 
 // views orders the lists of the XClients that share a Selector.
 type views struct {
+	// mu is held while the Selector takes a list, in which the function given to WithLive may be asked, as it is with XClient's own lock: who has
+	// the same list must not select before it is there.
 	mu     sync.Mutex
 	open   []*view
 	recent []uint64 // fingerprints of the lists; the last is the Selector's

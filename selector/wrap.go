@@ -23,7 +23,8 @@ import (
 // What is different from xc itself: SetPlugins may be called at any time, also with nil. In the mode Failbackup, two failures are an error (in
 // rpcx they can be a nil error with an empty reply), a server that cannot be reached is no answer while the other has not answered, and the backup
 // goes out at once when the first fails. SendRaw returns the last attempt's error when all have failed (rpcx: three nils). SetSelector
-// and ConfigGeoSelector replace s, which then hears of connections only. A share.Context is read, not written to.
+// and ConfigGeoSelector replace s, without which the XClient goes on. A share.Context is read, not written to: what plugins put into it is
+// seen by plugins only.
 //
 // Wrap panics when xc or s is nil.
 func Wrap(xc client.XClient, s *Selector) client.XClient {

@@ -3,9 +3,11 @@ package selector
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +111,75 @@ func TestAContextOfAnotherXClientsCallIsNotOurs(t *testing.T) {
 type preCall func(context.Context) error
 
 func (f preCall) PreCall(ctx context.Context, _, _ string, _ any) error { return f(ctx) }
+
+func TestMetadataAndDeadlinesPassThroughTheWrapper(t *testing.T) {
+	n := startNode(t)
+	for _, mode := range []client.FailMode{client.Failfast, client.Failbackup} {
+		for what, with := range map[string]func(context.Context, any, any) context.Context{
+			"context.Context": func(ctx context.Context, key, value any) context.Context { return context.WithValue(ctx, key, value) },
+			"share.Context":   func(ctx context.Context, key, value any) context.Context { return share.WithValue(ctx, key, value) },
+		} {
+			t.Run(fmt.Sprintf("%v/%s", mode, what), func(t *testing.T) {
+				xc, _ := wrapped(t, mode, backup(never), n.key)
+				answer, reply := map[string]string{}, ""
+				ctx := with(with(within(t, time.Minute), share.ReqMetaDataKey, map[string]string{"say": "hello"}), share.ResMetaDataKey, answer)
+				if err := xc.Call(ctx, "Echo", &question, &reply); err != nil {
+					t.Fatal(err)
+				}
+				if ms, err := strconv.Atoi(reply); ms < 1 || ms > 60_000 || err != nil {
+					t.Errorf("the server has %q ms", reply)
+				}
+				if mode == client.Failfast && answer["echo"] != "hello" { // rpcx's Failbackup gives back none
+					t.Errorf("the answer's metadata are %v", answer)
+				}
+				call, err := xc.Go(ctx, "Echo", &question, new(string), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if <-call.Done; call.Error != nil || call.ResMetadata["echo"] != "hello" || call.Metadata["say"] != "hello" {
+					t.Errorf("Go: %v, metadata %v, answered %v", call.Error, call.Metadata, call.ResMetadata)
+				}
+			})
+		}
+	}
+}
+
+// What is measured is what the server takes, not what the plugins take before, in each mode that measures.
+func TestLatencyIsTheServers(t *testing.T) {
+	n := startNode(t)
+	const takes, plugins = 30 * time.Millisecond, 300 * time.Millisecond
+	n.delay.Store(int64(takes))
+	for what, call := range map[string]func(client.XClient) error{
+		"Call": func(xc client.XClient) error { return xc.Call(t.Context(), "Greet", &question, new(string)) },
+		"Go": func(xc client.XClient) error {
+			call, err := xc.Go(t.Context(), "Greet", &question, new(string), nil)
+			if err != nil {
+				return err
+			}
+			return (<-call.Done).Error
+		},
+		"SendRaw": func(xc client.XClient) error { _, _, err := xc.SendRaw(t.Context(), raw("Greet")); return err },
+		"Inform": func(xc client.XClient) error {
+			_, err := xc.Inform(t.Context(), "Greet", &question, new(string))
+			return err
+		},
+	} {
+		for _, mode := range []client.FailMode{client.Failfast, client.Failover, client.Failtry, client.Failbackup} {
+			t.Run(fmt.Sprintf("%s/%v", what, mode), func(t *testing.T) {
+				t.Parallel()
+				xc, s := wrapped(t, mode, backup(never), n.key)
+				xc.SetPlugins(containing(preCall(func(context.Context) error { time.Sleep(plugins); return nil })))
+				if err := call(xc); err != nil {
+					t.Fatal(err)
+				}
+				told(t, s, n.key, account{ok: 1})
+				if took := s.Status().Servers[0].Latency; took < takes || took >= plugins {
+					t.Errorf("the server took %v and the plugin %v, but the selector was told %v", takes, plugins, took)
+				}
+			})
+		}
+	}
+}
 
 func TestABidirectionalXClientReceivesItsServersMessages(t *testing.T) {
 	n := startNode(t)
