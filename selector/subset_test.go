@@ -109,3 +109,16 @@ func TestClientsOfOneNameSendAKeyToTheSameServerOfASubset(t *testing.T) {
 		t.Errorf("%s and %s", a, b)
 	}
 }
+
+func TestASubsetGrowsToTwiceItsSizeAtMost(t *testing.T) {
+	inBubble(t, 100, func(t *testing.T, s *Selector, w *world) {
+		for i := range 100 {
+			w.kill(nth(i))
+			fail(t, s, nth(i), dialFailed, 1)
+		}
+		pass(time.Minute)
+		if c := s.table.Load().counts; c.all != 20 {
+			t.Errorf("%+v", c)
+		}
+	}, WithSubset(10))
+}

@@ -1,0 +1,83 @@
+package selector
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// after returns the holder of a call whose last attempt was at a server.
+func after(tb testing.TB, s *Selector, key string) *holder {
+	tb.Helper()
+	h := &holder{Context: tb.Context(), x: &xclient{s: s}}
+	h.key = key
+	return h
+}
+
+func TestACallThatFailedAtAServerGoesToAnother(t *testing.T) {
+	for _, p := range []Policy{P2C, WeightedRoundRobin, ConsistentHash, Random} {
+		for _, n := range []int{2, 10} {
+			inBubble(t, n, func(t *testing.T, s *Selector, _ *world) {
+				for i := 1; i < n; i++ { // the first is the best, were it not for the failure
+					s.observe(nth(i), succeeded, time.Second)
+				}
+				for i := range 200 {
+					h := after(t, s, nth(0))
+					if key := s.Select(h, "Arith", "Mul", i); key == nth(0) {
+						t.Fatalf("%v of %d: again to %s", p, n, key)
+					}
+					h.release()
+				}
+			}, WithPolicy(p))
+		}
+	}
+}
+
+func TestACallThatFailedInATrialDoesNotTryAgain(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		s.dialFailed(nth(0), errors.New("refused"))
+		pass(2 * time.Second)
+		wantState(t, s, nth(0), Trial)
+		for range 200 {
+			h := after(t, s, nth(0))
+			if key := s.Select(h, "Arith", "Mul", nil); key == nth(0) {
+				t.Fatal("it did")
+			}
+			h.release()
+		}
+	})
+}
+
+func TestWhereThereIsOneServerItIsCalledAgain(t *testing.T) {
+	for _, o := range []outcome{succeeded, dialFailed} {
+		inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+			fail(t, s, nth(0), o, 1)
+			h := after(t, s, nth(0))
+			defer h.release()
+			if key := s.Select(h, "Arith", "Mul", nil); key != nth(0) {
+				t.Errorf("after %v %q", o, key)
+			}
+		})
+	}
+}
+
+func TestAServerThatRefusesAtOnceDoesNotAttractCalls(t *testing.T) {
+	for _, o := range []outcome{serviceError, transportFailed} {
+		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+			for i := range 10 {
+				s.observe(nth(i), succeeded, 20*time.Millisecond)
+			}
+			for range 100 { // over ten seconds
+				s.observe(nth(0), o, time.Microsecond)
+				for i := 1; i < 10; i++ {
+					s.observe(nth(i), succeeded, 20*time.Millisecond)
+				}
+				s.observe(nth(0), succeeded, 20*time.Millisecond)
+				pass(100 * time.Millisecond)
+			}
+			if n := picked(t, s, 1000)[nth(0)]; n > 200 {
+				t.Errorf("%d of 1,000 calls go there for %v", n, o)
+			}
+		})
+	}
+}
