@@ -36,8 +36,9 @@
 // Less formally: say what is to be registered, whenever you like; it is so as soon as it can be, and Registered tells.
 //
 // At rest a plugin costs ZooKeeper its pings, one watch per service, and one request per service in 15 to 18 minutes, which looks whether a
-// watch was missed, as another one does after every reconnect. A node that may not be read has no watch, and is looked at every minute. All services share one connection. An operator who writes into a node by hand, state=inactive for instance, is overruled at
-// once; Register with other metadata, or Drain, is the way.
+// watch was missed; after a reconnect it looks at once. A node that it may not read has no watch, and is looked at every minute. All services
+// share one connection. An operator who writes into a node by hand, state=inactive for instance, is overruled at once; Register with other
+// metadata, or Drain, is the way.
 //
 // # How it is built
 //
