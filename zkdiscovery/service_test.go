@@ -211,6 +211,40 @@ func TestACloneThatNobodyUsesIsLetGoAfterAMinute(t *testing.T) {
 	})
 }
 
+func TestACloneThatWasLetGoIsNotTakenUpAgainAfterTheEnd(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(3 * releaseIdle)
+		d.Close()
+		w.lists(c, "tcp@a:1")
+		if isHeld(c) || len(d.root.services) > 0 {
+			t.Error("taken up again, by nobody who could be asked")
+		}
+	})
+}
+
+// OneClient holds its lock meanwhile. The connection is gone, and the first attempt to make another has no answer yet.
+func TestCloneDoesNotWaitForAZooKeeperThatHasGone(t *testing.T) {
+	inBubble(t, func(w *world) {
+		d := w.template()
+		w.clone(d, "Arith")
+		w.zk.Silence(true)
+		for d.Status().Connected {
+			pass(10 * time.Millisecond)
+		}
+		if st := d.Status(); st.FailedRounds > 0 {
+			t.Fatalf("%v", st)
+		}
+		began := time.Now()
+		w.clone(d, "Other")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("Clone has taken %v", took)
+		}
+	})
+}
+
 func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")

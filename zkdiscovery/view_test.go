@@ -204,7 +204,10 @@ func TestNothingIsDeliveredAfterClose(t *testing.T) {
 		ch := c.WatchService()
 		<-ch
 		d.Close()
-		hidesAll := func(*client.KVPair) bool { return false }
+		hidesAll := func(*client.KVPair) bool {
+			t.Error("a filter is asked after Close")
+			return false
+		}
 		for _, d := range []*Discovery{d, c} {
 			d.SetFilter(hidesAll)
 			d.deliver(&list{seq: 1 << 40})
