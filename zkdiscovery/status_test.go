@@ -143,17 +143,17 @@ func TestAListIsLiveOverItsOwnConnectionOnly(t *testing.T) {
 	up := session.State{Connected: true, Link: 7}
 	for _, tc := range []struct {
 		name string
-		d    Discovery
+		d    *Discovery
 		st   session.State
 		want Source
 	}{
-		{"over its connection", Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, up, Live},
-		{"that one is gone", Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, session.State{Link: 7}, Stale},
-		{"there is another one", Discovery{shown: &list{source: Live, link: 6}, service: new(service)}, up, Stale},
-		{"nobody keeps it up to date", Discovery{shown: &list{source: Live, link: 7}}, up, Stale},
-		{"it was closed", Discovery{shown: &list{source: Live, link: 7}, service: new(service), closed: true}, up, Stale},
-		{"it is the file's", Discovery{shown: &list{source: File, link: 7}, service: new(service)}, up, File},
-		{"there is none", Discovery{service: new(service)}, up, None},
+		{"over its connection", &Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, up, Live},
+		{"that one is gone", &Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, session.State{Link: 7}, Stale},
+		{"there is another one", &Discovery{shown: &list{source: Live, link: 6}, service: new(service)}, up, Stale},
+		{"nobody keeps it up to date", &Discovery{shown: &list{source: Live, link: 7}}, up, Stale},
+		{"it was closed", &Discovery{shown: &list{source: Live, link: 7}, service: new(service), closed: true}, up, Stale},
+		{"it is the file's", &Discovery{shown: &list{source: File, link: 7}, service: new(service)}, up, File},
+		{"there is none", &Discovery{service: new(service)}, up, None},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := tc.d.sourceLocked(tc.st); got != tc.want {
