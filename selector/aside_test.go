@@ -176,3 +176,16 @@ func TestAServerThatLeavesTheListForAMomentIsWhatItWas(t *testing.T) {
 		wantState(t, s, nth(0), Fresh)
 	}, WithSlowStart(30*time.Second))
 }
+
+func TestATrialEndsWhenItsServerLeavesTheList(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(8), dialFailed, 1)
+		fail(t, s, nth(9), dialFailed, 1)
+		pass(1500 * time.Millisecond)
+		p := pickFrom(t, s, nth(9))
+		s.UpdateServer(fleet(9, unweighted))
+		other := pickFrom(t, s, nth(8)) // at once
+		other.done(succeeded, time.Millisecond)
+		p.done(succeeded, time.Millisecond)
+	})
+}

@@ -37,7 +37,7 @@ func (s *Selector) feed(srv *server, epoch uint32, o outcome, latency time.Durat
 		}
 	case serviceError:
 		if latency > 0 {
-			srv.latency.slowed(latency, ms)
+			srv.latency.hold(latency, ms)
 		}
 		if srv.alert.Load() {
 			s.judge(srv, epoch, callSucceeded)

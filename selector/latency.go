@@ -72,9 +72,9 @@ func (l *latency) fail(d time.Duration, ms uint32) {
 	l.add(min(max(d, 2*time.Duration(l.at(ms)), penalty), max(d, worst)), ms)
 }
 
-// slowed takes a sample only where it is above the average. An error that the service returns at once is no proof of speed either.
-func (l *latency) slowed(d time.Duration, ms uint32) {
-	if float32(d) > l.at(ms) {
-		l.add(d, ms)
-	}
+// hold takes a response for one as slow as the last average, if it was not slower: an error that the service returns at once is no proof of speed,
+// and no proof of idleness either.
+func (l *latency) hold(d time.Duration, ms uint32) {
+	ns, _ := unpackLatency(l.word.Load())
+	l.add(max(d, time.Duration(ns)), ms)
 }

@@ -28,10 +28,10 @@ func TestLatencyIsAPeakEWMA(t *testing.T) {
 	near(11_000, 50/math.E) // without samples it decays, by 1/e in 10 s
 	l.add(10*ms, 11_000)    // keeps 1/e of the old one
 	near(11_000, 50/math.E+10*(1-1/math.E))
-	l.slowed(ms, 21_000) // not below the average
-	near(11_000, 50/math.E+10*(1-1/math.E))
-	l.slowed(70*ms, 11_000)
-	near(11_000, 70)
+	l.hold(ms, 21_000) // as slow as it was
+	near(21_000, 50/math.E+10*(1-1/math.E))
+	l.hold(70*ms, 21_000)
+	near(21_000, 70)
 	l.add(0, math.MaxUint32)
 	if l.at(math.MaxUint32) <= 0 {
 		t.Error("no latency is left of a sample")

@@ -62,22 +62,36 @@ func TestWhereThereIsOneServerItIsCalledAgain(t *testing.T) {
 }
 
 func TestAServerThatRefusesAtOnceDoesNotAttractCalls(t *testing.T) {
-	for _, o := range []outcome{serviceError, transportFailed} {
+	for _, c := range []struct {
+		o    outcome
+		most int // of 1,000 calls; its share would be 100
+	}{{serviceError, 150}, {transportFailed, 10}} {
 		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
 			for i := range 10 {
 				s.observe(nth(i), succeeded, 20*time.Millisecond)
 			}
-			for range 100 { // over ten seconds
-				s.observe(nth(0), o, time.Microsecond)
+			for i := range 300 { // over thirty seconds
+				if c.o == serviceError || i%5 == 0 { // not often enough to be ejected
+					s.observe(nth(0), c.o, time.Microsecond)
+				} else if s.of(t, nth(0)).State == Up {
+					s.observe(nth(0), succeeded, 20*time.Millisecond)
+				}
 				for i := 1; i < 10; i++ {
 					s.observe(nth(i), succeeded, 20*time.Millisecond)
 				}
-				s.observe(nth(0), succeeded, 20*time.Millisecond)
 				pass(100 * time.Millisecond)
 			}
-			if n := picked(t, s, 1000)[nth(0)]; n > 200 {
-				t.Errorf("%d of 1,000 calls go there for %v", n, o)
+			got := 0
+			for range 1000 {
+				k, p := s.choose(t.Context(), nil)
+				if k == nth(0) {
+					got++
+				}
+				p.done(cancelled, 0)
 			}
-		})
+			if got > c.most {
+				t.Errorf("%d of 1,000 calls go there for %v", got, c.o)
+			}
+		}, WithEjection(Ejection{Share: 0.01})) // nobody is ejected
 	}
 }

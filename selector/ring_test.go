@@ -93,6 +93,15 @@ func TestARingHasNoHistory(t *testing.T) {
 	}
 }
 
+// Two servers at the same position belong in the order of the list, also when that has changed.
+func TestPointsOfOnePositionHaveNoHistory(t *testing.T) {
+	a, b := member{server: &server{key: "a", hash: 7}, weight: 1}, member{server: &server{key: "b", hash: 7}, weight: 1}
+	old := newRing([]member{a, b}, nil)
+	if grown, made := newRing([]member{b, a}, old), newRing([]member{b, a}, nil); !slices.Equal(grown.points, made.points) {
+		t.Error("differs from a new one")
+	}
+}
+
 func TestTheRingHasPointsByWeight(t *testing.T) {
 	for _, c := range []struct {
 		name    string
