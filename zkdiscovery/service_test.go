@@ -225,24 +225,39 @@ func TestACloneThatWasLetGoIsNotTakenUpAgainAfterTheEnd(t *testing.T) {
 	})
 }
 
-// OneClient holds its lock meanwhile. The connection is gone, and the first attempt to make another has no answer yet.
-func TestCloneDoesNotWaitForAZooKeeperThatHasGone(t *testing.T) {
-	inBubble(t, func(w *world) {
-		d := w.template()
-		w.clone(d, "Arith")
-		w.zk.Silence(true)
-		for d.Status().Connected {
-			pass(10 * time.Millisecond)
-		}
-		if st := d.Status(); st.FailedRounds > 0 {
-			t.Fatalf("%v", st)
-		}
-		began := time.Now()
-		w.clone(d, "Other")
-		if took := time.Since(began); took > 0 {
-			t.Errorf("Clone has taken %v", took)
-		}
-	})
+// OneClient holds its lock meanwhile.
+func TestCloneDoesNotWaitForAZooKeeperThatIsAway(t *testing.T) {
+	for name, away := range map[string]func(w *world, d *Discovery){
+		"the connection is gone, and the first attempt to make another has no answer yet": func(w *world, d *Discovery) {
+			pass(time.Second)
+			w.zk.Silence(true)
+			for d.Status().Connected {
+				pass(10 * time.Millisecond)
+			}
+			if st := d.Status(); st.FailedRounds > 0 {
+				w.Fatalf("%v", st)
+			}
+		},
+		"there never was one, and no server has answered": func(w *world, d *Discovery) {
+			w.zk.Silence(true)
+			w.zk.DropConnections()
+			for d.Status().FailedRounds == 0 {
+				pass(10 * time.Millisecond)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				d := w.template()
+				away(w, d)
+				began := time.Now()
+				w.clone(d, "Arith")
+				if took := time.Since(began); took > 0 {
+					t.Errorf("Clone has taken %v", took)
+				}
+			})
+		})
+	}
 }
 
 func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
