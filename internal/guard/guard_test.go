@@ -245,8 +245,12 @@ func TestNobodyLeavesWhileTheRegistryIsAway(t *testing.T) {
 	b.pass(20 * time.Second)
 	clear(b.up) // or it is this process that is cut off: who could tell
 	b.g.Away(true, b.now)
+	clear(b.probes)
 	b.pass(time.Hour)
 	b.want("while the registry is away", s)
+	if ask := b.g.Probes(b.now); len(ask) > 0 || len(b.probes) > 0 || !b.g.Wake().IsZero() {
+		t.Fatalf("asked while the registry is away: %v, %v", b.probes, ask)
+	}
 	b.g.Away(false, b.now)
 	b.want("when it is back", s)
 	b.up[s[1]] = true
@@ -259,21 +263,41 @@ func TestAProbeUnderWayWhenTheRegistryGoesSaysNothing(t *testing.T) {
 	s := b.servers(2)
 	b.list(s)
 	b.g.Listed(nil, "a", b.now)
-	for range maxFails + 1 {
-		b.g.Away(false, b.now)
+	miss := func(goes bool) {
+		t.Helper()
 		b.now = b.now.Add(retryAfter)
 		ask := b.g.Probes(b.now)
 		if len(ask) != len(s) {
 			t.Fatalf("%d are asked, of %d", len(ask), len(s))
 		}
-		b.g.Away(true, b.now)
+		b.g.Away(goes, b.now)
 		for _, p := range ask {
 			b.g.Probed(p.Key, Silent, b.now)
 		}
 	}
+	miss(false)
+	miss(true)
+	b.want("the second miss is none", s)
 	b.g.Away(false, b.now)
-	b.pass(time.Hour)
-	b.want("they answer", s)
+	miss(false)
+	b.want("two in a row are two that nothing has come between", s)
+	miss(false)
+	b.want("like these", nil)
+}
+
+func TestANewLineageIsAcceptedWhenNobodyIsHeldAnyMore(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.list(s)
+	b.lineage = "b"
+	b.list(s[1:])
+	if !b.g.Pending() {
+		t.Error("accepted while one is held")
+	}
+	b.list(s)
+	if b.g.Pending() {
+		t.Error("not accepted although all are back")
+	}
 }
 
 func TestDisabledObeysAtOnce(t *testing.T) {
