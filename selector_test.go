@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,8 +50,10 @@ func TestTheDeadOfAStaleFileCostNothingAfterTwoSeconds(t *testing.T) {
 		option.ConnectTimeout = time.Second
 		xc := selector.Wrap(client.NewXClient("Arith", client.Failfast, client.SelectByUser, d, option), s)
 		defer xc.Close()
-
 		began := time.Now()
+		dials := &failedDials{since: began.Add(2 * time.Second)}
+		xc.GetPlugins().Add(dials)
+
 		var mu sync.Mutex
 		calls, failed := 0, 0
 		var longest time.Duration
@@ -88,8 +91,21 @@ func TestTheDeadOfAStaleFileCostNothingAfterTwoSeconds(t *testing.T) {
 		if failed > 0 || calls < 1000 {
 			t.Errorf("%d of %d calls have failed", failed, calls)
 		}
-		if longest > 800*time.Millisecond {
-			t.Errorf("a call took %v: it waited for a dial", longest)
+		if n := dials.n.Load(); n > 0 {
+			t.Errorf("everybody has waited for %d dials that failed", n)
 		}
 	})
+}
+
+// failedDials counts the XClient's from a time on.
+type failedDials struct {
+	since time.Time
+	n     atomic.Int64
+}
+
+// ConnCreateFailed is called by rpcx.
+func (f *failedDials) ConnCreateFailed(string, string) {
+	if time.Now().After(f.since) {
+		f.n.Add(1)
+	}
 }

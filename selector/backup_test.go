@@ -39,7 +39,7 @@ func TestFailbackupWithAQuickAnswerIsOneRequest(t *testing.T) {
 // selector hears what the slow one took, although the call has returned long before and its context has ended.
 func TestFailbackupTakesTheFirstAnswerAndTellsOfTheOther(t *testing.T) {
 	quick, slow := startNode(t), startNode(t)
-	slow.delay.Store(int64(100 * time.Millisecond))
+	slow.delay.Store(int64(2 * time.Second))
 	xc, s := wrapped(t, client.Failbackup, backup(5*time.Millisecond), quick.key, slow.key)
 	ready(t, s)
 	const calls = 20
@@ -59,22 +59,6 @@ func TestFailbackupTakesTheFirstAnswerAndTellsOfTheOther(t *testing.T) {
 	if got.ok == 0 || got.ok != uint64(slow.greeted.Load()) {
 		t.Errorf("of the slow one the selector was told %+v, which has answered %d", got, slow.greeted.Load())
 	}
-}
-
-func TestFailbackupGivesUpALoserWithItsDeadline(t *testing.T) {
-	quick, stuck := startNode(t), startNode(t)
-	xc, s := wrapped(t, client.Failbackup, backup(time.Millisecond), quick.key, stuck.key)
-	ready(t, s)
-	for accountOf(s, stuck.key) == (account{}) {
-		stuck.delay.Store(int64(300 * time.Millisecond))
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if err := xc.Call(ctx, "Greet", &question, new(string)); err != nil {
-			t.Fatal(err)
-		}
-		cancel()
-		eventually(t, "nothing is in flight", func() bool { return sum(s).inFlight == 0 })
-	}
-	told(t, s, stuck.key, account{late: 1})
 }
 
 func TestFailbackupTakesNoFailureForAnAnswer(t *testing.T) {
@@ -147,7 +131,7 @@ func TestFailbackupEndsWithItsContext(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			xc, s := wrapped(t, client.Failbackup, backup(c.latency), a.key, b.key)
 			ready(t, s)
-			if err := xc.Call(within(t, 300*time.Millisecond), "Wait", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) {
+			if err := xc.Call(within(t, time.Second), "Wait", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) {
 				t.Error("Call:", err)
 			}
 			if got := sum(s); got != c.want {

@@ -55,7 +55,7 @@ func TestGoReleasesThePickWithTheContextButDeliversTheAnswer(t *testing.T) {
 		want account
 	}{
 		{"its deadline", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 300*time.Millisecond)
+			return context.WithTimeout(ctx, time.Second)
 		}, account{late: 1}},
 		{"the caller", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)

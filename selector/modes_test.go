@@ -28,7 +28,7 @@ func TestFailfastPairsThePickWithItsOutcome(t *testing.T) {
 		{what: "a broken connection", method: "Drop", want: account{broken: 1}},
 		{
 			what: "no answer in time", method: "Wait", want: account{late: 1}, race: "client.go:345 and :567",
-			ctx: func(t *testing.T) context.Context { return within(t, 300*time.Millisecond) },
+			ctx: func(t *testing.T) context.Context { return within(t, time.Second) },
 		},
 		{
 			what: "a caller who gives up", method: "Wait", want: account{unknown: 1}, race: "client.go:345 and :567",
@@ -109,7 +109,11 @@ func TestFailoverPairsEveryPickWithItsOutcome(t *testing.T) {
 func TestFailoverDoesNotGoBackToWhomItComesFrom(t *testing.T) {
 	bad, good := startNode(t), startNode(t)
 	bad.drops.Store(true)
-	xc, s := wrapped(t, client.Failover, func(o *client.Option) { o.Retries = 1 }, bad.key, good.key)
+	o := client.DefaultOption
+	o.Retries = 1
+	s := mustNew(t, WithPolicy(Random))
+	xc := Wrap(client.NewXClient("Kelp", client.Failover, client.SelectByUser, newDiscovery(bad.key, good.key), o), s)
+	defer xc.Close()
 	ready(t, s)
 	for range 50 {
 		var reply string
@@ -200,10 +204,25 @@ func TestStickyTellsOfTheServerThatItKeeps(t *testing.T) {
 		}
 	}
 	told(t, s, first, account{ok: 4})
+	if err := xc.Call(t.Context(), "Greet", &question, nil); err != nil {
+		t.Fatal(err)
+	}
+	told(t, s, first, account{ok: 4}) // nobody has answered
 	if err := xc.Call(t.Context(), "Drop", &question, new(string)); err == nil {
 		t.Fatal("a dropped call has succeeded")
 	}
 	told(t, s, first, account{ok: 4, broken: 1})
+}
+
+// When several calls select at once, rpcx closes the connections to all servers but one.
+func TestAStickyXClientKeepsWhoHasAnswered(t *testing.T) {
+	x := &xclient{settings: settings{sticky: true}}
+	for _, o := range []outcome{succeeded, cancelled, transportFailed, timedOut} {
+		x.stickTo(o.String(), o)
+	}
+	if key := x.stuckTo(); key != "succeeded" {
+		t.Errorf("it keeps the server whose call %s", key)
+	}
 }
 
 func TestAPanicLeavesNothingInFlight(t *testing.T) {

@@ -41,6 +41,9 @@ func TestAPoolSharesWhatItsMembersKnow(t *testing.T) {
 	if err := p.Get().Call(t.Context(), "Greet", &question, new(string)); !errors.Is(err, client.ErrXClientShutdown) {
 		t.Error("a call of a closed pool:", err)
 	}
+	if n := len(s.views.open); n > 0 {
+		t.Errorf("the selector still has %d closed XClients", n)
+	}
 }
 
 func TestAuthReachesEveryMember(t *testing.T) {

@@ -151,9 +151,9 @@ func (x *xclient) dialFailed(network, address string) {
 	}
 }
 
-// observe tells of an outcome that no pick stands for. The server of an empty key is not known.
+// observe tells of an outcome that no pick stands for. A server that is not known has no key, and is not listed.
 func (x *xclient) observe(key string, o outcome, latency time.Duration) {
-	if key != "" && o != cancelled {
+	if o != cancelled {
 		x.s.observe(key, o, latency)
 	}
 }

@@ -8,6 +8,25 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
+func TestACallCostsOneAllocationMore(t *testing.T) {
+	registerInstant()
+	const server = "instant@127.0.0.1:1"
+	bare := client.NewXClient("Kelp", client.Failfast, client.RandomSelect, newDiscovery(server), client.DefaultOption)
+	defer bare.Close()
+	ours, _ := wrapped(t, client.Failfast, nil, server)
+	ctx := context.Background()
+	allocations := func(xc client.XClient) float64 {
+		return testing.AllocsPerRun(100, func() {
+			if err := xc.Call(ctx, "Greet", &question, &question); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if was, is := allocations(bare), allocations(ours); is-was > 1 {
+		t.Errorf("a call has %v allocations, and %v without the wrapper", is, was)
+	}
+}
+
 // What the wrapper adds to a call: each mode of an XClient on ten servers that answer at once, without a network, bare and wrapped.
 func BenchmarkCall(b *testing.B) {
 	registerInstant()

@@ -87,7 +87,10 @@ type foreign struct{ client.XClient }
 
 func TestAContextOfAnotherXClientsCallIsNotOurs(t *testing.T) {
 	n := startNode(t)
-	inner, innerSelector := wrapped(t, client.Failfast, nil, n.key)
+	below := client.NewXClient("Kelp", client.Failfast, client.SelectByUser, newDiscovery(n.key), client.DefaultOption)
+	innerSelector := mustNew(t)
+	inner := Wrap(below, innerSelector)
+	defer inner.Close()
 	outer, outerSelector := wrapped(t, client.Failfast, nil, n.key)
 	bare, bareSelector := client.NewXClient("Kelp", client.Failfast, client.SelectByUser, newDiscovery(n.key), client.DefaultOption), mustNew(t)
 	bare.SetSelector(bareSelector)
@@ -95,6 +98,9 @@ func TestAContextOfAnotherXClientsCallIsNotOurs(t *testing.T) {
 	p := client.NewPluginContainer()
 	p.Add(preCall(func(ctx context.Context) error {
 		if err := inner.Call(ctx, "Greet", &question, new(string)); err != nil {
+			return err
+		}
+		if err := below.Call(ctx, "Greet", &question, new(string)); err != nil { // not through the wrapper
 			return err
 		}
 		return bare.Call(ctx, "Greet", &question, new(string))
@@ -147,7 +153,7 @@ func TestMetadataAndDeadlinesPassThroughTheWrapper(t *testing.T) {
 // What is measured is what the server takes, not what the plugins take before, in each mode that measures.
 func TestLatencyIsTheServers(t *testing.T) {
 	n := startNode(t)
-	const takes, plugins = 30 * time.Millisecond, 300 * time.Millisecond
+	const takes, plugins = 30 * time.Millisecond, 2 * time.Second
 	n.delay.Store(int64(takes))
 	for what, call := range map[string]func(client.XClient) error{
 		"Call": func(xc client.XClient) error { return xc.Call(t.Context(), "Greet", &question, new(string)) },
