@@ -1,0 +1,184 @@
+package zkdiscovery
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestACloneThatNobodyUsesIsLetGoAfterAMinute(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c, sibling := w.clone(d, "Arith"), w.clone(d, "Arith")
+		keeping := sibling.WatchService()
+		for range 5 { // whoever asks uses it
+			pass(releaseIdle / 2)
+			c.GetServices()
+		}
+		if !isHeld(c) {
+			t.Fatal("let go while it was asked")
+		}
+		pass(2*releaseIdle + time.Second)
+		if isHeld(c) || !isHeld(sibling) {
+			t.Fatalf("used by nobody: %v, watched: %v; want only the second to be held", isHeld(c), isHeld(sibling))
+		}
+		w.put("Arith", "tcp@b:1", "")
+		pass(time.Second)
+		w.source(c, Live) // the sibling has the service, so it is there at once
+		w.lists(c, "tcp@a:1,tcp@b:1")
+
+		sibling.RemoveWatcher(keeping)
+		pass(3 * releaseIdle)
+		if isHeld(c) || isHeld(sibling) {
+			t.Fatal("nobody uses them, and yet they are held")
+		}
+		if n := len(d.root.services); n > 0 {
+			t.Errorf("%d services are left", n)
+		}
+		w.put("Arith", "tcp@c:1", "")
+		ch := c.WatchService()
+		if got := keys(<-ch); got != "tcp@a:1,tcp@b:1" {
+			t.Errorf("at once: %s, want the last list", got)
+		}
+		if got := keys(<-ch); got != "tcp@a:1,tcp@b:1,tcp@c:1" {
+			t.Errorf("then: %s", got)
+		}
+		w.do(w.zk.Delete("/rpcx/Arith/tcp@a:1"))
+		if got := keys(<-ch); got != "tcp@b:1,tcp@c:1" {
+			t.Errorf("and then: %s", got)
+		}
+	})
+}
+
+func TestACloneThatWasLetGoIsNotTakenUpAgainAfterTheEnd(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(3 * releaseIdle)
+		d.Close()
+		w.lists(c, "tcp@a:1")
+		if isHeld(c) || len(d.root.services) > 0 {
+			t.Error("taken up again, by nobody who could be asked")
+		}
+	})
+}
+
+// OneClient holds its lock meanwhile.
+func TestCloneDoesNotWaitForAZooKeeperThatIsAway(t *testing.T) {
+	for name, away := range map[string]func(w *world, d *Discovery){
+		"the connection is gone, and the first attempt to make another has no answer yet": func(w *world, d *Discovery) {
+			pass(time.Second)
+			w.zk.Silence(true)
+			for d.Status().Connected {
+				pass(10 * time.Millisecond)
+			}
+			if st := d.Status(); st.FailedRounds > 0 {
+				w.Fatalf("%v", st)
+			}
+		},
+		"there never was one, and no server has answered": func(w *world, d *Discovery) {
+			w.zk.Silence(true)
+			w.zk.DropConnections()
+			for d.Status().FailedRounds == 0 {
+				pass(10 * time.Millisecond)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				d := w.template()
+				away(w, d)
+				began := time.Now()
+				w.clone(d, "Arith")
+				if took := time.Since(began); took > 0 {
+					t.Errorf("Clone has taken %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(releaseIdle / 2)
+		// The loop has found it idle, and then, before it is let go, somebody asks.
+		if gone := d.root.release(c.service, []*Discovery{c}); gone || !isHeld(c) {
+			t.Error("let go although it was used half a minute ago")
+		}
+	})
+}
+
+func TestCloseOfTheOwnerWaitsForAServiceThatIsBeingLetGo(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c := w.clone(d, "Arith")
+		pass(10 * time.Second)
+		w.breakFile(c)
+		w.put("Arith", "tcp@b:1", "")
+		pass(releaseIdle - 20*time.Second)
+		blocked := make(chan struct{})
+		w.log.holdWith(func(msg string) { // the keeper, which cannot write
+			if strings.HasPrefix(msg, "cache file not written") {
+				<-blocked
+			}
+		})
+		for isHeld(c) {
+			pass(100 * time.Millisecond)
+		}
+		closed := make(chan struct{})
+		go func() { d.Close(); close(closed) }()
+		pass(time.Millisecond)
+		select {
+		case <-closed:
+			t.Error("Close has returned while the keeper of a service was at work")
+		default:
+		}
+		close(blocked)
+		<-closed
+	})
+}
+
+func TestEveryCloseOfACloneWaitsUntilItsServiceIsGone(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		c := w.clone(w.template(), "Arith")
+		pass(10 * time.Second)
+		w.breakFile(c)
+		w.put("Arith", "tcp@b:1", "")
+		blocked := make(chan struct{})
+		w.log.holdWith(func(msg string) { // the keeper, which cannot write
+			if strings.HasPrefix(msg, "cache file not written") {
+				<-blocked
+			}
+		})
+		pass(time.Second)
+		var closed atomic.Int64
+		for range 3 {
+			go func() { c.Close(); closed.Add(1) }()
+			pass(time.Millisecond)
+		}
+		if n := closed.Load(); n > 0 {
+			t.Errorf("%d calls of Close have returned while the keeper was at work", n)
+		}
+		close(blocked)
+		synctest.Wait()
+		if n := closed.Load(); n != 3 {
+			t.Errorf("%d calls of Close have returned, want 3", n)
+		}
+	})
+}
+
+// isHeld reports whether a clone has a service.
+func isHeld(d *Discovery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.service != nil
+}
