@@ -60,11 +60,13 @@
 // # Goroutines
 //
 // New starts none. The first list starts one, the loop, which probes, ends trials and calls hooks; each probe has two, at most
-// Probing.Parallel at a time. Close waits for them.
+// Probing.Parallel at a time. Close waits for them. A wrapped XClient has one for each Go that is under way, and one for each Failbackup whose slower
+// request is; its own Close ends them and waits.
 //
 // # Modes
 //
-// What became of a call is told by the XClient that Wrap returns. rpcx v1.9.4 does not let it know everything; each line is a test.
+// What became of a call is told by the XClient that Wrap returns, and by those of XClientPool, OneClient and OneClientPool, which stand in for
+// rpcx's, whose own XClients nobody can reach. rpcx v1.9.4 does not let them know everything; each line is a test.
 //
 //   - Call in the modes Failfast and Failover, and SendRaw: every pick with its outcome and latency. A dial that failed is told at once, and its
 //     pick is released without a verdict. So is that of Failover's last Select, whose server rpcx does not call.

@@ -46,11 +46,12 @@ func (x *xclient) Inform(ctx context.Context, serviceMethod string, args, reply 
 	all := &fanout{}
 	receipts, err := x.XClient.Inform(&holder{Context: ctx, x: x, all: all, oneway: reply == nil}, serviceMethod, args, reply)
 	all.mu.Lock()
-	defer all.mu.Unlock()
+	endings := all.endings // they are complete, and not changed
+	all.mu.Unlock()
 	for _, r := range receipts {
-		i := slices.IndexFunc(all.endings, func(e ending) bool { return e.reply != nil && e.reply == r.Reply })
+		i := slices.IndexFunc(endings, func(e ending) bool { return e.reply != nil && e.reply == r.Reply })
 		if i >= 0 {
-			x.observe(x.s.keyOf(r.Address), all.endings[i].outcome, all.endings[i].latency)
+			x.observe(x.s.keyOf(r.Address), endings[i].outcome, endings[i].latency)
 		}
 	}
 	return receipts, err
@@ -71,9 +72,10 @@ func (x *xclient) fanIn(all *fanout) {
 	x.fanouts = slices.DeleteFunc(x.fanouts, func(other *fanout) bool { return other == all })
 	x.mu.Unlock()
 	all.mu.Lock()
-	defer all.mu.Unlock()
-	if all.broken {
-		for _, address := range all.ended {
+	broken, ended := all.broken, all.ended
+	all.mu.Unlock()
+	if broken {
+		for _, address := range ended {
 			x.observe(x.s.keyOf(address), transportFailed, 0)
 		}
 	}

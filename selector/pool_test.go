@@ -78,6 +78,12 @@ func TestAuthReachesEveryMember(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	before := NewOneClient(client.Failover, newDiscovery(n.key), client.DefaultOption, nil)
+	defer before.Close()
+	before.Auth("kelp")
+	if err := before.Call(t.Context(), "Kelp", "Greet", &question, new(string)); err != nil {
+		t.Error("with a token from before the first call:", err)
+	}
 }
 
 func TestOneClientHasASelectorForEachService(t *testing.T) {
@@ -204,6 +210,11 @@ func TestAPoolOfOneClientsSharesASelectorForEachService(t *testing.T) {
 	told(t, s.Load(), n.key, account{ok: 6})
 	if len(w.take()) == 0 || p.GetPlugins().All()[0] != client.Plugin(w) {
 		t.Error("the pool's plugins are not its members'")
+	}
+	_ = p.Get().Close()  // which is not the caller's to do
+	if s.Load().closed { // nobody else is at it
+
+		t.Error("a member has closed what it shares")
 	}
 	p.Close()
 	if err := p.Get().Call(t.Context(), "Kelp", "Greet", &question, new(string)); !errors.Is(err, client.ErrXClientShutdown) {

@@ -187,19 +187,35 @@ func TestLatencyIsTheServers(t *testing.T) {
 	}
 }
 
-func TestABidirectionalXClientReceivesItsServersMessages(t *testing.T) {
+func TestBidirectionalClientsReceiveTheirServersMessages(t *testing.T) {
 	n := startNode(t)
 	messages := make(chan *protocol.Message, 1)
-	s := mustNew(t)
-	p := NewBidirectionalXClientPool(1, "Kelp", client.Failfast, newDiscovery(n.key), client.DefaultOption, s, messages)
-	defer p.Close()
-	if err := p.Get().Call(t.Context(), "Push", &question, new(string)); err != nil {
-		t.Fatal(err)
+	d, o, s := newDiscovery(n.key), client.DefaultOption, mustNew(t)
+	push := func(xc client.XClient) error { return xc.Call(t.Context(), "Push", &question, new(string)) }
+	pushes := func(c *OneClient) error { return c.Call(t.Context(), "Kelp", "Push", &question, new(string)) }
+
+	xc := Wrap(client.NewBidirectionalXClient("Kelp", client.Failfast, client.SelectByUser, d, o, messages), s)
+	defer xc.Close()
+	xs := NewBidirectionalXClientPool(1, "Kelp", client.Failfast, d, o, s, messages)
+	defer xs.Close()
+	one := NewBidirectionalOneClient(client.Failfast, d, o, nil, messages)
+	defer one.Close()
+	ones := NewBidirectionalOneClientPool(1, client.Failfast, d, o, nil, messages)
+	defer ones.Close()
+	for what, call := range map[string]func() error{
+		"XClient":       func() error { return push(xc) },
+		"XClientPool":   func() error { return push(xs.Get()) },
+		"OneClient":     func() error { return pushes(one) },
+		"OneClientPool": func() error { return pushes(ones.Get()) },
+	} {
+		if err := call(); err != nil {
+			t.Fatal(what, err)
+		}
+		if m := <-messages; string(m.Payload) != "news" {
+			t.Errorf("%s: the message is %q", what, m.Payload)
+		}
 	}
-	if m := <-messages; string(m.Payload) != "news" {
-		t.Errorf("the message is %q", m.Payload)
-	}
-	told(t, s, n.key, account{ok: 1})
+	told(t, s, n.key, account{ok: 2})
 }
 
 func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
