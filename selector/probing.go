@@ -12,7 +12,7 @@ import (
 
 // Probing configures how servers are asked in the background whether they are there: when they join, and when they are to come back after a
 // failure. A zero field has its default. An rpcx dial happens while XClient's lock is held, so that nobody can call anybody else; a probe's
-// does not.
+// does not. The price is one short connection to each server that joins, from each client that uses it (WithSubset makes that fewer).
 type Probing struct {
 	// Probe asks a server whether it is there; nil is the answer "yes". The default connects and exchanges one rpcx heartbeat, on the networks tcp,
 	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. A probe that never

@@ -85,8 +85,10 @@ func (r *ring) build(total uint64) {
 			r.points[*at] = p | uint64(i)
 		}
 	}
-	for i := range r.points {
-		r.settle(i)
+	for i := 1; i < len(r.points); i++ {
+		if r.points[i] < r.points[i-1] {
+			r.settle(i)
+		}
 	}
 }
 
