@@ -1,6 +1,7 @@
 package serverplugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -88,8 +89,10 @@ func (r realZooKeeper) register(p *ZooKeeperRegisterPlugin, metadata string) {
 	if err := p.Register("Arith", nil, metadata); err != nil {
 		r.Fatal(err)
 	}
-	if err := p.WaitRegistered(r.Context()); err != nil {
-		r.Fatal(err)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	defer cancel()
+	if err := p.WaitRegistered(ctx); err != nil {
+		r.Fatalf("%v: %+v", err, p.Status())
 	}
 	if !r.owns(p, metadata) {
 		data, st, err := r.conn.Get(r.node())

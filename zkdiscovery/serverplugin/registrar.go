@@ -26,7 +26,7 @@ type registrar struct {
 	wg      sync.WaitGroup // the loop, actions and whoever waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
-	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends, the nodes' subscriptions too
+	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends
 	answers chan answer   // actions send, the loop receives
 	drains  chan struct{} // whoever drains has put a token in
 	mute    atomic.Bool   // ZooKeeper has let an Unregister wait in vain, and has not answered since
@@ -108,6 +108,10 @@ func (r *registrar) run(listening <-chan struct{}) {
 	if r.cfg.update > 0 {
 		r.tickAt = time.Now().Add(r.cfg.update)
 	}
+	// For the session's state; hints of the base path mean nothing here. A node's subscription tells of it too, but begins only after the loop
+	// has looked at the state that the node starts with: a connection in between would be missed.
+	watched := r.session.SubscribeWith(r.pokes, r.cfg.base)
+	defer watched.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -115,6 +119,7 @@ func (r *registrar) run(listening <-chan struct{}) {
 		case <-r.ctx.Done():
 			return
 		case <-r.pokes:
+			watched.Take()
 			r.look(time.Now())
 		case <-listening:
 			listening, r.ready = nil, true

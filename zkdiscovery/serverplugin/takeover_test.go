@@ -3,6 +3,8 @@ package serverplugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -198,6 +200,22 @@ func TestAClaimWhoseAnswerIsLostIsNotMadeAgain(t *testing.T) {
 		}
 		if st := p.Status(); st.Takeovers != 1 {
 			t.Errorf("%d takeovers: they have fought", st.Takeovers)
+		}
+	})
+}
+
+// Register meets the moment in which ZooKeeper is connected, sooner or later.
+func TestRegisterWhileConnecting(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		for i := range 300 {
+			p := b.plugin()
+			for range i {
+				runtime.Gosched()
+			}
+			b.register(p, "Arith", fmt.Sprint(i))
+			pass(time.Second)
+			b.mustOwn(p, fmt.Sprint(i))
+			must(b, p.Stop())
 		}
 	})
 }
