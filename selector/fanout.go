@@ -13,7 +13,7 @@ import (
 // fanout is a call of all servers at once. rpcx selects nobody for it and does not say who answered what.
 type fanout struct {
 	mu      sync.Mutex
-	began   time.Time // of the first attempt; they all begin when every server is connected
+	began   int64 // of the first attempt, by the Selector's clock; they all begin when every server is connected
 	endings []ending
 	broken  bool     // an attempt has met a transport error
 	ended   []string // the remote addresses of the connections that ended meanwhile
@@ -99,11 +99,11 @@ func (x *xclient) disconnected(conn net.Conn) {
 	}
 }
 
-func (f *fanout) started() {
+func (f *fanout) started(now int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.began.IsZero() {
-		f.began = time.Now()
+	if f.began == 0 {
+		f.began = now
 	}
 }
 
@@ -111,7 +111,7 @@ func (f *fanout) answered(h *holder, args, reply any, err error) {
 	f.mu.Lock()
 	began := f.began
 	f.mu.Unlock()
-	latency := time.Since(began)
+	latency := h.since(began)
 	o := h.judge(args, err, began)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -18,10 +18,10 @@ type holder struct {
 	avoid  string  // the server of the request that this one is the backup of
 
 	pick  pick
-	open  bool      // pick has not been done
-	key   string    // the server of the newest attempt
-	began time.Time // when that attempt's request was handed to its connection
-	err   error     // what the newest attempt came to
+	open  bool   // pick has not been done
+	key   string // the server of the newest attempt
+	began int64  // when that attempt's request was handed to its connection, by the Selector's clock, which takes half of time.Now's time
+	err   error  // what the newest attempt came to
 }
 
 type holderKey struct{}
@@ -64,10 +64,10 @@ func (h *holder) selected(key string) {
 // started says that an attempt's request goes out now.
 func (h *holder) started() {
 	if h.all != nil {
-		h.all.started()
+		h.all.started(h.x.s.now())
 		return
 	}
-	h.began = time.Now()
+	h.began = h.x.s.now()
 }
 
 // answered says what an attempt came to.
@@ -77,7 +77,7 @@ func (h *holder) answered(args, reply any, err error) {
 		return
 	}
 	h.err = err
-	latency := time.Since(h.began)
+	latency := h.since(h.began)
 	o := h.judge(args, err, h.began)
 	switch {
 	case h.open:
@@ -91,8 +91,11 @@ func (h *holder) answered(args, reply any, err error) {
 	}
 }
 
+// since is how long ago it was that the Selector's clock said began.
+func (h *holder) since(began int64) time.Duration { return time.Duration(h.x.s.now() - began) }
+
 // judge tells what the error of an attempt that began at a time says about its server.
-func (h *holder) judge(args any, err error, began time.Time) outcome {
+func (h *holder) judge(args any, err error, began int64) outcome {
 	if err == nil {
 		if h.oneway {
 			return cancelled
@@ -101,7 +104,7 @@ func (h *holder) judge(args any, err error, began time.Time) outcome {
 	}
 	o := classify(err)
 	// Time that was up before the request went out was spent elsewhere: on a dial, or by the caller.
-	if deadline, ok := h.Deadline(); ok && o == timedOut && !deadline.After(began) {
+	if deadline, ok := h.Deadline(); ok && o == timedOut && !deadline.After(h.x.s.time(began)) {
 		return cancelled
 	}
 	if o == transportFailed && !isNetwork(err) && h.x.unencodable(args) {
