@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -124,10 +125,10 @@ type node struct {
 
 var addresses atomic.Uint32
 
-// newAddress is an address on which nothing listens.
+// newAddress is an address on which nothing listens. Another process that runs these tests at the same time has others.
 func newAddress() string {
-	n := addresses.Add(1)
-	return fmt.Sprintf("127.77.%d.%d:28972", n/250, 1+n%250)
+	n, pid := int(addresses.Add(1)), os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:%d", 64+pid/250%64, 1+pid%250, 1+n%250, 28972+n/250)
 }
 
 // startNode starts a server of the service "Kelp", and of others, that ends with the test.
