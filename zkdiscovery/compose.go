@@ -179,6 +179,9 @@ func (sv *service) noList() error {
 	zkErr := sv.trouble()
 	if zkErr == nil {
 		zkErr = fmt.Errorf("no answer within %v", sv.root.cfg.startTimeout)
+		if st := sv.root.session.State(); st.Connected {
+			zkErr = fmt.Errorf("connected to %s, but the list is not read within %v: see WithStartTimeout", st.Server, sv.root.cfg.startTimeout)
+		}
 	}
 	if fileErr == nil {
 		fileErr = errors.New("not looked at in time")

@@ -100,6 +100,10 @@ func TestNewSaysWhyNeitherZooKeeperNorTheFileCouldServe(t *testing.T) {
 		w.zk.Silence(true)
 		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
 		wantError(t, err, ErrNoSnapshot, "no answer within 3s", "file does not exist")
+		w.zk.Silence(false)
+		w.zk.Delay(2 * time.Second)
+		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
+		wantError(t, err, ErrNoSnapshot, "connected to zk:2181, but the list is not read within 3s", "file does not exist")
 	})
 }
 
