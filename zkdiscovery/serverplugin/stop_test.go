@@ -50,7 +50,7 @@ func TestStopTakesLittleTimeInEveryState(t *testing.T) {
 				must(b, p.Stop())
 				took := time.Since(start)
 				t.Log(took)
-				if took > time.Second {
+				if took > 2*time.Second { // mostly one at most; go-zookeeper sleeps for a second in the wrong moment
 					t.Errorf("Stop took %v", took)
 				}
 				must(b, p.Stop())
