@@ -55,6 +55,7 @@ func drawOutage(r *result.Results, _ string) ([]byte, error) {
 			continue
 		}
 		p.Title.Text = name
+		p.Legend.YOffs = -vg.Points(14) // below the line of 100 %
 		p.Legend.Top, p.Legend.Left = true, true
 		rows = append(rows, []*plot.Plot{p})
 	}

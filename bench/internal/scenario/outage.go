@@ -139,7 +139,7 @@ func (e *Env) outage(ctx context.Context) error {
 	}
 	end := time.Since(began)
 	e.Results.Spans = []result.Span{
-		{Name: "ZooKeeper is away", From: gone, To: back}, {Name: "its list is empty", From: back, To: again},
+		{Name: "ZooKeeper is away", From: gone, To: back}, {Name: "it is back, the servers are not registered yet", From: back, To: again},
 	}
 	for _, c := range callers {
 		e.judge(c, began, gone, back, again, end)

@@ -57,7 +57,7 @@ func Quick() Plan {
 		FileSizes: []int{10, 1_000, 10_000}, FileRounds: 20,
 		Registrations: 5, UpdateEvery: 4 * time.Second,
 		SelectorsFor: 3 * time.Second,
-		Clients:      50, ClientSize: 200, ClientChanges: 10,
+		Clients:      20, ClientSize: 1_000, ClientChanges: 10,
 	}
 }
 
