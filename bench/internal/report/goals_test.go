@@ -108,3 +108,26 @@ func TestNumbersAreAsPeopleReadThem(t *testing.T) {
 		}
 	}
 }
+
+func TestRoundTripsAreThoseThatWereMeasured(t *testing.T) {
+	added := times(cell(1, scenario.Added, few, way), 7, 7, 7, 7, 7, 7)
+	trips := times(result.Cell{Scenario: 1, Measure: scenario.ReaderRT, Instances: few, RoundTrip: way, Contender: scenario.Writer}, 2.5, 2.5, 2.5)
+	verdict := func(cells ...result.Cell) string {
+		for _, g := range of(cells...) {
+			if g.First == "≤ 3 round trips" {
+				return g.FirstMet
+			}
+		}
+		return ""
+	}
+	if v := verdict(added, trips); v != "met" {
+		t.Errorf("7 ms are less than 3 round trips of 2.5 ms: %s", v)
+	}
+	trips.Series.Values = []float64{2 * ms}
+	if v := verdict(added, trips); v != "missed" {
+		t.Errorf("7 ms are more than 3 round trips of 2 ms: %s", v)
+	}
+	if v := verdict(added); v != "not measured" {
+		t.Errorf("without a round trip: %s", v)
+	}
+}

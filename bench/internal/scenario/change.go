@@ -41,7 +41,8 @@ const (
 	Added    = "added"
 	Changed  = "metadata"
 	Removed  = "removed"
-	WriterRT = "the writer's own round trip" // of Writer
+	WriterRT = "the writer's own round trip" // of Writer, on the direct way
+	ReaderRT = "a read's round trip"         // of Writer, where contenders are further away: what the delay really is, with the timers' delay
 )
 
 // Writer stands where the contender does.
@@ -65,6 +66,15 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 		return err
 	}
 	defer done()
+	if c.roundTrip > 0 {
+		trips, err := e.roundTrips(ctx, servers)
+		if err != nil {
+			return err
+		}
+		e.record(result.Cell{
+			Scenario: scenario, Measure: ReaderRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: Writer, Unit: result.Time, Series: trips,
+		})
+	}
 	followers, failed, err := e.followAll(ctx, names, func(name string) (string, int, agent.Open) {
 		service := fmt.Sprintf("change-%d-%d-%v-%d", scenario, c.n, c.roundTrip, slices.Index(names, name))
 		return service, c.n, agent.Open{Servers: servers, Dir: e.dir(name)}
@@ -176,7 +186,7 @@ const settle = 15 * time.Millisecond
 // metadata that has changed, everybody who sees it at all reads one instance.
 func changeLimit(c condition, kind string) time.Duration {
 	if kind == Changed {
-		return time.Second + 10*c.roundTrip
+		return 500*time.Millisecond + 10*c.roundTrip
 	}
 	return 2*time.Second + 2*time.Duration(c.n)*(c.roundTrip+500*time.Microsecond)
 }

@@ -204,34 +204,50 @@ func (e *Env) expiry(ctx context.Context, name, key string, s *stats.Series) err
 	return nil
 }
 
-// registeredAtRest counts the requests of servers whose metrics interval is a second, and reckons with the minute that rpcx's examples have.
+// registeredAtRest counts the requests of servers whose metrics interval is a second, and reckons with the minute that rpcx's examples have. Nobody is
+// busy: all contenders at once.
 func (e *Env) registeredAtRest(ctx context.Context) error {
-	const interval = time.Second
-	for i, name := range e.registrars() {
-		counter, err := wire.NewCounter(e.Servers[0])
-		if err != nil {
-			return err
-		}
-		defer counter.Close()
-		p, err := e.Launcher.Start(ctx, name)
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		key := registry.Key(2_000_000 + i)
-		if err := p.Serve(ctx, []string{counter.Addr()}, e.base(), registrationService, key, interval, sessionTimeout); err != nil {
-			return err
-		}
-		if err := pause(ctx, interval/2); err != nil {
-			return err
-		}
-		before := counter.Counts()
-		ticks := max(1, int(e.Plan.Rest/interval))
-		if err := pause(ctx, time.Duration(ticks)*interval); err != nil {
-			return err
-		}
-		d := counter.Counts().Since(before)
-		e.recordRegistration(AtRest, name, stats.Series{Values: []float64{float64(d.Requests) / float64(ticks) * 60}}, result.Count, "")
+	names := e.registrars()
+	perHour := make([]float64, len(names))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { perHour[i], errs[i] = e.requestsAtRest(ctx, name, registry.Key(2_000_000+i)) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i, name := range names {
+		e.recordRegistration(AtRest, name, stats.Series{Values: []float64{perHour[i]}}, result.Count, "")
 	}
 	return nil
+}
+
+func (e *Env) requestsAtRest(ctx context.Context, name, key string) (perHour float64, err error) {
+	const interval = time.Second
+	counter, err := wire.NewCounter(e.Servers[0])
+	if err != nil {
+		return 0, err
+	}
+	defer counter.Close()
+	p, err := e.Launcher.Start(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	bounded, cancel := context.WithTimeout(ctx, registrationLimit)
+	defer cancel()
+	if err := p.Serve(bounded, []string{counter.Addr()}, e.base(), registrationService, key, interval, sessionTimeout); err != nil {
+		return 0, err
+	}
+	if err := pause(ctx, interval/2); err != nil {
+		return 0, err
+	}
+	before := counter.Counts()
+	ticks := max(1, int(e.Plan.Rest/interval))
+	if err := pause(ctx, time.Duration(ticks)*interval); err != nil {
+		return 0, err
+	}
+	return float64(counter.Counts().Since(before).Requests) / float64(ticks) * 60, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
 	"github.com/holdfast-go/holdfast/bench/internal/registry"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
 
 // Scenario is one thing that is measured.
@@ -169,6 +170,24 @@ func (e *Env) delayed(roundTrip time.Duration) (servers []string, done func(), e
 	}
 	p.Delay(roundTrip)
 	return []string{p.Addr()}, p.Close, nil
+}
+
+// roundTrips measures that of a small read.
+func (e *Env) roundTrips(ctx context.Context, servers []string) (stats.Series, error) {
+	var s stats.Series
+	r, err := registry.Connect(ctx, servers, e.Registry.Base(), 5*time.Second)
+	if err != nil {
+		return s, err
+	}
+	defer r.Forget()
+	for range 25 {
+		began := time.Now()
+		if _, _, err := r.Owner("nobody", "nothing"); err != nil {
+			return s, err
+		}
+		s.Add(float64(time.Since(began)))
+	}
+	return s, nil
 }
 
 // pause waits, or returns ctx's error.
