@@ -83,5 +83,5 @@ func (l *Launcher) Start(ctx context.Context, name string) (*Process, error) {
 	if l.java == "" {
 		return nil, errors.New("curator is not installed")
 	}
-	return start(exec.CommandContext(ctx, l.java, "-Xms256m", "-cp", l.classPath, "CuratorAgent"), name) //nolint:gosec // as documented
+	return start(exec.CommandContext(ctx, l.java, "-XX:+UseSerialGC", "-Xms256m", "-cp", l.classPath, "CuratorAgent"), name) //nolint:gosec // as documented
 }

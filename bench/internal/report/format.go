@@ -31,11 +31,11 @@ func number(n stats.Number, u result.Unit) string {
 
 func duration(ns float64) string {
 	switch {
-	case ns < 1e3:
+	case ns < 999.5:
 		return three(ns) + " ns"
-	case ns < 1e6:
+	case ns < 999.5e3:
 		return three(ns/1e3) + " µs"
-	case ns < 1e9:
+	case ns < 999.5e6:
 		return three(ns/1e6) + " ms"
 	}
 	return three(ns/1e9) + " s"

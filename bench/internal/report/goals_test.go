@@ -97,7 +97,7 @@ func TestOneLostBurstIsOneTooMany(t *testing.T) {
 func TestNumbersAreAsPeopleReadThem(t *testing.T) {
 	for want, got := range map[string]string{
 		"1.31 ms": number(1.3149e6, result.Time), "761 µs": number(761e3, result.Time), "2.1 s": number(2.1e9, result.Time),
-		"12.3 ms": number(12.34e6, result.Time), "999 ns": number(999, result.Time), "0 ns": number(0, result.Time),
+		"12.3 ms": number(12.34e6, result.Time), "1 ms": number(999_900, result.Time), "999 ns": number(999, result.Time), "0 ns": number(0, result.Time),
 		"5,002": number(5002, result.Count), "2": number(2, result.Count), "1,234,567": thousands("1234567"), "-123": thousands("-123"),
 		"112 KB": number(112_345, result.Bytes), "391 B": number(391, result.Bytes), "0 %": number(0, result.Share),
 		"3.5 %": number(0.035, result.Share), "100 %": number(1, result.Share), "0.02": number(0.02, result.Count), "-5.5": three(-5.5),
