@@ -139,8 +139,9 @@ type drill struct {
 	servers  []*rpcxServer
 	d        *zkdiscovery.Discovery
 	watcher  *replica
-	load     *load // on d …
-	bare     *load // … and on one without the guard
+	load     *load                  // on d …
+	obeying  *zkdiscovery.Discovery // one without the guard …
+	bare     *load                  // … and on that
 }
 
 const drilled = "/rpcx/Arith"
@@ -165,7 +166,7 @@ func outage(t *testing.T, mode client.FailMode, kill func(*drill)) *drill {
 		return d
 	}
 	d, bare := discover(zkdiscovery.WithGuard(zkdiscovery.Guard{})), discover(zkdiscovery.WithoutGuard())
-	o.d, o.watcher = d, follow(t, d)
+	o.d, o.watcher, o.obeying = d, follow(t, d), bare
 	o.load, o.bare = underLoad(t, "with the guard", d, mode), underLoad(t, "without the guard", bare, mode)
 
 	must(t, o.ensemble.Kill(0))
@@ -193,8 +194,11 @@ func (o *drill) until(what string, limit time.Duration, ok func() bool) time.Dur
 	return time.Since(began)
 }
 
-// comeBack registers servers again, each when it pleases within that time, and returns how long it took until nobody was held any more.
+// comeBack registers servers again when both clients have asked ZooKeeper, each when it pleases within that time, and returns how long it took
+// until nobody was held any more.
 func (o *drill) comeBack(servers []*rpcxServer, within time.Duration) time.Duration {
+	o.Helper()
+	o.until("the other client has asked, too", 30*time.Second, func() bool { return o.obeying.Snapshot().Source == zkdiscovery.Live })
 	began := time.Now()
 	var all sync.WaitGroup
 	for _, s := range servers {
