@@ -47,15 +47,15 @@ type Plan struct {
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
-		Rounds: 10, Least: 1, Warmup: 1, Nevers: 1, Budget: 2 * time.Second, OpenLimit: 30 * time.Second,
-		StartSizes: []int{5_000}, StartRounds: 5, StartLimit: 4 * time.Second,
+		Rounds: 10, Least: 1, Warmup: 1, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
+		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
 		CostChanges: 1,
-		Bursts:      20, BurstBudget: 2 * time.Second, Rollings: 1, BurstFollowed: 1, BurstWatched: time.Second,
+		Bursts:      20, BurstBudget: 1500 * time.Millisecond, Rollings: 1, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
-		Watchers: []int{1, 1_000}, FanOutRounds: 6,
+		Watchers: []int{1, 1_000}, FanOutRounds: 5,
 		Services: 10, ServiceSize: 50, Rest: time.Second,
 		FileSizes: []int{10, 1_000, 10_000}, FileRounds: 20,
-		Registrations: 5, UpdateEvery: 2 * time.Second,
+		Registrations: 4, UpdateEvery: 2 * time.Second,
 		SelectorsFor: 2 * time.Second,
 		Clients:      20, ClientSize: 1_000, ClientChanges: 10,
 	}
