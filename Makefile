@@ -18,7 +18,7 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./...
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
 	@$(MAKE) --no-print-directory interop
 
 .PHONY: interop

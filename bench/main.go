@@ -37,11 +37,14 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/smallnest/rpcx/log"
+
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
 )
 
 func main() {
 	agent.RunIfAsked()
+	log.SetDummyLogger() // rpcx's, before anything may log
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/smallnest/rpcx/log"
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
@@ -10,5 +11,6 @@ import (
 
 func TestMain(m *testing.M) {
 	agent.RunIfAsked() // the contenders' processes are this program's, which is the test here
+	log.SetDummyLogger()
 	goleak.VerifyTestMain(m)
 }

@@ -51,12 +51,28 @@ func children(t *testing.T) string {
 	return all
 }
 
+func isSelectors(s scenario.Scenario) bool { return s.Name == "selectors" }
+
 // TestTheHarnessMeasures runs everything once, so small that the figures mean nothing.
 func TestTheHarnessMeasures(t *testing.T) {
+	measures(t, slices.DeleteFunc(scenario.All(), isSelectors))
+}
+
+// TestTheHarnessMeasuresSelectors runs apart, where rpcx's own data race of a call that ends with its context (client.go:345 and 567, v1.9.4) is not
+// looked for.
+func TestTheHarnessMeasuresSelectors(t *testing.T) {
+	if raceDetector {
+		t.Skip("rpcx races with itself when a call times out: make test runs this once more without the race detector")
+	}
+	measures(t, slices.DeleteFunc(scenario.All(), func(s scenario.Scenario) bool { return !isSelectors(s) }))
+}
+
+func measures(t *testing.T, scenarios []scenario.Scenario) {
+	t.Helper()
 	needZooKeeper(t)
 	out := t.ArtifactDir()
 	var stdout, stderr bytes.Buffer
-	status := measure(t.Context(), options{plan: scenario.Tiny(), scenarios: scenario.All(), out: out}, &stdout, &stderr)
+	status := measure(t.Context(), options{plan: scenario.Tiny(), scenarios: scenarios, out: out}, &stdout, &stderr)
 	t.Logf("%s\n%s", stderr.String(), stdout.String())
 	if status != statusOK {
 		t.Fatalf("status %d", status)
@@ -69,7 +85,7 @@ func TestTheHarnessMeasures(t *testing.T) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scenario.All() {
+	for _, s := range scenarios {
 		measured := 0
 		for _, c := range r.Cells {
 			if c.Scenario == s.Number && c.Contender == contender.Holdfast {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
-	"github.com/smallnest/rpcx/log"
 	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
@@ -55,7 +54,6 @@ type caller struct {
 }
 
 func (e *Env) outage(ctx context.Context) error {
-	log.SetDummyLogger()
 	away, err := zktest.NewProxy(e.Servers[0]) // the servers' way
 	if err != nil {
 		return err

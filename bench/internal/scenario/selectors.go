@@ -13,7 +13,6 @@ import (
 	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	"github.com/smallnest/rpcx/client"
-	"github.com/smallnest/rpcx/log"
 	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
@@ -45,7 +44,6 @@ const (
 )
 
 func (e *Env) selectors(ctx context.Context) error {
-	log.SetDummyLogger()
 	runs := []*selection{
 		{name: contender.Holdfast, ours: true},
 		{name: "rpcx RandomSelect", mode: client.RandomSelect},
