@@ -4,10 +4,11 @@ import "time"
 
 // node is all that is known, wanted and decided about one znode, under which a service is registered. It changes in step alone.
 type node struct {
-	wanted bool
-	data   string // what it is to say
-	claim  claim
-	rival  int64 // claimUnsure: czxid of the node that it was made against, 0 for none
+	wanted  bool
+	data    string // what it is to say
+	claim   claim
+	rival   int64 // claimUnsure: czxid of the node that it was made against, 0 for none
+	renewed bool  // it was given once more while something was under way
 
 	// What stands there, as far as is known.
 	standing standing

@@ -47,8 +47,10 @@ func (r *registrar) register(name, path, metadata string, keep bool) (fresh bool
 	fresh = !sv.wanted
 	if fresh {
 		sv.name, sv.wanted = name, true
-		sv.report = report{since: time.Now(), touched: sv.report.touched}
 		sv.release()
+	}
+	if fresh || sv.report.phase != Pending {
+		sv.report = report{since: time.Now(), touched: sv.report.touched} // phase Pending: nothing of this Register is done yet
 	}
 	if fresh || !keep {
 		sv.metadata = metadata

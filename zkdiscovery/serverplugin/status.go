@@ -62,9 +62,9 @@ func (c *Counters) count(a answer) {
 	}
 }
 
-// Registered reports whether every service that is to be registered is: its node exists and belongs to this process's session, which cannot
-// have expired by what is known here. It is false while there is nothing to register, and after Drain and Stop. It does not block: a readiness
-// probe may ask it.
+// Registered reports whether every service that is to be registered is: what its last Register asked for is done, and its node exists and belongs
+// to this process's session, which cannot have expired by what is known here. It is false while there is nothing to register, and after Drain
+// and Stop. It does not block: a readiness probe may ask it.
 func (p *ZooKeeperRegisterPlugin) Registered() bool {
 	p.mu.Lock()
 	r, stopped := p.registrar, p.stopped

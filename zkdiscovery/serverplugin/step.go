@@ -33,15 +33,12 @@ func (n *node) learn(e event, now time.Time) {
 	switch e.kind {
 	case woke:
 	case wanted:
-		if !n.wanted {
-			n.wanted, n.phase = true, Pending
-		}
-		if n.data = e.data; e.claim {
-			n.claim = claimOpen
-			n.distrust() // what is there now counts
+		if n.wanted, n.data = true, e.data; e.claim {
+			n.open()
+			n.renewed = n.doing.kind != nothing
 		}
 	case unwanted:
-		n.wanted, n.claim, n.phase = false, claimNone, Unregistering
+		n.wanted, n.claim, n.renewed, n.phase = false, claimNone, false, Unregistering
 		n.retryAt = time.Time{}
 	case connected, disconnected:
 		if n.connected = e.kind == connected; e.fresh {
@@ -62,6 +59,12 @@ func (n *node) learn(e event, now time.Time) {
 	}
 }
 
+// open makes a claim: against what is there now, whatever was known before.
+func (n *node) open() {
+	n.claim, n.phase = claimOpen, Pending
+	n.distrust()
+}
+
 func (n *node) distrust() { n.standing, n.followed = unknown, false }
 
 func (n *node) turn(p Phase) {
@@ -72,8 +75,11 @@ func (n *node) turn(p Phase) {
 
 func (n *node) answered(e event, now time.Time) {
 	did, disturbed, was := n.doing, n.disturbed, *n
-	n.doing, n.disturbed = action{}, false
+	n.doing, n.disturbed, n.renewed = action{}, false, false
 	n.distrust()
+	if was.renewed {
+		defer n.open() // the answer is older than the claim
+	}
 	switch e.kind {
 	case found:
 		if e.outdated {
@@ -124,7 +130,9 @@ func (n *node) found(e event, now time.Time) {
 	switch n.standing {
 	case ours:
 		n.claim = claimNone
-		n.turn(Registered)
+		if n.heard && n.said == n.data {
+			n.turn(Registered) // otherwise it stays what it is until that is mended
+		}
 	case foreign:
 		if n.turn(Yielded); n.claim == claimOpen {
 			n.turn(Pending)

@@ -10,8 +10,9 @@ type process struct {
 	node    *node // nil: forgotten, or never wanted
 	wants   bool
 	data    string
-	claims  int // Registers
-	robbed  int // takeovers of somebody else's node
+	claims  int   // Registers
+	claimed int64 // zxid at the last one
+	robbed  int   // takeovers of somebody else's node
 	session int64
 	mine    []int64
 	conn    bool
@@ -70,6 +71,7 @@ func (p *process) register(data string) {
 	p.w.logf("%s registers %s", p.name, data)
 	p.wants, p.data = true, data
 	p.claims++
+	p.claimed = p.w.zxid
 	if p.node == nil {
 		p.node = &node{spread: 0.5, connected: p.conn}
 	}

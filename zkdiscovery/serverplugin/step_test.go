@@ -114,8 +114,14 @@ func TestRules(t *testing.T) {
 			then{newer, "-"}, then{isLost, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
 		"whoever came after a claim that was lost is a successor": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
 			then{isLost, "look"}, then{is(foreign, successor, 1, "b"), "-"}),
-		"after a create that was lost too":                        append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
-		"a claim that was lost and came true is used up":          append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{mine, "-"}),
+		"after a create that was lost too":               append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
+		"a claim that was lost and came true is used up": append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{mine, "-"}),
+		"a claim during a look is not used up by it: the look may be older": append(held[:4:4], then{hint, "look"}, then{claim1("a"), "-"},
+			then{mine, "look"}, then{is(foreign, successor, 1, "b"), "take over v1 a"}),
+		"nor by an earlier claim that comes true": append(begin[:1:1], then{nobody, "create a"}, then{claim1("b"), "-"},
+			then{done, "look"}, then{is(foreign, successor, 1, "x"), "take over v1 b"}),
+		"nor by one that is lost": append(begin[:1:1], then{nobody, "create a"}, then{claim1("b"), "-"},
+			then{isLost, "look"}, then{is(foreign, successor, 1, "x"), "take over v1 b"}),
 		"a claim that never left is repeated":                     append(begin[:1:1], then{nobody, "create a"}, then{isUnsent, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
 		"in a new session it is tried at once":                    append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{newer, "look"}),
 		"and removed at once when it is unwanted":                 append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{drop, "look"}),
@@ -135,7 +141,8 @@ func TestRules(t *testing.T) {
 		"and for the next session":                          append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{newer, "look"}, then{nobody, "forget"}),
 		"where nothing was written, there is nothing to do": {{drop, "forget"}},
 		"wanted again, it stays":                            append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{claim1("b"), "-"}, then{up, "look"}, then{mine, "set v0 b"}),
-		"wanted again while it is removed, it is made anew": append(held[:4:4], then{drop, "remove v0"}, then{claim1("b"), "-"}, then{done, "create b"}),
+		"wanted again while it is removed, it is made anew": append(held[:4:4], then{drop, "remove v0"}, then{claim1("b"), "-"},
+			then{done, "look"}, then{nobody, "create b"}),
 	} {
 		t.Run(rule, func(t *testing.T) {
 			now := time.Unix(0, 0)

@@ -140,6 +140,8 @@ func (w *world) assertEnd() {
 			w.fail("%s owns the node with a session that is over", p.name)
 		case owns:
 			owner = p
+		case p.wants && w.node != nil && w.node.czxid <= p.claimed:
+			w.fail("%s has claimed the node at zxid %d, and another has it since %d", p.name, p.claimed, w.node.czxid)
 		case p.wants && p.node.phase != Yielded:
 			w.fail("%s does not own the node, and says it is %s", p.name, p.node.phase)
 		case !p.wants && p.node != nil:

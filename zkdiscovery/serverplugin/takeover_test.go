@@ -106,6 +106,22 @@ func TestALiveProcessYieldsToANewerOne(t *testing.T) {
 	})
 }
 
+// What is known from before a Register says nothing of it: neither the process's own metadata nor whoever came since, which it may not know yet.
+func TestWaitRegisteredWaitsForTheLastRegister(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		plugins := []*ZooKeeperRegisterPlugin{b.plugin(), b.plugin()}
+		for i := range 100 {
+			p, data := plugins[i/2%2], fmt.Sprint("weight=", i) // each twice in a row
+			b.register(p, "Arith", data)
+			if p.Registered() {
+				t.Error("registered before anything was done")
+			}
+			must(b, p.WaitRegistered(b.Context()))
+			b.mustOwn(p, data)
+		}
+	})
+}
+
 func TestTheLoserComesBackWhenTheWinnerIsGone(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		first, second := b.plugin(), b.plugin()
