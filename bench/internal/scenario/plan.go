@@ -72,7 +72,7 @@ func Full() Plan {
 		Bursts:      1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
-		Services: 200, ServiceSize: 50, Rest: 20 * time.Second,
+		Services: 200, ServiceSize: 50, Rest: time.Minute,
 		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
 		Registrations: 15, UpdateEvery: 10 * time.Second,
 		SelectorsFor: 20 * time.Second,

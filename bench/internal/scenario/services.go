@@ -137,7 +137,8 @@ func (e *Env) atRest(ctx context.Context, p *agent.Process, counter *wire.Counte
 	}
 	record("goroutines", result.Count, "", float64(stats.Goroutines))
 	record("heap", result.Bytes, "", float64(stats.Heap))
-	record("processor at rest, of one core", result.Share, "", (is-was).Seconds()/time.Since(began).Seconds())
-	record("requests at rest, per minute", result.Count, "", float64(d.Requests)/e.Plan.Rest.Minutes())
+	// Not what it is for ever: Holdfast looks whether a watch was missed, first after 20 s, then more and more rarely, up to 15 minutes.
+	record(fmt.Sprintf("processor in the first %v at rest, of one core", e.Plan.Rest), result.Share, "", (is-was).Seconds()/time.Since(began).Seconds())
+	record(fmt.Sprintf("requests in the first %v at rest", e.Plan.Rest), result.Count, "", float64(d.Requests))
 	return nil
 }
