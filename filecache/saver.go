@@ -3,7 +3,10 @@ package filecache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 const (
@@ -18,9 +21,10 @@ type saver struct {
 	offers chan Snapshot // cap 1, the newest; offer sends, never closed
 
 	// The rest belongs to the goroutine of run.
-	last   Snapshot // saved
-	era    int64    // see save
-	failed bool     // the last save
+	last   Snapshot  // saved
+	era    int64     // see save
+	failed bool      // the last save
+	edges  edges.Row // of failures and successes, as they are logged
 }
 
 func newSaver(c *Cache) *saver {
@@ -86,9 +90,12 @@ func (s *saver) isNews(snapshot Snapshot) bool {
 // try saves the snapshot and reports the edges of success and failure.
 func (s *saver) try(snapshot Snapshot) bool {
 	log := s.cache.config.logger
+	if changes := s.edges.Settled(time.Now()); changes > 0 {
+		log.Warn("saving the list has settled", "changes", changes, "failed", s.failed)
+	}
 	if err := s.save(snapshot); err != nil {
 		if !s.failed {
-			log.Warn("the list cannot be saved, trying on", "error", err)
+			s.edge(slog.LevelWarn, "the list cannot be saved, trying on", "error", err)
 		} else {
 			log.Debug("the list can still not be saved", "error", err)
 		}
@@ -96,10 +103,23 @@ func (s *saver) try(snapshot Snapshot) bool {
 		return false
 	}
 	if s.failed {
-		log.Info("the list is saved again", "path", s.cache.Path())
+		s.edge(slog.LevelInfo, "the list is saved again", "path", s.cache.Path())
 	}
 	s.failed, s.last = false, snapshot
 	return true
+}
+
+// edge logs a change between failure and success: a disk that is full now and then must not fill the log, too.
+func (s *saver) edge(level slog.Level, msg string, attrs ...any) {
+	log := s.cache.config.logger
+	tell, overflow := s.edges.Change(time.Now())
+	if overflow {
+		log.Warn("saving the list fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
+	}
+	if !tell {
+		level = slog.LevelDebug
+	}
+	log.Log(context.Background(), level, msg, attrs...)
 }
 
 // save writes the snapshot unless another process has saved a later one. A wrapped discovery's lists are ordered by AsOf alone, that is by

@@ -234,11 +234,15 @@ func (s *Selector) tellPanic(on bool, c counts) {
 	})
 }
 
-// call runs what may run the user's code.
+// call runs what may run the user's code. That it panics is reported once: it may do so for every change.
 func (s *Selector) call(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.config.log.Error("a hook panicked", slog.String("panic", fmt.Sprint(r)))
+			level := slog.LevelDebug
+			if !s.panicked {
+				s.panicked, level = true, slog.LevelError
+			}
+			s.config.log.Log(s.ctx, level, "a hook panicked", slog.String("panic", fmt.Sprint(r)))
 		}
 	}()
 	f()

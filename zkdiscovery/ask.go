@@ -2,6 +2,7 @@ package zkdiscovery
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
@@ -79,7 +80,7 @@ func (sv *service) answered(j job, err error, apply func(), now time.Time) {
 		}
 	})
 	if m.err != nil && wasErr == nil {
-		sv.log.Warn("ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
 	}
 	if m.phase != was {
 		sv.dirty, sv.metrics = true, false

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ func generationOf(s *filecache.Snapshot) generation { return generation{s.Lineag
 // compose makes the list of this moment.
 func (sv *service) compose() *list {
 	m, file := sv.mirror, sv.fileGeneration()
-	l := &list{source: choose(sv.override != nil, m.phase, m.whole.generation, file, sv.fallback), link: m.link}
+	l := &list{source: choose(sv.override != nil, m.phase, m.whole.generation, file, sv.fallback), link: m.link, sub: sv.sub}
 	switch l.source {
 	case Override:
 		l.pairs, l.asOf = filePairs(sv.override), sv.override.SavedAt
@@ -111,7 +112,6 @@ func (sv *service) publish(now time.Time) {
 	sv.mu.Lock()
 	l.seq = sv.root.seq.Add(1)
 	sv.current = l
-	sv.status.Skipped = sv.mirror.skipped
 	views := make([]*Discovery, 0, len(sv.views))
 	for d := range sv.views {
 		views = append(views, d)
@@ -143,12 +143,13 @@ func (sv *service) logEdge(now time.Time) (wake time.Time) {
 	age := now.Sub(is.asOf).Round(time.Second)
 	switch is.source {
 	case Live:
-		sv.log.Info("list is live", "instances", len(is.pairs))
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelInfo, now), "list is live", "instances", len(is.pairs))
 	case Stale:
-		sv.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs), "since", sv.since, "confirmed", is.asOf)
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs),
+			"since", sv.since, "confirmed", is.asOf)
 	case File:
-		sv.log.Warn("ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs), "confirmed", is.asOf, "age", age,
-			"file", sv.keeper.path())
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs),
+			"confirmed", is.asOf, "age", age, "file", sv.keeper.path())
 	case Override:
 		sv.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
 			"instances", len(is.pairs), "file", sv.keeper.overridePath())

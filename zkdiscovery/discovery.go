@@ -237,22 +237,13 @@ func (d *Discovery) Snapshot() Snapshot {
 	if d.shown == nil {
 		return s
 	}
-	s.Source, s.Zxid, s.AsOf = d.sourceLocked(st), d.shown.zxid, d.asOf(st)
+	s.Source, s.Zxid, s.AsOf = d.sourceLocked(st), d.shown.zxid, d.shown.confirmed()
 	s.Servers = make([]client.KVPair, len(d.pairs))
 	for i, p := range d.pairs {
 		s.Servers[i] = *p
 	}
 	s.Held = d.held()
 	return s
-}
-
-// asOf is when ZooKeeper last confirmed the list that is shown. Pings count that were answered on the connection over which it is, or was
-// until a moment ago, kept up to date. The caller holds mu.
-func (d *Discovery) asOf(st session.State) time.Time {
-	if l := d.shown; l.source == Live && l.link == st.Link && d.service != nil && st.Heard.After(l.asOf) {
-		return st.Heard
-	}
-	return d.shown.asOf
 }
 
 // held is whom the guard has kept in the list that is shown, as far as the filter shows them. The caller holds mu.

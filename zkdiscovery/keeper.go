@@ -3,10 +3,12 @@ package zkdiscovery
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 const (
@@ -26,6 +28,8 @@ type keeper struct {
 	ended chan struct{} // closed by run when everything of the keeper's is gone
 
 	file, overrideFile string // names; noted here because to find them out is a look at the disk
+
+	edges edges.Row // of what is logged of writing; run's own
 }
 
 // fileNews is what the keeper tells the service's loop.
@@ -135,6 +139,7 @@ func (k *keeper) watch(cache *filecache.Cache, override *filecache.Snapshot) {
 	restamp := time.NewTimer(k.restampEvery())
 	defer restamp.Stop()
 	for {
+		k.reportSettled(time.Now())
 		select {
 		case <-sv.looped: // not its context: what it showed last, a moment before Close, is to be written
 			if w := k.take(); w != nil {
@@ -231,11 +236,12 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	})
 	switch {
 	case failed && !wasFailing:
-		sv.log.Error("cache file not written: a start during an outage would find an older one, or none", "file", file, "err", err)
+		sv.log.Log(sv.ctx, k.edge(slog.LevelError, time.Now()), "cache file not written: a start during an outage would find an older one, or none",
+			"file", file, "err", err)
 	case failed:
 		sv.log.Debug("cache file not written", "file", file, "err", err)
 	case wasFailing:
-		sv.log.Info("cache file written again", "file", file)
+		sv.log.Log(sv.ctx, k.edge(slog.LevelInfo, time.Now()), "cache file written again", "file", file)
 	}
 	if o := sv.root.cfg.observer.Saved; o != nil {
 		sv.root.cfg.observe(func(*Observer) {
@@ -243,6 +249,28 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 		})
 	}
 	return err
+}
+
+// edge counts a change between writing and not, and returns the level at which it is to be logged: a disk that is full now and then must not fill
+// the log, too.
+func (k *keeper) edge(level slog.Level, now time.Time) slog.Level {
+	tell, overflow := k.edges.Change(now)
+	if overflow {
+		k.sv.log.Warn("writing the cache file fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
+	}
+	if !tell {
+		return slog.LevelDebug
+	}
+	return level
+}
+
+func (k *keeper) reportSettled(now time.Time) {
+	if changes := k.edges.Settled(now); changes > 0 {
+		k.sv.mu.Lock()
+		err := k.sv.status.CacheErr
+		k.sv.mu.Unlock()
+		k.sv.log.Warn("writing the cache file has settled", "changes", changes, "err", err)
+	}
 }
 
 // restampEvery is a quarter of the maximum age, and 15 minutes at most, jittered.

@@ -176,13 +176,17 @@ func (m *mirror) heardOf(f generation, inTheWay bool) {
 	}
 }
 
-// connection tells the mirror the state of the connection. Hints that came before are with the mirror already, so that a ping which was
-// answered confirms the list if there is nothing to ask.
+// proven tells the mirror up to when it has been told of everything that happened, the hints that it has not been given yet left out: that
+// confirms the list if there is nothing to ask. It is called before those hints are given.
+func (m *mirror) proven(at time.Time) {
+	if m.phase == phaseLive && at.After(m.whole.asOf) && m.atRest() {
+		m.whole.asOf = at
+	}
+}
+
+// connection tells the mirror the state of the connection.
 func (m *mirror) connection(st session.State, now time.Time) {
 	m.connected = st.Connected
-	if m.phase == phaseLive && st.Link == m.link && st.Heard.After(m.whole.asOf) && m.atRest() {
-		m.whole.asOf = st.Heard
-	}
 	if m.phase == phaseLive && (!st.Connected || st.Link != m.link) {
 		m.phase = phaseStale
 	}

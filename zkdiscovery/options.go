@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -52,6 +53,8 @@ type config struct {
 	log            *slog.Logger
 	observer       Observer
 	noMetadata     bool
+
+	hookPanicked atomic.Bool // one of observer's has, and that was reported
 
 	mistakes []error // found by options themselves
 }

@@ -1,11 +1,36 @@
 package zkdiscovery
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/edges"
+)
+
+// edge counts a change of how the list fares, and returns the level at which it is to be logged. A ZooKeeper that gives the list and refuses it by
+// turns must not fill the log.
+func (sv *service) edge(level slog.Level, now time.Time) slog.Level {
+	tell, overflow := sv.edges.Change(now)
+	if overflow {
+		sv.log.Warn("the list keeps changing between live and not, telling no more until it has settled", "settled_after", edges.SettledAfter)
+	}
+	if !tell {
+		return slog.LevelDebug
+	}
+	return level
+}
+
+// reportSettled tells how things are when they have stayed so after many changes.
+func (sv *service) reportSettled(now time.Time) {
+	if changes := sv.edges.Settled(now); changes > 0 {
+		sv.log.Warn("the list has settled", "source", sv.logged, "changes", changes, "err", sv.mirror.err)
+	}
+}
 
 // report logs what the mirror noticed.
-func (sv *service) report(n news) {
+func (sv *service) report(n news, now time.Time) {
 	if n.mended > 0 {
-		sv.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.mended)
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "found changes that no watch had told of, setting the watches again", "changes", n.mended)
 	}
 	if len(n.badMetadata) > 0 {
 		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",
@@ -27,11 +52,16 @@ func firstTime(said *bool) slog.Level {
 	return slog.LevelWarn
 }
 
-// reportSkipped says, once until there are none any more, that some children are no instances.
+// reportSkipped says that some children are no instances, once until there are none any more: locks below the service's path come and go.
 func (sv *service) reportSkipped() {
 	m := sv.mirror
-	if m.skipped > 0 && !sv.skipping {
-		sv.log.Warn("skipping children whose name is not network@address", "children", m.skipped, "one_of_them", m.odd)
+	if m.skipped == sv.skipped {
+		return
 	}
-	sv.skipping = m.skipped > 0
+	if sv.skipped == 0 {
+		sv.log.Log(sv.ctx, firstTime(&sv.reported.skipped), "skipping children whose name is not network@address", "children", m.skipped,
+			"one_of_them", m.odd)
+	}
+	sv.skipped = m.skipped
+	sv.note(func(st *serviceStatus) { st.Skipped = m.skipped })
 }

@@ -258,9 +258,10 @@ func (r *rig) turn(takeAnswer bool) {
 }
 
 func (r *rig) look() {
-	h := r.zk.takeHints()
-	r.m.hinted(h, r.zk.now)
+	r.m.proven(r.zk.proven())
+	r.m.hinted(r.zk.takeHints(), r.zk.now)
 	r.m.connection(r.zk.st, r.zk.now)
+	r.zk.settle(r.m.atRest(), r.m.link)
 }
 
 func (r *rig) answer(j *modelJob) {

@@ -2,6 +2,7 @@ package zkdiscovery
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,11 +144,15 @@ func (r *root) reportConnections() {
 	}
 }
 
-// observe calls one of the user's hooks; one that panics has no say in what the library does.
+// observe calls one of the user's hooks; one that panics has no say in what the library does, and is reported once: it may do so for every list.
 func (c *config) observe(call func(*Observer)) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error("observer hook panicked", "panic", p)
+			level := slog.LevelDebug
+			if !c.hookPanicked.Swap(true) {
+				level = slog.LevelError
+			}
+			c.log.Log(context.Background(), level, "observer hook panicked", "panic", p)
 		}
 	}()
 	call(&c.observer)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/internal/edges"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -44,6 +45,7 @@ type service struct {
 
 	// The loop's own.
 	began     time.Time
+	sub       *session.Subscription
 	mirror    *mirror
 	suspicion *suspicion
 	keeper    *keeper // nil without a cache
@@ -55,8 +57,9 @@ type service struct {
 	published time.Time
 	since     time.Time // when current's source became what it is
 	logged    Source    // the one that was logged last
-	reported  struct{ metadata, denied bool }
-	skipping  bool // children that are no instances were reported
+	edges     edges.Row // of what is logged of the list
+	reported  struct{ metadata, denied, skipped bool }
+	skipped   int  // children that are no instances, as Status has it
 	dirty     bool // what compose returns may differ from what was published
 	metrics   bool // in nothing but calls and connections
 	saved     savedMark
@@ -109,40 +112,43 @@ func (sv *service) run() {
 	defer sv.suspicion.prober.Wait()
 	defer close(sv.looped)
 	defer sv.cancel()
-	sub := sv.root.session.Subscribe(sv.path)
-	defer sub.Close()
+	sv.sub = sv.root.session.Subscribe(sv.path)
+	defer sv.sub.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-sv.ctx.Done():
 			return
-		case <-sub.C:
+		case <-sv.sub.C:
 		case <-sv.pokes:
 		case <-timer.C:
 		case n := <-sv.files:
 			sv.takeFile(n)
 		case answer := <-sv.answers:
 			// What ZooKeeper told before it answered comes first: see mirror.checked.
-			sv.look(sub)
+			sv.look()
 			answer(time.Now())
 		}
-		sv.look(sub)
+		sv.look()
 		wake, gone := sv.act(time.Now())
 		if gone {
 			return
 		}
+		sv.confirm()
 		timer.Reset(time.Until(wake))
 	}
 }
 
 // look tells the mirror the state of the connection and what was hinted.
-func (sv *service) look(sub *session.Subscription) {
+func (sv *service) look() {
 	st := sv.root.session.State()
-	hints := sub.Take() // after State: what came before the newest answer is among them
+	proven := sv.sub.Proven()
+	hints := sv.sub.Take() // after State: what came before the newest answer is among them
 	now := time.Now()
 	m := sv.mirror
 	was := m.phase
+	m.proven(proven)
 	m.hinted(hints, now)
 	m.connection(st, now)
 	if m.phase != was {
@@ -150,6 +156,15 @@ func (sv *service) look(sub *session.Subscription) {
 	}
 	if !sv.fallback && !st.Connected && st.Refused {
 		sv.fallback, sv.dirty = true, true // nobody is there to be waited for
+	}
+}
+
+// confirm says whether answered pings confirm the list that is shown: not while a change is known that is not read, or not shown yet.
+func (sv *service) confirm() {
+	if sv.mirror.atRest() && !sv.dirty {
+		sv.sub.Settle(sv.mirror.link)
+	} else {
+		sv.sub.Unsettle()
 	}
 }
 
@@ -166,13 +181,14 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 		sv.jobs.Go(func() { sv.ask(j) })
 	}
 	if n := sv.mirror.takeNews(); n.changed || n.mended > 0 || len(n.badMetadata) > 0 || len(n.denied) > 0 {
-		sv.report(n)
+		sv.report(n, now)
 		if n.changed {
 			sv.metrics = n.onlyMetrics && (sv.metrics || !sv.dirty)
 			sv.dirty = true
 		}
 	}
 	sv.reportSkipped()
+	sv.reportSettled(now)
 	at, ready := sv.consult(now)
 	wake = earlier(wake, at)
 	if !ready {

@@ -84,7 +84,7 @@ func (d *Discovery) Status() Status {
 	sv := d.service
 	st.Source, st.Revision, st.Instances = d.sourceLocked(conn), d.revision, len(d.pairs)
 	if d.shown != nil {
-		st.Held, st.Zxid, st.AsOf = len(d.held()), d.shown.zxid, d.asOf(conn)
+		st.Held, st.Zxid, st.AsOf = len(d.held()), d.shown.zxid, d.shown.confirmed()
 	}
 	d.mu.Unlock()
 	if d.wrong != nil {

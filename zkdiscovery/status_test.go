@@ -163,33 +163,6 @@ func TestAListIsLiveOverItsOwnConnectionOnly(t *testing.T) {
 	}
 }
 
-func TestOnlyPingsOfTheConnectionThatKeepsTheListCount(t *testing.T) {
-	listed := time.Unix(1_700_000_000, 0)
-	pinged := listed.Add(time.Minute)
-	for _, tc := range []struct {
-		name    string
-		source  Source
-		link    int64
-		service bool
-		counts  bool
-	}{
-		{"a ping on the connection that keeps it", Live, 7, true, true},
-		{"one on the next connection, which has not listed yet", Live, 8, true, false},
-		{"one for others, after it was let go", Live, 7, false, false},
-		{"one while an override is in force", Override, 7, true, false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			d := &Discovery{shown: &list{source: tc.source, link: 7, asOf: listed}}
-			if tc.service {
-				d.service = new(service)
-			}
-			if got := d.asOf(session.State{Link: tc.link, Heard: pinged}); got.Equal(pinged) != tc.counts {
-				t.Errorf("as of %v; listed %v, pinged %v", got, listed, pinged)
-			}
-		})
-	}
-}
-
 func TestASnapshotNeverLooksOlderThanTheOneBefore(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")

@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -157,11 +158,11 @@ func (sv *service) reportHeld(now time.Time) {
 	switch {
 	case n > 0 && s.held == 0:
 		s.since = now
-		sv.log.Warn("ZooKeeper has lost many instances at once: keeping those that answer, asking them", "held", n, "listed", len(s.guard.Listing()),
-			"new_history", s.guard.Pending())
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper has lost many instances at once: keeping those that answer, asking them",
+			"held", n, "listed", len(s.guard.Listing()), "new_history", s.guard.Pending())
 	case n == 0 && s.held > 0:
-		sv.log.Info("nobody is held any more, the list is ZooKeeper's", "held_at_most", s.most, "for", now.Sub(s.since).Round(time.Second),
-			"listed", len(s.guard.Listing()))
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelInfo, now), "nobody is held any more, the list is ZooKeeper's", "held_at_most", s.most,
+			"for", now.Sub(s.since).Round(time.Second), "listed", len(s.guard.Listing()))
 		s.most = 0
 	}
 	s.held = n

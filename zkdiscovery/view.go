@@ -26,9 +26,28 @@ func (d *Discovery) wantsService() bool {
 func (d *Discovery) setService(sv *service) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.service = sv
+	if d.service = sv; sv == nil {
+		d.lapse()
+	}
 	close(d.changed)
 	d.changed = make(chan struct{})
+}
+
+// lapse makes a live list a stale one, for good: also when d is taken up again, until the service that it has then brings one. The caller holds mu.
+func (d *Discovery) lapse() {
+	was := d.newest
+	if was == nil || was.source != Live {
+		return
+	}
+	l := *was
+	l.source, l.asOf = Stale, was.confirmed()
+	l.seq-- // so that the same list, live, is newer
+	if d.shown == was {
+		d.shown = &l
+		d.shownGen++
+	}
+	d.newest = &l
+	d.gen++
 }
 
 // idleSince returns when d was used last, or that it is in use.

@@ -43,7 +43,7 @@ func (s *Server) process(c *conn, frame []byte) {
 		c.kill()
 		return
 	}
-	s.stats.Requests[kind]++
+	s.stats.Requests[kind.counted()]++
 	c.session.touch(time.Now())
 	var out outcome
 	switch f := s.faults.take(kind); f.do {

@@ -29,6 +29,9 @@ const (
 	OpSetWatches      Op = 101
 	OpSetWatches2     Op = 105
 
+	// OpUnknown stands in Stats for all kinds that a Server does not understand, however many a client makes up. It is not on the wire.
+	OpUnknown Op = -1000
+
 	opError   Op = -1   // in the reply to a multi: this part has failed
 	opMiscast Op = -100 // no operation: see kindInMulti
 )
@@ -37,7 +40,7 @@ var opNames = map[Op]string{
 	OpConnect: "connect", OpClose: "close", OpCreate: "create", OpDelete: "delete", OpExists: "exists", OpGetData: "getData",
 	OpSetData: "setData", OpGetACL: "getACL", OpSetACL: "setACL", OpGetChildren: "getChildren", OpSync: "sync", OpPing: "ping",
 	OpGetChildren2: "getChildren2", OpCheck: "check", OpMulti: "multi", OpCreate2: "create2", OpCreateContainer: "createContainer",
-	OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2",
+	OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2", OpUnknown: "unknown",
 }
 
 // String is ZooKeeper's own name of the kind.
@@ -46,6 +49,14 @@ func (o Op) String() string {
 		return name
 	}
 	return "op " + strconv.Itoa(int(o))
+}
+
+// counted is the kind under which a request is counted.
+func (o Op) counted() Op {
+	if _, known := opNames[o]; !known || o == OpConnect {
+		return OpUnknown
+	}
+	return o
 }
 
 // writes reports whether an operation is a transaction, which takes up a zxid even when it fails.

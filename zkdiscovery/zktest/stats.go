@@ -4,7 +4,7 @@ import "maps"
 
 // Stats counts what a Server has done since it was made; Wipe and the like do not reset it. Those marked "now" are not counts.
 type Stats struct {
-	Requests        map[Op]int64 // by kind, as they arrived: failed and cut ones too, those held by a silence when it has ended
+	Requests        map[Op]int64 // by kind, OpUnknown included, as they arrived: failed and cut ones too, those held by a silence when it has ended
 	Notifications   int64        // watch events sent
 	WatchesSet      int64
 	Watches         int // now: set and not fired

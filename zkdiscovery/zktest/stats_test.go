@@ -88,3 +88,20 @@ func TestStatsAreACopy(t *testing.T) {
 		}
 	})
 }
+
+// A fuzzer that sends every number there is must not fill the memory.
+func TestUnknownKindsAreCountedAsOne(t *testing.T) {
+	bubble(t, func(t *testing.T, s *Server) {
+		for op := Op(1000); op < 1100; op++ {
+			_, _ = join(t, s).call(op, nil) // which ends the connection
+		}
+		_, _ = join(t, s).call(OpConnect, nil) // a kind of the server's own, which no client may send
+		st := s.Stats()
+		if n := st.Requests[OpUnknown]; n != 101 || len(st.Requests) != 2 || st.Requests[OpConnect] != 101 {
+			t.Errorf("%d kinds, %d of them unknown: %v", len(st.Requests), n, st.Requests)
+		}
+		if n := st.Total(); n != 101 {
+			t.Errorf("%d in all", n)
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/edges"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -40,7 +41,7 @@ func TestReplyOverTheLimitEndsTheConnectionAndSaysWhy(t *testing.T) {
 		if n := attempts.Load(); n != 1+asks {
 			t.Errorf("%d connections for %d replies", n, asks)
 		}
-		if lines := log.seen(); len(lines) > edgeLimit+1 {
+		if lines := log.seen(); len(lines) > edges.Limit+1 {
 			t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
 		}
 		if len(log.seen("reply over the size limit")) == 0 {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/edges"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -129,10 +130,10 @@ func TestConnectionThatNeverLastsIsSpacedAndAHandfulOfLines(t *testing.T) {
 				if most := int64(tc.outage / max(tc.lasts, MaxBackoff/2)); attempts.Load() > most+10 {
 					t.Errorf("%d attempts, want %d at most", attempts.Load(), most)
 				}
-				if lines := log.seen(); len(lines) > edgeLimit+1 {
+				if lines := log.seen(); len(lines) > edges.Limit+1 {
 					t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
 				}
-				settle(settledAfter + time.Minute)
+				settle(edges.SettledAfter + time.Minute)
 				lines := log.seen("has settled", "connected=true")
 				if len(lines) != 1 {
 					t.Errorf("settling was told %d times", len(lines))

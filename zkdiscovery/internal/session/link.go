@@ -66,7 +66,13 @@ func (k *link) sessionTimeout() time.Duration { return time.Duration(k.timeout.L
 
 // heardAt is when the newest request was sent that was answered, of those that prove something: the handshake and pings. ZooKeeper answers in
 // order, so that everything which happened before that moment was told before the answer.
-func (k *link) heardAt() time.Time { return k.born.Add(time.Duration(k.heard.Load())) }
+//
+// It is reckoned back from now, so that its date is right by today's clock and not by that of when the link began: a machine without a clock of its
+// own begins in 1970, and is set right later.
+func (k *link) heardAt() time.Time {
+	now := time.Now()
+	return now.Add(time.Duration(k.heard.Load()) - now.Sub(k.born))
+}
 
 // usefulAt is heardAt of a link that is ready; an answered ping is worth nothing while credentials are not accepted.
 func (k *link) usefulAt() time.Time {

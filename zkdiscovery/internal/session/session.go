@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 // Session keeps one ZooKeeper session alive, or replaces it. See the package's doc for what holds.
@@ -22,10 +25,12 @@ type Session struct {
 	line    *line // the one that may connect
 	link    *link // the one that is, or was last, established
 	route   route
-	edges   edges
+	edges   edges.Row
 	unsaid  []func()      // log lines, written by unlock
 	changed chan struct{} // closed, and replaced, whenever state changes
 	subs    map[string][]*Subscription
+
+	hearing atomic.Pointer[link] // link, for those who cannot take mu
 }
 
 // Open starts connecting and returns at once. It does no I/O of its own and cannot fail; cfg must be valid (see ParseServers).
@@ -95,7 +100,13 @@ func (s *Session) up(l *line, k *link) {
 		l.hadSession = true
 		st.Session++
 	}
+	for _, subs := range s.subs {
+		for _, sub := range subs {
+			sub.fallBehind(s.heard())
+		}
+	}
 	s.link = k
+	s.hearing.Store(k)
 	st.Link++
 	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.addr
 	st.Rounds, st.Refused = 0, false
@@ -175,10 +186,10 @@ func (s *Session) attemptFailed(server string, err error) {
 
 // edge counts a change of the connection and returns the level at which it is to be logged. The caller holds mu.
 func (s *Session) edge(l slog.Level) slog.Level {
-	tell, overflow := s.edges.change(time.Now())
+	tell, overflow := s.edges.Change(time.Now())
 	if overflow {
 		s.say(func() {
-			s.log.Warn("connection to ZooKeeper keeps changing, telling no more until it has settled", "settled_after", settledAfter)
+			s.log.Warn("connection to ZooKeeper keeps changing, telling no more until it has settled", "settled_after", edges.SettledAfter)
 		})
 	}
 	if !tell {
@@ -191,7 +202,7 @@ func (s *Session) edge(l slog.Level) slog.Level {
 func (s *Session) settle() {
 	s.mu.Lock()
 	defer s.unlock()
-	if changes := s.edges.settled(time.Now()); changes > 0 {
+	if changes := s.edges.Settled(time.Now()); changes > 0 {
 		st := s.stateLocked()
 		s.say(func() {
 			s.log.Warn("connection to ZooKeeper has settled", "connected", st.Connected, "changes", changes, "err", st.Err)

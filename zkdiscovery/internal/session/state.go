@@ -35,10 +35,16 @@ func (s *Session) Changed() (State, <-chan struct{}) {
 
 func (s *Session) stateLocked() State {
 	st := s.state
-	if s.link != nil {
-		st.Heard = s.link.heardAt()
-	}
+	st.Heard = s.heard()
 	return st
+}
+
+// heard is State.Heard. It takes no lock.
+func (s *Session) heard() time.Time {
+	if k := s.hearing.Load(); k != nil {
+		return k.heardAt()
+	}
+	return time.Time{}
 }
 
 // setErr notes an error of this moment. The caller holds mu, and tells.

@@ -1,0 +1,141 @@
+package zkdiscovery
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// A ping that was answered while a change was known and not yet read made a list look right as of a moment at which it was known to be outdated: for
+// two round trips, for a second where only calls and connections had changed.
+func TestAListIsNeverConfirmedAsOfAMomentAtWhichItWasOutdated(t *testing.T) {
+	inBubble(t, func(w *world) {
+		seed := rand.Uint64()
+		r := rand.New(rand.NewPCG(seed, 1))
+		w.put("Arith", "tcp@a:1", "n=0")
+		w.put("Arith", "tcp@b:1", "calls=0")
+		d := w.discover("Arith", WithSessionTimeout(3*time.Second), WithoutGuard())
+		pass(time.Second)
+		w.zk.Delay(300 * time.Millisecond)
+		var pings int
+		last := d.Snapshot().AsOf
+		for i := range 200 {
+			key, value, there := "tcp@a:1", fmt.Sprintf("n=%d", i+1), true
+			switch i % 4 {
+			case 0:
+				w.put("Arith", key, value)
+			case 1:
+				key, value = "tcp@b:1", fmt.Sprintf("calls=%d", i)
+				w.put("Arith", key, value)
+			case 2:
+				key, value = "tcp@c:1", ""
+				w.put("Arith", key, value)
+			case 3:
+				key, there = "tcp@c:1", false
+				w.remove("Arith", key)
+			}
+			changed := time.Now()
+			for end := changed.Add(time.Duration(r.IntN(4000)) * time.Millisecond); time.Now().Before(end); pass(7 * time.Millisecond) {
+				s := d.Snapshot()
+				if s.Source != Live {
+					w.Fatalf("seed %d: source %v", seed, s.Source)
+				}
+				if s.AsOf.Before(last) {
+					w.Fatalf("seed %d: as of %v after %v", seed, s.AsOf, last)
+				}
+				if s.AsOf.After(last) {
+					last = s.AsOf
+					pings++
+				}
+				if s.AsOf.After(changed) && has(s.Servers, key, value) != there {
+					w.Fatalf("seed %d, change %d: confirmed as of %v after the change of %s, which it does not show: %v", seed, i,
+						s.AsOf.Sub(changed), key, s.Servers)
+				}
+			}
+			pass(3 * time.Second) // it is the newest, and confirmed by pings again
+			s := d.Snapshot()
+			if age := time.Since(s.AsOf); age > 2*time.Second || has(s.Servers, key, value) != there {
+				w.Fatalf("seed %d, change %d: at rest, and yet confirmed %v ago: %v", seed, i, age, s.Servers)
+			}
+			last = s.AsOf
+		}
+		if pings < 200 {
+			w.Errorf("the time of confirmation has moved %d times only: nothing was tested", pings)
+		}
+	})
+}
+
+func has(servers []client.KVPair, key, value string) bool {
+	for _, p := range servers {
+		if p.Key == key {
+			return value == "" || p.Value == value
+		}
+	}
+	return false
+}
+
+// A clone that was let go and used again an hour later called its old list live, confirmed a moment ago, until the new one was there.
+func TestAListThatWasLetGoIsNotLiveUntilItIsListedAgain(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		c := w.clone(w.template(), "Arith")
+		pass(releaseIdle / 2)
+		before := c.Snapshot().AsOf
+		pass(2*releaseIdle + time.Second)
+		if isHeld(c) {
+			w.Fatal("not let go")
+		}
+		w.put("Arith", "tcp@b:1", "")
+		pass(time.Hour)
+		w.zk.Delay(100 * time.Millisecond)
+		st := c.Status() // which does not take it up again
+		if st.Source != Stale || st.AsOf.Before(before) || st.AsOf.After(before.Add(2*releaseIdle)) {
+			w.Errorf("let go: source %v, as of %v; used last %v", st.Source, st.AsOf, before)
+		}
+		s := c.Snapshot()
+		if !isHeld(c) {
+			w.Fatal("not taken up")
+		}
+		if s = c.Snapshot(); s.Source != Stale || !s.AsOf.Equal(st.AsOf) || len(s.Servers) != 1 {
+			w.Errorf("taken up, not listed yet: source %v, as of %v, %v", s.Source, s.AsOf, s.Servers)
+		}
+		if err := c.WaitLive(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+		w.lists(c, "tcp@a:1,tcp@b:1")
+
+		// Nothing has changed when it is taken up next: the same list is live again, and no watcher is told the same twice.
+		pass(3 * releaseIdle)
+		revision := c.Status().Revision
+		ch := c.WatchService()
+		<-ch
+		if err := c.WaitLive(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+		pass(time.Second)
+		if s := c.Snapshot(); s.Source != Live || s.Revision != revision || len(ch) != 0 {
+			w.Errorf("source %v, revision %d after %d, %d lists in the channel", s.Source, s.Revision, revision, len(ch))
+		}
+	})
+}
+
+// The service was not let go with this clone, because a sibling has it; so the very list that it remembers is live when it is taken up again.
+func TestAListThatASiblingKeptIsLiveAgainAtOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template()
+		c, sibling := w.clone(d, "Arith"), w.clone(d, "Arith")
+		sibling.WatchService()
+		pass(3 * releaseIdle)
+		if isHeld(c) || c.Status().Source != Stale {
+			w.Fatalf("held %v: %v", isHeld(c), c.Status())
+		}
+		w.source(c, Live)
+		if age := time.Since(c.Snapshot().AsOf); age > 5*time.Second {
+			w.Errorf("confirmed %v ago", age)
+		}
+	})
+}

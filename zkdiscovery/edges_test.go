@@ -1,0 +1,113 @@
+package zkdiscovery
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/edges"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
+
+// O6: an ensemble in which one server has other permissions than the next wrote a line a second.
+func TestAZooKeeperThatGivesTheListByTurnsFillsNoLog(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(time.Minute)
+		turns := func(n int) (refusals int) {
+			for i := range n {
+				w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1)
+				w.put("Arith", fmt.Sprintf("tcp@b%d-%d:1", n, i), "")
+				pass(10 * time.Millisecond)
+				if d.Snapshot().Source == Stale {
+					refusals++
+				}
+				pass(20 * time.Second)
+				w.source(d, Live)
+			}
+			return refusals
+		}
+		before := len(w.log.from(slog.LevelInfo))
+		if n := turns(500); n != 500 {
+			w.Fatalf("refused %d times of 500", n)
+		}
+		lines := w.log.from(slog.LevelInfo)[before:]
+		if len(lines) > edges.Limit+1 || len(w.log.with(slog.LevelWarn, "keeps changing between live and not")) != 1 {
+			w.Errorf("%d lines: %q", len(lines), lines)
+		}
+		if n := len(w.log.with(slog.LevelDebug, "does not give the list")); n != 500 {
+			w.Errorf("%d lines at Debug, want all 500", n)
+		}
+		pass(2 * edges.SettledAfter)
+		if n := len(w.log.with(slog.LevelWarn, "the list has settled", "source=live")); n != 1 {
+			w.Errorf("%d lines say that it has settled", n)
+		}
+		turns(1)
+		if n := len(w.log.with(slog.LevelWarn, "does not give the list")); n != edges.Limit {
+			w.Errorf("told %d times, want %d: the next one is news again", n, edges.Limit)
+		}
+	})
+}
+
+func TestADiskThatIsFullByTurnsFillsNoLog(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(time.Minute)
+		for i := range 100 {
+			w.breakFile(d)
+			w.put("Arith", fmt.Sprintf("tcp@b%d:1", i), "")
+			pass(15 * time.Second)
+			w.mendFile(d)
+			pass(15 * time.Second)
+			if st := d.Status(); st.SaveErrors <= int64(i) || st.CacheErr != nil {
+				w.Fatalf("%d: %+v", i, st)
+			}
+		}
+		if lines := w.log.with(slog.LevelInfo, "cache file"); len(lines) > edges.Limit+1 {
+			w.Errorf("%d lines: %q", len(lines), lines)
+		}
+		pass(time.Hour)
+		if n := len(w.log.with(slog.LevelWarn, "writing the cache file has settled", "err=<nil>")); n != 1 {
+			w.Errorf("%d lines say that it has settled", n)
+		}
+	})
+}
+
+// A lock recipe below the service's path makes and removes a child each time.
+func TestChildrenThatAreNoInstancesAreReportedOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		for i := range 100 {
+			w.put("Arith", fmt.Sprintf("lock-%d", i), "")
+			pass(time.Second)
+			if st := d.Status(); st.Skipped != 1 {
+				w.Fatalf("%d skipped", st.Skipped)
+			}
+			w.remove("Arith", fmt.Sprintf("lock-%d", i))
+			pass(time.Second)
+		}
+		if lines := w.log.with(slog.LevelInfo, "skipping children"); len(lines) != 1 {
+			w.Errorf("%q", lines)
+		}
+	})
+}
+
+func TestAHookThatPanicsIsReportedOnce(t *testing.T) {
+	inBubble(t, func(w *world) {
+		d := w.discover("Arith", WithObserver(Observer{Published: func(Published) { panic("mine") }}))
+		for i := range 50 {
+			w.put("Arith", fmt.Sprintf("tcp@a%d:1", i), "")
+			pass(time.Second)
+		}
+		if st := d.Status(); st.Instances != 50 {
+			w.Errorf("%v", st)
+		}
+		if all, told := w.log.with(slog.LevelDebug, "hook panicked", "mine"), w.log.with(slog.LevelError, "hook panicked"); len(told) != 1 || len(all) < 50 {
+			w.Errorf("reported %d times, told %q", len(all), told)
+		}
+	})
+}
