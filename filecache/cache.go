@@ -22,7 +22,7 @@ type Cache struct {
 	directories            *registry
 
 	plain files // <service>.json and its kin
-	own   files // <service>~<hash of the ensemble>.json: ours while another ensemble has the plain name
+	own   files // <service>~<hash of an ensemble>.json: ours while another ensemble has the plain name; see adopt
 
 	saving   sync.Mutex // held for the whole of a Save
 	lockless sync.Once  // to report that the file system has no locks
@@ -93,7 +93,11 @@ func open(fsys fileSystem, dir, ensemble, service string, cfg config, wrong erro
 		stop: make(chan struct{}),
 	}
 	c.warnOfStrangers()
-	c.removeOrphans()
+	entries, err := fsys.readDir(abs)
+	if err == nil { // otherwise there is nothing to be found, and Save will say so
+		c.adopt(stem, entries)
+		c.removeOrphans(entries)
+	}
 	return c, nil
 }
 
@@ -132,12 +136,24 @@ func (c *Cache) warnOfStrangers() {
 	}
 }
 
-// removeOrphans removes the temporary files of writers that were killed. That it cannot is no matter: they do not hurt.
-func (c *Cache) removeOrphans() {
-	entries, err := c.fsys.readDir(c.dir)
-	if err != nil {
-		return
+// adopt looks for the file that is ours beside the plain name. The hash in its name is of what the ensemble was called when it was first written,
+// which may be another name of the same (see WithEnsembleMatch): whose it is stands in it. Of several the latest is it.
+func (c *Cache) adopt(stem string, entries []fs.DirEntry) {
+	newest := beforeAll
+	for _, e := range entries {
+		name, isFile := strings.CutSuffix(e.Name(), ".json")
+		name = strings.TrimSuffix(name, ".prev")
+		if hash, ok := strings.CutPrefix(name, stem); !isFile || !ok || !isEnsembleSuffix(hash) {
+			continue
+		}
+		if h, err := c.readHead(filepath.Join(c.dir, e.Name())); err == nil && h.stamp().after(newest) {
+			newest, c.own = h.stamp(), filesOf(c.dir, name)
+		}
 	}
+}
+
+// removeOrphans removes the temporary files of writers that were killed. That it cannot is no matter: they do not hurt.
+func (c *Cache) removeOrphans(entries []fs.DirEntry) {
 	for _, e := range entries {
 		if !c.isTemporary(e.Name()) {
 			continue
@@ -161,8 +177,7 @@ func (c *Cache) isTemporary(name string) bool {
 	return false
 }
 
-// Path is the file that Save writes. It looks at the directory: while a file of another ensemble has the plain name, ours has a hash of our
-// ensemble in it.
+// Path is the file that Save writes. It looks at the directory: while a file of another ensemble has the plain name, ours has a hash in it.
 func (c *Cache) Path() string {
 	f, _ := c.locate() // in doubt the plain name
 	return f.main
@@ -208,7 +223,7 @@ func (c *Cache) readHead(path string) (head, error) {
 
 func (c *Cache) checkOwner(h head) error {
 	if h.Service != c.service || !c.config.sameEnsemble(c.ensemble, h.Ensemble) {
-		return fmt.Errorf("%w: it is of service %q, ensemble %q", ErrForeign, h.Service, h.Ensemble)
+		return fmt.Errorf("%w: it is of service %q, ensemble %q; ours is %q, %q", ErrForeign, h.Service, h.Ensemble, c.service, c.ensemble)
 	}
 	return nil
 }

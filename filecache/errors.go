@@ -11,7 +11,7 @@ var (
 	ErrForeign = errors.New("of another ensemble or service")
 	// ErrVersion: the file was written by a later version of this library, in a format that this one does not know. It was left as it is.
 	ErrVersion = errors.New("of a later format version")
-	// ErrTooOld: the snapshot was confirmed longer ago than WithMaxAge allows.
+	// ErrTooOld: the snapshot was confirmed longer ago than WithMaxAge allows, or by a clock that was ahead by more than that.
 	ErrTooOld = errors.New("too old")
 	// ErrNewer: Save refused, because the snapshot in the file is later than the one to be saved.
 	ErrNewer = errors.New("the file is newer")

@@ -149,3 +149,73 @@ func contents(tb testing.TB, f files) [][]byte {
 	}
 	return all
 }
+
+// shareOne is how zkdiscovery compares lists of servers.
+func shareOne(ours, theirs string) bool {
+	return slices.ContainsFunc(strings.Split(ours, ","), func(h string) bool { return slices.Contains(strings.Split(theirs, ","), h) })
+}
+
+// An operator has replaced zk3 by zk4 and restarts a client in an outage. The plain name has a file of another ensemble, so that the client's own has a
+// hash of its old list of servers in its name: it was not found, and the client was left without.
+func TestAChangedEnsembleFindsItsFileBesideAForeignOne(t *testing.T) {
+	dir := t.TempDir()
+	openAs := func(ensemble string) *Cache {
+		t.Helper()
+		c, err := Open(dir, ensemble, "/prod/rpcx/Arith", WithEnsembleMatch(shareOne))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	theirs := openAs("other:2181")
+	mustSave(t, theirs, at(9, "tcp@theirs:1"))
+	old := openAs("zk1,zk2,zk3")
+	mustSave(t, old, at(1, "tcp@a:1"))
+	mustSave(t, old, at(2, "tcp@b:1"))
+	write(t, old.OverridePath(), `["tcp@127.0.0.1:1"]`)
+	stranger := openAs("zk7,zk8,zk9")
+	_, err := stranger.Load()
+	wantError(t, err, ErrForeign)
+	if stranger.Path() == old.Path() || !strings.Contains(err.Error(), `ours is "/prod/rpcx/Arith", "zk7,zk8,zk9"`) {
+		t.Errorf("%s: %v", stranger.Path(), err)
+	}
+	mustSave(t, stranger, at(7, "tcp@stranger:1"))
+
+	changed := openAs("zk1,zk2,zk4")
+	wantSame(t, mustLoad(t, changed), at(2, "tcp@b:1"))
+	if o, err := changed.LoadOverride(); err != nil || len(o.Servers) != 1 {
+		t.Errorf("override %v, %v", o, err)
+	}
+	mustSave(t, changed, at(3, "tcp@c:1"))
+	if changed.Path() != old.Path() {
+		t.Errorf("saved to %s, found in %s: processes with the old list do not share it", changed.Path(), old.Path())
+	}
+	wantSame(t, mustLoad(t, openAs("zk1,zk2,zk3")), at(3, "tcp@c:1")) // as after the change is taken back
+	wantSame(t, mustLoad(t, openAs("zk4")), at(3, "tcp@c:1"))
+
+	// Also when only the predecessor is left.
+	if err := os.Remove(changed.Path()); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, mustLoad(t, openAs("zk2,zk5")), at(2, "tcp@b:1"))
+	wantSame(t, mustLoad(t, openAs("zk9")), at(7, "tcp@stranger:1"))
+	wantSame(t, mustLoad(t, theirs), at(9, "tcp@theirs:1"))
+}
+
+// Two files that are ours: the later one counts, whatever its name.
+func TestOfSeveralFilesBesideAForeignOneTheLatestIsOurs(t *testing.T) {
+	dir := t.TempDir()
+	mustSave(t, mustForeign(t, mustOpen(t, dir)), at(9, "tcp@theirs:1"))
+	for i, ensemble := range []string{"zk1", "zk3", "zk2"} {
+		c, err := Open(dir, ensemble, "/prod/rpcx/Arith")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustSave(t, c, at(int64(1+i%2), "tcp@"+ensemble+":1")) // zk3's is the latest
+	}
+	ours, err := Open(dir, "zk1,zk2,zk3", "/prod/rpcx/Arith", WithEnsembleMatch(shareOne))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, mustLoad(t, ours), at(2, "tcp@zk3:1"))
+}

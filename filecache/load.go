@@ -88,9 +88,15 @@ func (c *Cache) readWhole(path string) ([]byte, error) {
 	return data, c.checkOwner(h)
 }
 
+// checkAge takes a time in the future for an age, too: one of two clocks is wrong by that much.
 func (c *Cache) checkAge(s Snapshot) error {
-	if age := time.Since(s.AsOf); c.config.maxAge > 0 && age > c.config.maxAge {
-		return fmt.Errorf("%w: confirmed %v ago, the limit is %v", ErrTooOld, age.Round(time.Second), c.config.maxAge)
+	switch age, limit := time.Since(s.AsOf), c.config.maxAge; {
+	case limit == 0:
+		return nil
+	case age > limit:
+		return fmt.Errorf("%w: confirmed %v ago, the limit is %v", ErrTooOld, age.Round(time.Second), limit)
+	case age < -limit:
+		return fmt.Errorf("%w: confirmed %v in the future, so that its age is unknown; the limit is %v", ErrTooOld, -age.Round(time.Second), limit)
 	}
 	return nil
 }

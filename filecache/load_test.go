@@ -259,3 +259,29 @@ func setAside(tb testing.TB, c *Cache) []string {
 	tb.Helper()
 	return slices.DeleteFunc(names(tb, c.dir), func(name string) bool { return !strings.Contains(name, ".corrupt-") })
 }
+
+// A clock was ahead when the file was written, or ours was set back since.
+func TestAFileFromTheFutureIsOfUnknownAge(t *testing.T) {
+	for _, tc := range []struct {
+		ahead, limit time.Duration
+		refused      bool
+	}{
+		{time.Minute, time.Hour, false},
+		{2 * time.Hour, time.Hour, true},
+		{24 * 365 * time.Hour, 24 * 365 * time.Hour / 2, true},
+		{24 * 365 * time.Hour, 0, false},
+	} {
+		dir := t.TempDir()
+		s := at(1, "tcp@a:1")
+		s.AsOf = time.Now().Add(tc.ahead).Round(0).UTC()
+		mustSave(t, mustOpen(t, dir), s)
+		c := mustOpen(t, dir, WithMaxAge(tc.limit))
+		if _, err := c.Load(); !tc.refused && err != nil || tc.refused && (!errors.Is(err, ErrTooOld) || !strings.Contains(err.Error(), "in the future")) {
+			t.Errorf("%v ahead, limit %v: %v", tc.ahead, tc.limit, err)
+		}
+		// Its source confirms the same list: now the age is known.
+		s.AsOf = time.Now().Round(0).UTC()
+		mustSave(t, c, s)
+		wantSame(t, mustLoad(t, c), s)
+	}
+}

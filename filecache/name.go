@@ -84,3 +84,8 @@ func ensembleSuffix(ensemble string) string {
 	sum := sha256.Sum256([]byte(ensemble))
 	return "~" + hex.EncodeToString(sum[:4])
 }
+
+// isEnsembleSuffix reports whether s is one that ensembleSuffix makes.
+func isEnsembleSuffix(s string) bool {
+	return len(s) == 9 && s[0] == '~' && strings.Trim(s[1:], "0123456789abcdef") == ""
+}

@@ -21,7 +21,8 @@ const lockTimeout = time.Second
 //
 // Save refuses, with ErrNewer, to replace a snapshot that is later than s: one of a greater Era; of the same Era and Lineage with a
 // greater Zxid, or with the same Zxid, an AsOf that is not earlier and another list; of the same Era and another Lineage with an AsOf that
-// is not earlier. If s only repeats what the file says, there is nothing to write, and no error. It refuses an Override, a snapshot of
+// is not earlier. If s only repeats what the file says, there is nothing to write, and no error, unless the file's AsOf is in the future: then it gets
+// that of s. It refuses an Override, a snapshot of
 // another service, one over 64 MiB, and a file that is a symbolic link (which would be replaced by a regular file, behind the back of
 // whoever made it: open the link's target directory instead).
 //
@@ -103,6 +104,7 @@ func (c *Cache) saveAt(f files, s Snapshot, data []byte) (err error) {
 	case !same || !s.stamp().sameVersion(old):
 		return fmt.Errorf("%s: %w: era %d, zxid %d, as of %v; refused era %d, zxid %d, as of %v", cur.path, ErrNewer,
 			old.era, old.zxid, old.asOf, s.Era, s.Zxid, s.AsOf.UTC())
+	case old.asOf.After(s.SavedAt): // by a clock that was ahead; ours counts, or the file would look fresh until it has caught up
 	case cur.path == f.main && cur.sameBody(data):
 		return nil
 	default: // the same list, confirmed no later, but HeldSince differs or f.main is lost

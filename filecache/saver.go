@@ -95,7 +95,7 @@ func (s *saver) try(snapshot Snapshot) bool {
 	}
 	if err := s.save(snapshot); err != nil {
 		if !s.failed {
-			s.edge(slog.LevelWarn, "the list cannot be saved, trying on", "error", err)
+			log.Log(context.Background(), s.edge(slog.LevelWarn), "the list cannot be saved, trying on", "error", err)
 		} else {
 			log.Debug("the list can still not be saved", "error", err)
 		}
@@ -103,23 +103,23 @@ func (s *saver) try(snapshot Snapshot) bool {
 		return false
 	}
 	if s.failed {
-		s.edge(slog.LevelInfo, "the list is saved again", "path", s.cache.Path())
+		log.Log(context.Background(), s.edge(slog.LevelInfo), "the list is saved again", "path", s.cache.Path())
 	}
 	s.failed, s.last = false, snapshot
 	return true
 }
 
-// edge logs a change between failure and success: a disk that is full now and then must not fill the log, too.
-func (s *saver) edge(level slog.Level, msg string, attrs ...any) {
-	log := s.cache.config.logger
+// edge counts a change between failure and success, and returns the level at which it is to be logged: a disk that is full now and then must not fill
+// the log, too.
+func (s *saver) edge(level slog.Level) slog.Level {
 	tell, overflow := s.edges.Change(time.Now())
 	if overflow {
-		log.Warn("saving the list fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
+		s.cache.config.logger.Warn("saving the list fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
 	}
 	if !tell {
-		level = slog.LevelDebug
+		return slog.LevelDebug
 	}
-	log.Log(context.Background(), level, msg, attrs...)
+	return level
 }
 
 // save writes the snapshot unless another process has saved a later one. A wrapped discovery's lists are ordered by AsOf alone, that is by

@@ -1,10 +1,12 @@
 package filecache
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 // wrap_test.go has the hazards of rpcx's CacheDiscovery; here is what else a wrapped discovery promises.
@@ -257,4 +261,33 @@ func TestOfAKeyThatIsListedTwiceTheLastCounts(t *testing.T) {
 		synctest.Wait()
 		wantKeys(t, w.GetServices(), "tcp@b:1")
 	})
+}
+
+// A disk that is full by turns fills no log.
+func TestF4SavesThatFailByTurnsAreToldEightTimes(t *testing.T) {
+	logs := &lines{}
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := newSaver(mustOpen(t, dir, WithLogger(logs.logger())))
+		lock := filesOf(dir, escape("/prod/rpcx/Arith")).lock
+		for i := range 50 {
+			if err := errors.Join(os.RemoveAll(lock), os.Mkdir(lock, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			failed := s.try(Snapshot{AsOf: time.Now(), Servers: []Server{{Key: "tcp@a:1", Value: strconv.Itoa(i)}}})
+			time.Sleep(time.Minute)
+			if err := os.Remove(lock); err != nil {
+				t.Fatal(err)
+			}
+			if saved := s.try(Snapshot{AsOf: time.Now()}); failed || !saved {
+				t.Fatalf("saved %v, then %v", failed, saved)
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Hour)
+		s.try(Snapshot{AsOf: time.Now()})
+	})
+	if told := logs.count("level=WARN") + logs.count("level=INFO"); told != edges.Limit+2 || logs.count("has settled") != 1 || logs.count("level=DEBUG") < 90 {
+		t.Errorf("%d lines told:\n%s", told, logs)
+	}
 }

@@ -79,3 +79,27 @@ func TestAFileIsOursByNameOrByServers(t *testing.T) {
 		})
 	}
 }
+
+// The plain name has a file of another ensemble, and one of our servers was replaced: see filecache's test of the same.
+func TestAListOfServersThatHasChangedFindsTheFile(t *testing.T) {
+	inBubble(t, func(w *world) {
+		start := func(servers ...string) (*Discovery, error) { return New("/rpcx", "Arith", servers, w.options()...) }
+		must := func(servers ...string) {
+			w.Helper()
+			d, err := start(servers...)
+			if err != nil {
+				w.Fatal(err)
+			}
+			pass(time.Second)
+			w.lists(d, "tcp@a:1")
+			d.Close()
+		}
+		w.put("Arith", "tcp@a:1", "")
+		must("other:2181")
+		must("zk1:2181", "zk2:2181", "zk3:2181")
+		w.zk.Stop()
+		must("zk1:2181", "zk2:2181", "zk4:2181")
+		_, err := start("zk1:2182", "zk4:2181", "zk5:2181")
+		wantError(w.T, err, ErrNoSnapshot, "of another ensemble", "zk1:2182,zk4:2181,zk5:2181")
+	})
+}

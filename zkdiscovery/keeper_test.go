@@ -272,3 +272,31 @@ func TestATokenMayStandForAListThatIsWrittenAlready(t *testing.T) {
 		w.fileHas("Arith", "tcp@a:1,tcp@b:1")
 	})
 }
+
+// The clock was a year ahead when the file was written: it would have looked fresh for a year.
+func TestAFileFromTheFutureIsSetRightWhileZooKeeperIsThere(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		w.discover("Arith").Close()
+		cache, err := filecache.Open(w.dir, "zk:2181", "/rpcx/Arith")
+		w.do(err)
+		s, err := cache.Load()
+		w.do(err)
+		s.AsOf = s.AsOf.Add(365 * 24 * time.Hour)
+		w.do(cache.Save(s))
+
+		w.zk.Stop()
+		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options(WithMaxCacheAge(time.Hour))...)
+		wantError(w.T, err, ErrNoSnapshot, "in the future")
+
+		w.do(w.zk.Start())
+		d := w.discover("Arith", WithMaxCacheAge(time.Hour))
+		pass(time.Hour)
+		if age := time.Since(w.file("Arith").AsOf); age < 0 || age > time.Hour {
+			w.Errorf("an hour later the file is confirmed %v ago", age)
+		}
+		d.Close()
+		w.zk.Stop()
+		w.source(w.discover("Arith", WithMaxCacheAge(time.Hour)), File)
+	})
+}

@@ -87,7 +87,9 @@ func WithoutCache() Option { return optionFunc(func(c *config) { c.noCache = tru
 func WithCachePolling() Option { return optionFunc(func(c *config) { c.pollFiles = true }) }
 
 // WithEnsembleName names the ensemble in the cache file, so that a file written by clients of another ensemble is never taken for ours even
-// when both have servers of the same name. Without it, a file is ours when its chroot is equal and its servers intersect with ours.
+// when both have servers of the same name, and a file is ours whatever becomes of the servers. Without it, a file is ours when its chroot is
+// equal and its servers intersect with ours. Trap: a file from before the name was given, or changed, is not ours. Start with a new name while
+// ZooKeeper is there.
 func WithEnsembleName(name string) Option {
 	return optionFunc(func(c *config) {
 		if c.ensembleName = name; name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 }) {
@@ -97,7 +99,8 @@ func WithEnsembleName(name string) Option {
 }
 
 // WithMaxCacheAge refuses a file whose list was confirmed by ZooKeeper longer ago than d. The default, 0, takes any: an old list is better
-// than none.
+// than none. A list that was confirmed in the future, by a machine whose clock is ahead or before ours was set back, is of unknown age: it is refused
+// while it is further ahead than d. When ZooKeeper is there such a file is set right.
 func WithMaxCacheAge(d time.Duration) Option {
 	return optionFunc(func(c *config) {
 		if c.maxCacheAge = d; d < 0 {

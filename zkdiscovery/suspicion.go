@@ -2,6 +2,7 @@ package zkdiscovery
 
 import (
 	"log/slog"
+	"maps"
 	"strconv"
 	"time"
 
@@ -118,6 +119,11 @@ func (s *suspicion) found(file *filecache.Snapshot) {
 	}
 }
 
+// lists reports whether w and o list the same, held alike.
+func (w whole) lists(o whole) bool {
+	return equalPairs(w.pairs, o.pairs) && maps.EqualFunc(w.heldSince, o.heldSince, time.Time.Equal)
+}
+
 // known is w as the guard sees it.
 func (w whole) known() []guard.Known {
 	known := make([]guard.Known, len(w.pairs))
@@ -183,7 +189,7 @@ func (s *suspicion) toSave(now time.Time, w whole) whole {
 			}
 		}
 	}
-	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) {
+	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) && !w.lists(s.saved) {
 		w.asOf = s.saved.asOf.Add(time.Nanosecond) // the probes have said something since, ZooKeeper nothing: the file takes only what is later
 	}
 	s.saved = w
