@@ -287,7 +287,7 @@ func TestF4SavesThatFailByTurnsAreToldEightTimes(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.try(Snapshot{AsOf: time.Now()})
 	})
-	if told := logs.count("level=WARN") + logs.count("level=INFO"); told != edges.Limit+2 || logs.count("has settled") != 1 || logs.count("level=DEBUG") < 90 {
+	if told := logs.count("level=WARN") + logs.count("level=INFO"); told != edges.Limit+2 || logs.count("saving the list has settled") != 1 || logs.count("level=DEBUG") < 90 {
 		t.Errorf("%d lines told:\n%s", told, logs)
 	}
 }
