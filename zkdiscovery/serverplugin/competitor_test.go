@@ -69,7 +69,7 @@ func (c *competitor) stop() {
 	c.h.note("%s stops", c.name)
 	start := time.Now()
 	must(c.h.bubble, c.plugin.Stop())
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Second {
 		c.h.Errorf("%s: Stop took %v", c.name, took)
 	}
 	c.plugin, c.wants = nil, ""

@@ -13,7 +13,7 @@ import (
 // Drain makes clients stop choosing this server while it still answers: the metadata of every service says state=inactive, Drain waits
 // (WithDrainWait, 2 s), unregisters the services, and waits once more, for clients that do not watch metadata, rpcx-zookeeper's among them.
 // Then the server may shut down. Metadata that is not a URL query cannot say it; if no other is there, the first half is left out. A service that
-// is registered meanwhile is drained too. Services may be registered again afterwards.
+// is registered before they are unregistered is drained too. Services may be registered again afterwards.
 //
 // It takes twice the wait and about two seconds more at most. Clients that it does not reach are those with Option.Sticky, which go on calling
 // the server that they have, and those that ZooKeeper does not reach.
@@ -102,7 +102,7 @@ func (r *registrar) present() (names []string, written, canSay bool) {
 	return names, written, canSay
 }
 
-// awaitInactive waits until every node that is ours says state=inactive, for about a second at most.
+// awaitInactive waits until every node that is ours, or may be, says state=inactive, for about a second at most.
 func (r *registrar) awaitInactive(ctx context.Context) error {
 	limit := time.NewTimer(unregistered)
 	defer limit.Stop()
@@ -111,7 +111,7 @@ func (r *registrar) awaitInactive(ctx context.Context) error {
 		changed := r.changed
 		var active *service
 		for _, sv := range r.services {
-			if sv.wanted && sv.report.phase == Registered && validQuery(sv.metadata) && !inactive(sv.report.said) {
+			if sv.mayBeActive() {
 				active = sv
 			}
 		}
@@ -129,9 +129,15 @@ func (r *registrar) awaitInactive(ctx context.Context) error {
 	}
 }
 
-func inactive(said string) bool {
-	v, err := url.ParseQuery(said)
-	return err == nil && v.Get("state") == "inactive"
+// mayBeActive reports whether clients may see a node of ours that does not say state=inactive although it could. What a Register has asked
+// for since, and is Pending, is not known to be said. The caller holds registrar.mu.
+func (sv *service) mayBeActive() bool {
+	rep := &sv.report
+	if !sv.wanted || !rep.touched || rep.phase == Yielded || !validQuery(sv.metadata) {
+		return false
+	}
+	v, err := url.ParseQuery(rep.said)
+	return rep.phase != Registered || err != nil || v.Get("state") != "inactive"
 }
 
 // pause gives clients time to notice, and reports whether ctx has let it.

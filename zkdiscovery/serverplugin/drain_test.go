@@ -221,6 +221,50 @@ func TestDrainWaitsFromWhenItIsSaid(t *testing.T) {
 	})
 }
 
+// Whatever Register has asked for is on its way when Drain begins: what the node said before, or says in a moment, is not inactive.
+func TestDrainRightAfterRegisterWaitsFromWhenItIsSaid(t *testing.T) {
+	t.Run("again", func(t *testing.T) {
+		inBubble(t, func(b bubble) {
+			p := b.plugin()
+			b.register(p, "Arith", "")
+			pass(time.Second)
+			b.zk.Silence(true)
+			b.register(p, "Arith", "")
+			done := make(chan error, 1)
+			go func() { done <- p.Drain(b.Context()) }()
+			pass(900 * time.Millisecond)
+			b.zk.Silence(false)
+			start := time.Now()
+			pass(0)
+			b.owner("state=inactive")
+			must(b, <-done)
+			if took := time.Since(start); took != 4*time.Second {
+				b.Errorf("took %v", took)
+			}
+		})
+	})
+	t.Run("for the first time", func(t *testing.T) {
+		inBubble(t, func(b bubble) {
+			must(b, b.zk.Put("/rpcx/Arith", nil))
+			p := b.plugin()
+			pass(time.Second)
+			b.zk.Delay(300 * time.Millisecond)
+			b.register(p, "Arith", "")
+			pass(400 * time.Millisecond) // the node is being created
+			done := make(chan error, 1)
+			go func() { done <- p.Drain(b.Context()) }()
+			for n, err := b.zk.Get(nodePath); err != nil || string(n.Data) != "state=inactive"; n, err = b.zk.Get(nodePath) {
+				pass(time.Millisecond)
+			}
+			start := time.Now()
+			must(b, <-done)
+			if took := time.Since(start); took < 4*time.Second {
+				b.Errorf("took %v", took)
+			}
+		})
+	})
+}
+
 func TestDrainWaitIsOptional(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin(WithDrainWait(0))

@@ -202,6 +202,33 @@ func TestFunctionsShareTheirServicesNode(t *testing.T) {
 	})
 }
 
+// One more function of a service that is registered is nothing new to ZooKeeper, unless it brings other metadata.
+func TestAnotherFunctionIsNoClaim(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		old := b.plugin()
+		must(b, old.RegisterFunction("Arith", "mul", nil, "weight=1"))
+		pass(time.Second)
+		was := b.zk.Stats()
+		for _, metadata := range []string{"", "weight=1"} {
+			must(b, old.RegisterFunction("Arith", "add", nil, metadata))
+			b.mustOwn(old, "weight=1") // all the time
+			pass(time.Second)
+		}
+		if n := b.zk.Stats().Since(was); n.Total() != 0 {
+			b.Errorf("it costs %v", n.Requests)
+		}
+		p := b.plugin()
+		b.register(p, "Arith", "weight=2")
+		pass(time.Second)
+		must(b, old.RegisterFunction("Arith", "sub", nil, "weight=1"))
+		pass(time.Second)
+		b.mustOwn(p, "weight=2")
+		must(b, old.RegisterFunction("Arith", "sub", nil, "weight=3"))
+		pass(time.Second)
+		b.mustOwn(old, "weight=3")
+	})
+}
+
 func TestMetadataUpToTheLimit(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()

@@ -84,7 +84,7 @@ func (r *registrar) note(e *entry, was node, ev event) {
 	}
 }
 
-// noteAnswer keeps what ZooKeeper refused, until it does what is asked of it.
+// noteAnswer keeps what ZooKeeper refused, until it does that, or has nothing left to do.
 func (r *registrar) noteAnswer(e *entry, a answer) {
 	switch a.kind {
 	case refused:
@@ -101,10 +101,6 @@ func (r *registrar) noteAnswer(e *entry, a answer) {
 		}
 		if a.action.kind == remove {
 			r.news.unregistered.add(e.path)
-		}
-	case found:
-		if a.found.Exists && a.found.Stat.EphemeralOwner == r.seen.ID {
-			e.err = nil
 		}
 	default:
 	}

@@ -20,7 +20,15 @@ func TestEverythingAtOnce(t *testing.T) {
 			func(name string) { _ = p.Unregister(name) },
 			func(string) { _ = p.Start() },
 			func(string) { p.Registered() },
-			func(string) { _ = p.Status().String() },
+			func(string) {
+				st := p.Status()
+				_ = st.String()
+				for _, sv := range st.Services {
+					if st.Registered && sv.Phase != Registered && sv.Phase != Unregistering {
+						b.Errorf("registered, and not: %+v", st)
+					}
+				}
+			},
 			func(string) { ctx, cancel := soon(); _ = p.WaitRegistered(ctx); cancel() },
 			func(string) { ctx, cancel := soon(); _ = p.Drain(ctx); cancel() },
 			func(string) { _, _ = p.PreCall(context.Background(), "", "", nil) },

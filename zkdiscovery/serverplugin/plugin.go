@@ -91,7 +91,7 @@ func (p *ZooKeeperRegisterPlugin) begin() (*registrar, error) {
 }
 
 // Stop ends the plugin. Every node that it registered is gone with its session, at once; if ZooKeeper cannot be told, when the session times
-// out. Stop returns when everything that the plugin started is gone, which takes two seconds at most; a successor's nodes stay. It may be
+// out. Stop returns when everything that the plugin started is gone, which takes about a second at most; a successor's nodes stay. It may be
 // called more than once, from anywhere, and every call waits. It never fails; a plugin that was stopped stays so.
 func (p *ZooKeeperRegisterPlugin) Stop() error {
 	p.mu.Lock()
@@ -107,7 +107,7 @@ func (p *ZooKeeperRegisterPlugin) Stop() error {
 
 // Register registers a service, and returns at once: the node appears when ZooKeeper is there and, with WithServer, the server listens.
 // WaitRegistered waits for that. It claims the address from whoever has it. name may have slashes. To register a name again replaces its
-// metadata, and claims the address once more.
+// metadata, and claims the address once more: until ZooKeeper has confirmed that, the service is not Registered.
 //
 // rpcx calls it from Server.RegisterName and the like. Before Start it starts the plugin. It fails for an impossible name, metadata over
 // 1,000,000 bytes, what Start fails for, and after Stop.
@@ -115,21 +115,22 @@ func (p *ZooKeeperRegisterPlugin) Register(name string, _ any, metadata string) 
 	return p.register(name, metadata, false)
 }
 
-// RegisterFunction is Register for one function of a service. They share the service's node: the metadata that was given last counts, but for
-// an empty one, which leaves what another function has said.
+// RegisterFunction is Register for one function of a service. All functions share the service's node, and the metadata that was given last
+// counts. One more function with the same metadata, or with none, changes nothing, and claims nothing: a service that is registered stays so,
+// and one that has yielded too.
 func (p *ZooKeeperRegisterPlugin) RegisterFunction(serviceName, _ string, _ any, metadata string) error {
-	return p.register(serviceName, metadata, metadata == "")
+	return p.register(serviceName, metadata, true)
 }
 
-func (p *ZooKeeperRegisterPlugin) register(name, metadata string, keep bool) error {
-	r, err := p.want(name, metadata, keep)
+func (p *ZooKeeperRegisterPlugin) register(name, metadata string, function bool) error {
+	r, err := p.want(name, metadata, function)
 	if err == nil && !validQuery(metadata) {
 		r.cfg.log.Warn("metadata is not a URL query: rpcx ignores state and group in it, and metrics are not added", "service", name)
 	}
 	return err
 }
 
-func (p *ZooKeeperRegisterPlugin) want(name, metadata string, keep bool) (*registrar, error) {
+func (p *ZooKeeperRegisterPlugin) want(name, metadata string, function bool) (*registrar, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r, err := p.begin()
@@ -143,7 +144,7 @@ func (p *ZooKeeperRegisterPlugin) want(name, metadata string, keep bool) (*regis
 	if len(metadata) > maxMetadata {
 		return nil, fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
 	}
-	if r.register(strings.Trim(name, "/"), path, metadata, keep) {
+	if r.register(strings.Trim(name, "/"), path, metadata, function) {
 		p.Services = append(slices.Clip(p.Services), name)
 	}
 	return r, nil

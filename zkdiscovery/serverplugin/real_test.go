@@ -260,7 +260,7 @@ func testStopWhilePaused(r realZooKeeper) {
 	if err := p.Stop(); err != nil {
 		r.Error(err)
 	}
-	if stopped := time.Since(start) - unregistered; unregistered > 3*time.Second || stopped > 4*time.Second { // a second each, on an idle machine
+	if stopped := time.Since(start) - unregistered; unregistered > 2*time.Second || stopped > 2*time.Second { // a second each, on an idle machine
 		r.Errorf("Unregister took %v, Stop took %v", unregistered, stopped)
 	}
 	if err := r.ensemble.Resume(0); err != nil {

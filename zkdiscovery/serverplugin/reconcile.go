@@ -125,6 +125,9 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 	was := e.node
 	n, a := step(e.node, ev, now)
 	e.node = n
+	if ev.kind == found && a.kind == nothing {
+		e.err = nil // all is as it should be
+	}
 	r.note(e, was, ev)
 	switch a.kind {
 	case nothing:
@@ -166,6 +169,7 @@ func (r *registrar) publish(e *entry, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sv := e.service
+	sv.report.touched = n.touched // always: Unregister and Drain ask at once
 	if !sv.wanted && n.wanted || sv.wanted && sv.claims != e.claims {
 		return // the node does not know yet what is wanted
 	}

@@ -3,6 +3,7 @@ package serverplugin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,53 @@ func TestARefusedLookIsForgottenWhenOneSucceeds(t *testing.T) {
 			b.Errorf("%+v", st)
 		}
 		b.mustOwn(p, "")
+	})
+}
+
+func TestARefusedLookIsForgottenByALoserToo(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.register(b.plugin(), "Arith", "")
+		pass(time.Second)
+		b.zk.FailNext(zktest.OpGetData, -125, 2)
+		must(b, b.zk.Set(nodePath, []byte("by hand")))
+		for p.Status().Services[0].Err == nil {
+			pass(time.Millisecond)
+		}
+		pass(time.Minute)
+		if st := p.Status(); st.Services[0].Err != nil || st.Services[0].Phase != Yielded {
+			b.Errorf("%+v", st)
+		}
+	})
+}
+
+// The node can be read and belongs to the plugin, which may not write to it.
+func TestARefusedWriteIsReportedWhileItIsRefused(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var log strings.Builder
+		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Arith", "a")
+		pass(time.Second)
+		b.zk.FailNext(zktest.OpSetData, zktest.CodeNoAuth, 1000)
+		b.register(p, "Arith", "b")
+		for range 100 {
+			pass(300 * time.Millisecond)
+			if st := p.Status(); st.Services[0].Err == nil || p.Registered() {
+				b.Fatalf("%+v", st)
+			}
+		}
+		b.zk.FailNext(zktest.OpSetData, zktest.CodeOK, 0)
+		pass(time.Minute)
+		b.mustOwn(p, "b")
+		if st := p.Status(); st.Services[0].Err != nil {
+			b.Errorf("%+v", st)
+		}
+		must(b, p.Stop())
+		if n := strings.Count(log.String(), "ZooKeeper refuses"); n != 1 {
+			b.Errorf("%d lines:\n%s", n, log.String())
+		}
 	})
 }
 

@@ -35,27 +35,26 @@ func (sv *service) release() {
 	}
 }
 
-// register wants a service, and reports whether it was not wanted before.
-func (r *registrar) register(name, path, metadata string, keep bool) (fresh bool) {
+// register wants a service, and reports whether it was not wanted before. One more function of a service that is wanted already is nothing to
+// ZooKeeper, unless it brings other metadata.
+func (r *registrar) register(name, path, metadata string, function bool) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sv := r.services[path]
 	if sv == nil {
-		sv = &service{path: path}
+		sv = &service{path: path, report: report{since: time.Now()}}
 		r.services[path] = sv
 	}
 	fresh = !sv.wanted
-	if fresh {
-		sv.name, sv.wanted = name, true
-		sv.release()
+	if function && !fresh && (metadata == "" || metadata == sv.metadata) {
+		return false
 	}
-	if fresh || sv.report.phase != Pending {
+	if sv.report.phase != Pending {
 		sv.report = report{since: time.Now(), touched: sv.report.touched} // phase Pending: nothing of this Register is done yet
 	}
-	if fresh || !keep {
-		sv.metadata = metadata
-	}
+	sv.name, sv.metadata, sv.wanted = name, metadata, true
 	sv.claims++
+	sv.release()
 	r.edit()
 	return fresh
 }

@@ -67,13 +67,19 @@ func (c *Counters) count(a answer) {
 // and Stop. It does not block: a readiness probe may ask it.
 func (p *ZooKeeperRegisterPlugin) Registered() bool {
 	p.mu.Lock()
-	r, stopped := p.registrar, p.stopped
+	r := p.registrar
 	p.mu.Unlock()
-	return r != nil && !stopped && r.pending() == nil
+	if r == nil {
+		return false
+	}
+	st := r.session.State()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pending(st) == nil
 }
 
-// WaitRegistered blocks until Registered, or returns an OpError: with ctx's error and the reason why one of the services is not registered, or
-// ErrStopped.
+// WaitRegistered blocks until Registered, or returns an OpError with ctx's error and the reason why one of the services is not registered,
+// ErrStopped, or what Start fails for.
 func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 	p.mu.Lock()
 	r, err := p.begin()
@@ -82,11 +88,10 @@ func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 		return err
 	}
 	for {
+		st, moved := r.session.Changed()
 		r.mu.Lock()
-		changed := r.changed
+		changed, pending := r.changed, r.pending(st)
 		r.mu.Unlock()
-		_, moved := r.session.Changed()
-		pending := r.pending()
 		if pending == nil {
 			return nil
 		}
@@ -102,12 +107,13 @@ func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 	}
 }
 
-// pending is why not everything is registered; nil when it is.
-func (r *registrar) pending() *OpError {
-	st := r.session.State()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// pending is why not everything is registered, with the session in that state; nil when it is. The caller holds mu.
+func (r *registrar) pending(st session.State) *OpError {
 	err := &OpError{Op: "register", Path: r.cfg.base + "/", Err: errors.New("no service is to be registered")}
+	if r.ctx.Err() != nil {
+		err.Err = ErrStopped
+		return err
+	}
 	for _, sv := range r.services {
 		if !sv.wanted {
 			continue
@@ -161,12 +167,11 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 	}
 	conn := r.session.State()
 	st := Status{
-		Registered: p.Registered(),
-		Connected:  conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
+		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err,
 	}
 	r.mu.Lock()
-	st.Counters = r.counters
+	st.Registered, st.Counters = r.pending(conn) == nil, r.counters
 	for _, sv := range r.services {
 		s := ServiceStatus{Name: sv.name, Path: sv.path + "/" + r.cfg.instance, Phase: sv.report.phase, Since: sv.report.since, Owner: sv.report.owner}
 		if s.Phase == Registered && sv.pending(conn) != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // closeBound is what Close is to take at most, in a bubble, where nothing takes time that does not wait.
-const closeBound = 2*time.Second + 500*time.Millisecond
+const closeBound = time.Second
 
 // closing closes s and checks that it is quick, and that nothing of it is left: the bubble finds goroutines that are. It returns how long it
 // took.

@@ -13,7 +13,7 @@
 //   - A connection that cannot recover (its session expired, the ensemble restored to an older state, a transport without deadlines that
 //     fell silent) is discarded for a new one, without anybody's help.
 //   - After [Session.Close], no socket, goroutine or live session is left, unless the server could not be told: then the session dies by its
-//     timeout. Close takes about two seconds at most.
+//     timeout. Close takes about a second at most.
 //
 // Less formally: callers see a state that says whether ZooKeeper can be asked, and hints that say what to ask again.
 //

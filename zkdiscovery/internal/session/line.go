@@ -89,18 +89,18 @@ func (l *line) newest() *link {
 // close ends the session on the server if it can be told, then everything of go-zookeeper's, and returns when that is gone.
 func (l *line) close() {
 	l.giveUp()
+	told := make(chan struct{}) // closed when zk.Conn.Close has returned: after 1 s without an answer, or as much later as its queue is full
+	go func() {
+		defer close(told)
+		l.conn.Close()
+	}()
+	t := time.NewTimer(time.Second) // for all that follows
+	defer t.Stop()
 	k := l.newest()
 	if k != nil && !k.established() {
 		// The server may be about to make a session: the wish to end it waits behind the handshake.
 		k.goodbye(time.Second / 2)
 	}
-	told := make(chan struct{}) // closed when zk.Conn.Close has returned: after 1 s without an answer, 2 s with a full queue
-	go func() {
-		defer close(told)
-		l.conn.Close()
-	}()
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
 	select {
 	case <-told:
 	case <-t.C:

@@ -48,7 +48,7 @@ func Open(cfg Config) *Session {
 	return s
 }
 
-// Close ends the session on the server, where it can be told, and everything that Open started, before it returns: after about two seconds
+// Close ends the session on the server, where it can be told, and everything that Open started, before it returns: after about a second
 // at most. It may be called more than once and at once; every call waits.
 func (s *Session) Close() {
 	s.mu.Lock()
