@@ -32,7 +32,7 @@ type config struct {
 	session   session.Config
 	server    *server.Server // nil: not to be waited for
 	metrics   metrics.Registry
-	update    time.Duration // 0: no metrics
+	update    time.Duration // of the metrics, none unless it is positive
 	drainWait time.Duration
 	log       *slog.Logger
 }
@@ -47,7 +47,7 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, TLS: o.tls, Dial: o.dial},
 	}
 	if p.Metrics != nil {
-		c.update = max(p.UpdateInterval, 0)
+		c.update = p.UpdateInterval
 	}
 	if o.drainWait != nil {
 		c.drainWait = *o.drainWait

@@ -162,6 +162,7 @@ func TestSessionTimeoutIsAskedFor(t *testing.T) {
 		{nil, 10 * time.Second},
 		{[]ZooKeeperOpt{WithSessionTimeout(20 * time.Second)}, 20 * time.Second},
 		{[]ZooKeeperOpt{WithZkOptions(&store.Config{ConnectionTimeout: 30 * time.Second})}, 30 * time.Second},
+		{[]ZooKeeperOpt{WithZkOptions(&store.Config{ConnectionTimeout: 1000 * time.Hour})}, 40 * time.Second}, // more than it can say, and than it may
 		{[]ZooKeeperOpt{WithZkOptions(&store.Config{ConnectionTimeout: 30 * time.Second}), WithSessionTimeout(20 * time.Second)}, 20 * time.Second},
 	} {
 		inBubble(t, func(b bubble) {

@@ -35,8 +35,6 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 		case r.drains <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-r.ctx.Done():
-			return nil
 		}
 	}
 	defer func() { <-r.drains }()
@@ -102,7 +100,7 @@ func (r *registrar) present() (names []string, written, canSay bool) {
 	return names, written, canSay
 }
 
-// awaitInactive waits until every node that is ours, or may be, says state=inactive, for about a second at most.
+// awaitInactive waits until every node that is ours, or is about to be, says state=inactive, for about a second at most.
 func (r *registrar) awaitInactive(ctx context.Context) error {
 	limit := time.NewTimer(unregistered)
 	defer limit.Stop()
@@ -111,7 +109,7 @@ func (r *registrar) awaitInactive(ctx context.Context) error {
 		changed := r.changed
 		var active *service
 		for _, sv := range r.services {
-			if sv.mayBeActive() {
+			if sv.wanted && sv.report.phase != Yielded && validQuery(sv.metadata) && !inactive(sv.report.said) {
 				active = sv
 			}
 		}
@@ -129,15 +127,9 @@ func (r *registrar) awaitInactive(ctx context.Context) error {
 	}
 }
 
-// mayBeActive reports whether clients may see a node of ours that does not say state=inactive although it could. What a Register has asked
-// for since, and is Pending, is not known to be said. The caller holds registrar.mu.
-func (sv *service) mayBeActive() bool {
-	rep := &sv.report
-	if !sv.wanted || !rep.touched || rep.phase == Yielded || !validQuery(sv.metadata) {
-		return false
-	}
-	v, err := url.ParseQuery(rep.said)
-	return rep.phase != Registered || err != nil || v.Get("state") != "inactive"
+func inactive(said string) bool {
+	v, err := url.ParseQuery(said)
+	return err == nil && v.Get("state") == "inactive"
 }
 
 // pause gives clients time to notice, and reports whether ctx has let it.

@@ -46,8 +46,14 @@ func TestEveryOutageIsTold(t *testing.T) {
 		b.register(p, "Arith", "")
 		pass(time.Second)
 		const outages = 3
+		told := 0
 		for range outages {
 			b.zk.Stop()
+			pass(10*time.Second + newsDelay) // the session timeout
+			told++
+			if n := strings.Count(log.String(), "registrations may be gone"); n != told {
+				b.Errorf("in outage %d it was told %d times", told, n)
+			}
 			pass(time.Hour)
 			must(b, b.zk.Start())
 			pass(recovery)

@@ -1,7 +1,9 @@
 package serverplugin
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,8 +130,10 @@ func TestRegistrationAppearsWhenZooKeeperDoes(t *testing.T) {
 			p := b.plugin()
 			b.register(p, "Arith", "weight=3")
 			pass(d)
-			if p.Registered() {
-				t.Error("registered without ZooKeeper")
+			ctx, cancel := context.WithCancel(b.Context())
+			cancel()
+			if err := p.WaitRegistered(ctx); p.Registered() || err == nil || !strings.Contains(err.Error(), "connection refused") {
+				t.Errorf("registered without ZooKeeper: %v", err)
 			}
 			must(b, b.zk.Start())
 			pass(recovery)

@@ -105,18 +105,19 @@ func TestARefusedRemovalIsReportedToo(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()
 		b.register(p, "Arith", "")
+		b.register(p, "Echo", "")
 		pass(time.Second)
 		b.zk.FailNext(zktest.OpDelete, zktest.CodeNoAuth, 6)
 		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
 			b.Error(err)
 		}
 		var op *OpError
-		if st := p.Status(); len(st.Services) != 1 || st.Services[0].Phase != Unregistering || !errors.As(st.Services[0].Err, &op) || op.Op != "unregister" {
+		if st := p.Status(); !st.Registered || len(st.Services) != 2 || st.Services[0].Phase != Unregistering || !errors.As(st.Services[0].Err, &op) || op.Op != "unregister" {
 			b.Errorf("%+v", st)
 		}
 		pass(time.Minute)
 		b.mustBeGone()
-		if st := p.Status(); len(st.Services) != 0 {
+		if st := p.Status(); len(st.Services) != 1 {
 			b.Errorf("%+v", st)
 		}
 	})

@@ -2,7 +2,6 @@ package serverplugin
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,7 +99,6 @@ func (r *registrar) tell() {
 
 // run is the loop.
 func (r *registrar) run(listening <-chan struct{}) {
-	defer r.closeEntries()
 	defer func() { r.tellNews(time.Now()) }()
 	if anyHost(r.cfg.address) {
 		r.cfg.log.Warn("the service address names no host: every client will look for it on its own machine", "address", r.cfg.address)
@@ -108,10 +106,9 @@ func (r *registrar) run(listening <-chan struct{}) {
 	if r.cfg.update > 0 {
 		r.tickAt = time.Now().Add(r.cfg.update)
 	}
-	// For the session's state; hints of the base path mean nothing here. A node's subscription tells of it too, but begins only after the loop
-	// has looked at the state that the node starts with: a connection in between would be missed.
-	watched := r.session.SubscribeWith(r.pokes, r.cfg.base)
-	defer watched.Close()
+	// For the session's state alone, and as long as the session. A node's subscription tells of that too, but begins only after the loop has
+	// looked at the state that the node starts with: a connection in between would be missed.
+	r.session.SubscribeWith(r.pokes, r.cfg.base)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -119,7 +116,6 @@ func (r *registrar) run(listening <-chan struct{}) {
 		case <-r.ctx.Done():
 			return
 		case <-r.pokes:
-			watched.Take()
 			r.look(time.Now())
 		case <-listening:
 			listening, r.ready = nil, true
@@ -197,11 +193,5 @@ func (r *registrar) begin() {
 			case <-r.ctx.Done():
 			}
 		})
-	}
-}
-
-func (r *registrar) closeEntries() {
-	for e := range maps.Values(r.entries) {
-		e.sub.Close()
 	}
 }

@@ -38,7 +38,7 @@ func (n *node) learn(e event, now time.Time) {
 			n.renewed = n.doing.kind != nothing
 		}
 	case unwanted:
-		n.wanted, n.claim, n.renewed, n.phase = false, claimNone, false, Unregistering
+		n.wanted, n.renewed, n.phase = false, false, Unregistering
 		n.retryAt = time.Time{}
 	case connected, disconnected:
 		if n.connected = e.kind == connected; e.fresh {

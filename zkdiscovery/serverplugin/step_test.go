@@ -39,14 +39,26 @@ func is(st standing, owner int64, version int32, data string) event {
 	return event{kind: found, standing: st, owner: owner, czxid: owner, version: version, data: data, readable: true}
 }
 
+func outdated(e event) event {
+	e.outdated = true
+	return e
+}
+
 func say(data string) event    { return event{kind: wanted, data: data} }
 func claim1(data string) event { return event{kind: wanted, data: data, claim: true} }
+
+func secretAt(version int32) event {
+	e := secret
+	e.version = version
+	return e
+}
 
 var (
 	up        = event{kind: connected}
 	newer     = event{kind: connected, fresh: true}
 	down      = event{kind: disconnected}
 	missed    = event{kind: disconnected, fresh: true}
+	secret    = event{kind: found, standing: ours, owner: 1, czxid: 1} // may not be read
 	hint      = event{kind: hinted}
 	done      = event{kind: wrote}
 	conflict  = event{kind: conflicted}
@@ -56,7 +68,7 @@ var (
 	drop      = event{kind: unwanted}
 	nobody    = event{kind: found, standing: absent}
 	mine      = is(ours, 1, 0, "a")
-	old       = event{kind: wrote, outdated: true}
+	old       = outdated(done)
 	wait      = event{kind: woke}
 )
 
@@ -86,8 +98,7 @@ func TestRules(t *testing.T) {
 		"what changed during a write is looked at after it":   append(held[:4:4], then{say("b"), "set v0 b"}, then{hint, "-"}, then{done, "look"}),
 		"a hint during a look asks for another look":          append(held[:4:4], then{hint, "look"}, then{hint, "-"}, then{mine, "look"}, then{mine, "-"}),
 		"a node that may not be read is written when its version is another": append(held[:4:4],
-			then{hint, "look"}, then{event{kind: found, standing: ours, owner: 1, czxid: 1, version: 0}, "-"},
-			then{hint, "look"}, then{event{kind: found, standing: ours, owner: 1, czxid: 1, version: 1}, "set v1 a"}),
+			then{hint, "look"}, then{secret, "-"}, then{hint, "look"}, then{secretAt(1), "set v1 a"}, then{done, "look"}, then{secretAt(2), "-"}),
 
 		"after an expiry all is done again":                append(held[:4:4], then{down, "-"}, then{newer, "look"}, then{nobody, "create a"}),
 		"a session that came and went unseen counts":       append(held[:4:4], then{missed, "-"}, then{up, "look"}, then{nobody, "create a"}),
@@ -96,6 +107,7 @@ func TestRules(t *testing.T) {
 			then{is(ours, 1, 7, "x"), "look again"}, then{is(ours, 1, 7, "x"), "set v7 a"}),
 		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
 		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{old, "look"}),
+		"nor does a look in a session that is over":                append(held[:4:4], then{hint, "look"}, then{newer, "-"}, then{outdated(mine), "look"}),
 		"a claim that came true in a session that is over is used up": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
 			then{newer, "-"}, then{old, "look"}, then{is(foreign, killed, 0, "x"), "-"}),
 
@@ -114,7 +126,9 @@ func TestRules(t *testing.T) {
 			then{newer, "-"}, then{isLost, "look"}, then{is(foreign, killed, 0, "x"), "take over v0 a"}),
 		"whoever came after a claim that was lost is a successor": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
 			then{isLost, "look"}, then{is(foreign, successor, 1, "b"), "-"}),
-		"after a create that was lost too":               append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
+		"after a create that was lost too": append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
+		"a restoration that was lost gives no claim": append(held[:4:4], then{hint, "look"}, then{nobody, "create a"}, then{isLost, "look"},
+			then{nobody, "create a"}, then{conflict, "-"}, then{wait, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
 		"a claim that was lost and came true is used up": append(begin[:1:1], then{nobody, "create a"}, then{isLost, "look"}, then{mine, "-"}),
 		"a claim during a look is not used up by it: the look may be older": append(held[:4:4], then{hint, "look"}, then{claim1("a"), "-"},
 			then{mine, "look"}, then{is(foreign, successor, 1, "b"), "take over v1 a"}),
@@ -128,7 +142,10 @@ func TestRules(t *testing.T) {
 		"what ZooKeeper refuses is tried again later":             append(begin[:1:1], then{nobody, "create a"}, then{isRefused, "-"}, then{wait, "look"}),
 		"a second conflict in a row is not repeated at once":      append(begin[:1:1], then{nobody, "create a"}, then{conflict, "look"}, then{nobody, "create a"}, then{conflict, "-"}, then{wait, "look"}),
 		"a check that finds a missed change sets the watch again": append(held[:4:4], then{wait, "look to check"}, then{is(ours, 1, 1, "a"), "look again"}, then{is(ours, 1, 1, "a"), "-"}),
-		"a check that finds nothing new leaves it at that":        append(held[:4:4], then{wait, "look to check"}, then{mine, "-"}),
+		"unless that was told in the meantime": append(held[:4:4], then{wait, "look to check"}, then{hint, "-"},
+			then{is(ours, 1, 1, "a"), "look"}, then{is(ours, 1, 1, "a"), "-"}),
+		"another node is a change, too":                    append(yielded[:6:6], then{wait, "look to check"}, then{is(foreign, 13, 1, "b"), "look again"}),
+		"a check that finds nothing new leaves it at that": append(held[:4:4], then{wait, "look to check"}, then{mine, "-"}),
 
 		"our node is removed when it is unwanted":           append(held[:4:4], then{drop, "remove v0"}, then{done, "forget"}),
 		"after what is under way":                           append(begin[:1:1], then{nobody, "create a"}, then{drop, "-"}, then{done, "remove v0"}),
@@ -160,28 +177,66 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestPhases tells what a node says of itself, which WaitRegistered and Status repeat.
+func TestPhases(t *testing.T) {
+	type then struct {
+		happens event
+		phase   Phase
+	}
+	held := []then{{newer, Pending}, {nobody, Pending}, {done, Registered}, {mine, Registered}}
+	for rule, script := range map[string][]then{
+		"registered is what is written":                      held,
+		"until somebody deletes it":                          append(held[:4:4], then{hint, Registered}, then{nobody, Pending}, then{done, Registered}),
+		"an outage alone changes nothing":                    append(held[:4:4], then{down, Registered}, then{up, Registered}),
+		"a new session does":                                 append(held[:4:4], then{down, Registered}, then{newer, Pending}, then{isRefused, Pending}),
+		"what was written in a session that is over is gone": append(held[:2:2], then{newer, Pending}, then{old, Pending}),
+		"who has lost the address has yielded":               append(held[:4:4], then{hint, Registered}, then{is(foreign, successor, 1, "b"), Yielded}),
+		"who takes it is pending until he has it":            append(held[:1:1], then{is(foreign, killed, 0, "x"), Pending}, then{done, Registered}),
+		"a claim counts when it is done": append(held[:4:4], then{claim1("b"), Pending}, then{mine, Pending}, then{done, Registered},
+			then{is(ours, 1, 1, "b"), Registered}),
+		"metadata that change by themselves are no matter": append(held[:4:4], then{say("b"), Registered}, then{done, Registered}),
+		"who unregisters is unregistering to the end": append(held[:2:2], then{claim1("b"), Pending}, then{drop, Unregistering},
+			then{done, Unregistering}, then{isLost, Unregistering}, then{mine, Unregistering}, then{newer, Unregistering}),
+	} {
+		t.Run(rule, func(t *testing.T) {
+			n, _ := step(node{}, claim1("a"), time.Unix(0, 0))
+			for i, s := range script {
+				if n, _ = step(n, s.happens, time.Unix(0, 0)); n.phase != s.phase {
+					t.Fatalf("step %d: %s, want %s", i, n.phase, s.phase)
+				}
+			}
+		})
+	}
+}
+
 func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
 	now := time.Unix(0, 0)
 	n, _ := step(node{spread: 0.5}, claim1("a"), now)
 	n, a := step(n, newer, now)
-	var last time.Duration
 	for i := range 20 {
 		if a.kind != look {
 			t.Fatalf("attempt %d: %v", i, a)
 		}
 		n, _ = step(n, isRefused, now)
-		d := n.wake().Sub(now)
-		if d < firstRetry/2 || d > lastRetry || d < last {
-			t.Errorf("attempt %d: again after %v, the last time after %v", i, d, last)
+		d, most := n.wake().Sub(now), lastRetry
+		if i < 5 {
+			most = min(firstRetry<<i, lastRetry)
 		}
-		last, now = d, n.wake()
+		if d != most*3/4 { // half of it, and the node's share of the other half
+			t.Errorf("attempt %d: again after %v of %v", i, d, most)
+		}
+		now = n.wake()
 		n, a = step(n, wait, now)
 	}
+	inAnotherSession, _ := step(n, newer, now)
 	n, _ = step(n, mine, now)
 	n, _ = step(n, hint, now)
-	n, _ = step(n, isRefused, now)
-	if d := n.wake().Sub(now); d > firstRetry {
-		t.Errorf("after a success the first refusal is repeated after %v", d)
+	for after, n := range map[string]node{"a success": n, "a new session": inAnotherSession} {
+		n, _ = step(n, isRefused, now)
+		n, _ = step(n, wait, now)
+		if d := n.wake().Sub(now); d > firstRetry {
+			t.Errorf("after %s the first refusal is repeated after %v", after, d)
+		}
 	}
 }
 
@@ -193,6 +248,11 @@ func TestChecksAreRareAndApart(t *testing.T) {
 		n, _ = step(n, mine, now)
 		if d := n.wake().Sub(now); d < 15*time.Minute || d > 18*time.Minute {
 			t.Errorf("spread %v: a check after %v", spread, d)
+		}
+		n, _ = step(n, hint, now)
+		n, _ = step(n, secret, now)
+		if d := n.wake().Sub(now); d < time.Minute || d > 72*time.Second {
+			t.Errorf("spread %v: a look at what no watch tells of after %v", spread, d)
 		}
 	}
 }

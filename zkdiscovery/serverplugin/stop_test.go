@@ -59,7 +59,7 @@ func TestStopTakesLittleTimeInEveryState(t *testing.T) {
 					t.Errorf("Stop took %v", took)
 				}
 				must(b, p.Stop())
-				if p.Registered() || len(p.Status().Services) > 0 {
+				if p.Registered() || len(p.Status().Services) > 0 || len(p.Services) > 0 {
 					t.Error(p.Status())
 				}
 				if err := p.Register("Arith", nil, ""); !errors.Is(err, ErrStopped) {
@@ -98,6 +98,25 @@ func TestStopWhileEverybodyWaits(t *testing.T) {
 			if err := <-errs; err != nil && !errors.Is(err, ErrStopped) {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+func TestWhatIsStoppingIsNotRegistered(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		start := time.Now()
+		go func() { _ = p.Stop() }()
+		pass(100 * time.Millisecond)
+		if p.Registered() || p.Status().Registered {
+			t.Error(p.Status())
+		}
+		must(b, p.Stop()) // waits for the first
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
 		}
 	})
 }
@@ -173,6 +192,18 @@ func TestUnregisterWaitsAgainWhenZooKeeperHasAnswered(t *testing.T) {
 		b.zk.Silence(false)
 		pass(time.Second)
 		must(b, p.Unregister("Echo"))
+
+		b.register(p, "Arith", "")
+		b.register(p, "Echo", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		if err := p.Unregister("Arith"); !errors.Is(err, ErrUnconfirmed) {
+			t.Error(err)
+		}
+		b.zk.Silence(false) // it is done now, and that is the answer
+		pass(time.Second)
+		b.mustBeGone()
+		must(b, p.Unregister("Echo"))
 	})
 }
 
@@ -239,12 +270,22 @@ func TestUnregisterKnowsWhatAnEarlierRegistrationHasWritten(t *testing.T) {
 	})
 }
 
-// The loop has begun to write when Register is called once more, and has not looked at that yet.
-func TestWhatMayHaveBeenWrittenIsKnownAtOnce(t *testing.T) {
-	sv := &service{wanted: true, claims: 2}
-	r := &registrar{}
-	r.publish(&entry{service: sv, claims: 1, node: node{wanted: true, touched: true}}, time.Now())
-	if !sv.report.touched || sv.report.phase != Pending {
-		t.Errorf("%+v", sv.report)
-	}
+func TestUnregisterIsOverWhenTheServiceIsRegisteredAgain(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Silence(true)
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- p.Unregister("Arith") }()
+		pass(100 * time.Millisecond)
+		b.register(p, "Arith", "again")
+		if err := <-done; err != nil || time.Since(start) != 100*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		b.zk.Silence(false)
+		pass(time.Second)
+		b.mustOwn(p, "again")
+	})
 }

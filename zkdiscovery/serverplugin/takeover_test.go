@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,9 +251,10 @@ func TestAPersistentNodeIsReclaimed(t *testing.T) {
 func TestClaimsAtTheSameMomentEndInOneOwner(t *testing.T) {
 	for range 20 {
 		inBubble(t, func(b bubble) {
+			var log strings.Builder
 			var plugins []*ZooKeeperRegisterPlugin
 			for range 5 {
-				plugins = append(plugins, b.plugin())
+				plugins = append(plugins, b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil)))))
 			}
 			pass(time.Second)
 			for _, p := range plugins {
@@ -267,6 +270,9 @@ func TestClaimsAtTheSameMomentEndInOneOwner(t *testing.T) {
 			}
 			if owners != 1 {
 				t.Errorf("%d owners", owners)
+			}
+			if strings.Contains(log.String(), "refuses") { // what others have done is no refusal
+				t.Error(log.String())
 			}
 		})
 	}
