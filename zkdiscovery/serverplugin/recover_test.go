@@ -3,11 +3,15 @@ package serverplugin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rcrowley/go-metrics"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -126,8 +130,9 @@ func must(b bubble, err error) {
 func TestRegistrationAppearsWhenZooKeeperDoes(t *testing.T) {
 	for _, d := range []time.Duration{time.Second, time.Hour} {
 		inBubble(t, func(b bubble) {
+			var log strings.Builder
 			b.zk.Stop()
-			p := b.plugin()
+			p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			b.register(p, "Arith", "weight=3")
 			pass(d)
 			ctx, cancel := context.WithCancel(b.Context())
@@ -135,11 +140,27 @@ func TestRegistrationAppearsWhenZooKeeperDoes(t *testing.T) {
 			if err := p.WaitRegistered(ctx); p.Registered() || err == nil || !strings.Contains(err.Error(), "connection refused") {
 				t.Errorf("registered without ZooKeeper: %v", err)
 			}
+			if n := strings.Count(log.String(), "no ZooKeeper server usable"); n != 1 {
+				t.Errorf("told %d times:\n%s", n, log.String())
+			}
 			must(b, b.zk.Start())
 			pass(recovery)
 			b.mustOwn(p, "weight=3")
 		})
 	}
+}
+
+func TestAfterAnExpiryItIsBackWithinABackoff(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithZKMetrics(metrics.NewRegistry()), WithZkUpdateInterval(time.Hour)) // not at the next tick
+		b.register(p, "Arith", "weight=3")
+		pass(time.Second)
+		for range 20 {
+			b.zk.ExpireAll()
+			pass(session.MaxBackoff)
+			b.mustOwn(p, "weight=3")
+		}
+	})
 }
 
 func TestRegisteredIsFalseWhenTheSessionMayBeOver(t *testing.T) {
