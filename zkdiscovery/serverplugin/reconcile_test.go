@@ -35,9 +35,11 @@ func TestAServiceThatIsWantedAgainIsNotForgotten(t *testing.T) {
 		pass(time.Second)
 		r := p.registrar // whose loop sleeps
 		r.forget(r.entries["/rpcx/Arith"])
-		b.register(p, "Arith", "weight=2")
+		r.mu.Lock()
+		r.edit()
+		r.mu.Unlock()
 		pass(time.Second)
-		b.mustOwn(p, "weight=2")
+		b.mustOwn(p, "weight=1")
 	})
 }
 
@@ -95,6 +97,36 @@ func (h hanging) Handle(_ context.Context, r slog.Record) error {
 		<-h.on
 	}
 	return nil
+}
+
+// The loop is held up while a watch tells of a change, and then a check finds it: the watch is there, and need not be set again.
+func TestWhatAWatchHasToldCountsBeforeAnAnswer(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		h := hanging{slog.NewTextHandler(io.Discard, nil), make(chan struct{})}
+		p := b.plugin(WithLogger(slog.New(h)))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		must(b, b.zk.Set(nodePath, []byte("by hand")))
+		pass(time.Second)
+		r := p.registrar
+		e := r.entries["/rpcx/Arith"]
+		r.running++
+		e.node.doing = action{kind: look, check: true}
+		n, _ := b.zk.Get(nodePath)
+		r.answered(answer{
+			job: job{e, e.node.doing, r.seen.Session}, kind: found,
+			found: session.Found{
+				Exists: true, Readable: true, Data: n.Data,
+				Stat: session.Stat{EphemeralOwner: n.Stat.EphemeralOwner, Czxid: n.Stat.Czxid, Version: n.Stat.Version},
+			},
+		}, time.Now())
+		if e.node.doing.kind != look || e.node.doing.rearm {
+			b.Errorf("%+v", e.node)
+		}
+		close(h.on)
+		pass(time.Second)
+		b.mustOwn(p, "")
+	})
 }
 
 // The loop is held up, and what it last said is of a session that is over.

@@ -189,6 +189,28 @@ func TestRegisteredIsFalseWhenTheSessionMayBeOver(t *testing.T) {
 	})
 }
 
+func TestWaitRegisteredNoticesThatTheSessionHasSurvived(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Stop()
+		pass(time.Minute) // it may be over, for all that anybody knows
+		done := make(chan error, 1)
+		go func() { done <- p.WaitRegistered(b.Context()) }()
+		pass(time.Minute)
+		if p.Registered() {
+			b.Error(p.Status())
+		}
+		must(b, b.zk.Start())
+		must(b, <-done)
+		b.mustOwn(p, "")
+		if st := p.Status(); st.Sessions != 1 {
+			b.Errorf("%d sessions: nothing was tested", st.Sessions)
+		}
+	})
+}
+
 func TestStatusIsOneLineForAPerson(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		p := b.plugin()

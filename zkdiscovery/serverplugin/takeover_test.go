@@ -112,6 +112,7 @@ func TestALiveProcessYieldsToANewerOne(t *testing.T) {
 func TestWaitRegisteredWaitsForTheLastRegister(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		plugins := []*ZooKeeperRegisterPlugin{b.plugin(), b.plugin()}
+		b.zk.Delay(time.Millisecond) // nothing is done in no time
 		for i := range 100 {
 			p, data := plugins[i/2%2], fmt.Sprint("weight=", i) // each twice in a row
 			b.register(p, "Arith", data)
