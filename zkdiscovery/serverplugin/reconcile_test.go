@@ -2,7 +2,6 @@ package serverplugin
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -92,6 +91,8 @@ type hanging struct {
 	on chan struct{}
 }
 
+func (hanging) Enabled(context.Context, slog.Level) bool { return true }
+
 func (h hanging) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "registered" {
 		<-h.on
@@ -102,7 +103,7 @@ func (h hanging) Handle(_ context.Context, r slog.Record) error {
 // The loop is held up while a watch tells of a change, and then a check finds it: the watch is there, and need not be set again.
 func TestWhatAWatchHasToldCountsBeforeAnAnswer(t *testing.T) {
 	inBubble(t, func(b bubble) {
-		h := hanging{slog.NewTextHandler(io.Discard, nil), make(chan struct{})}
+		h := hanging{slog.DiscardHandler, make(chan struct{})}
 		p := b.plugin(WithLogger(slog.New(h)))
 		b.register(p, "Arith", "")
 		pass(time.Second)
@@ -132,7 +133,7 @@ func TestWhatAWatchHasToldCountsBeforeAnAnswer(t *testing.T) {
 // The loop is held up, and what it last said is of a session that is over.
 func TestRegisteredIsOfTheSessionThatIs(t *testing.T) {
 	inBubble(t, func(b bubble) {
-		h := hanging{slog.NewTextHandler(io.Discard, nil), make(chan struct{})}
+		h := hanging{slog.DiscardHandler, make(chan struct{})}
 		p := b.plugin(WithLogger(slog.New(h)))
 		b.register(p, "Arith", "")
 		pass(time.Second)
