@@ -253,9 +253,10 @@ func TestClaimsAtTheSameMomentEndInOneOwner(t *testing.T) {
 	for range 20 {
 		inBubble(t, func(b bubble) {
 			var log strings.Builder
+			logger := slog.New(slog.NewTextHandler(&log, nil))
 			var plugins []*ZooKeeperRegisterPlugin
 			for range 5 {
-				plugins = append(plugins, b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil)))))
+				plugins = append(plugins, b.plugin(WithLogger(logger)))
 			}
 			pass(time.Second)
 			for _, p := range plugins {
