@@ -150,9 +150,10 @@ func (p *ZooKeeperRegisterPlugin) want(name, metadata string, function bool) (*r
 	return r, nil
 }
 
-// Unregister removes a service's node, if it is this process's own, and returns when it is gone, after about a second at most: the error is
-// ErrUnconfirmed then, and the node is removed later. It does not wait while ZooKeeper is known to be away. A name that is not registered is no
-// error, nor is a plugin that was stopped. rpcx calls it from Server.Shutdown, with the server's locks held; it calls nothing of the server's.
+// Unregister removes a service's node, if it is this process's own, and returns when it is gone (or the service registered again), after about
+// a second at most: the error is ErrUnconfirmed then, and the node is removed later. It does not wait while ZooKeeper is known to be away. A name
+// that is not registered is no error, nor is a plugin that was stopped. rpcx calls it from Server.Shutdown, with the server's locks held; it
+// calls nothing of the server's.
 func (p *ZooKeeperRegisterPlugin) Unregister(name string) error {
 	p.mu.Lock()
 	r := p.registrar
