@@ -99,6 +99,34 @@ func TestO7ARealScaleDownIsFollowed(t *testing.T) {
 	})
 }
 
+// Each deployment starts a new fleet and kills the old one, three times within the window.
+func TestO7ARealFleetReplacedThreeTimesIsFollowed(t *testing.T) {
+	onRealZooKeeper(t, func(t *world) {
+		const size = 12
+		zooKeepers := single.get(t.T).Servers()
+		fleet := startServers(t.T, size, t.base, zooKeepers)
+		d := t.guarded("Arith", nil, zkdiscovery.Guard{Window: time.Minute, Probe: zkdiscovery.HeartbeatProbe(nil)})
+		for round := range 3 {
+			next := startServers(t.T, size, t.base, zooKeepers)
+			t.left("Arith", 2*size)
+			fleet.kill() // -9: ZooKeeper finds out when the sessions expire
+			fleet = next
+			t.left("Arith", size)
+			expired := time.Now()
+			t.equal(d, "Arith")
+			took := time.Since(expired)
+			t.Logf("round %d: the list is ZooKeeper's %v after the sessions of the old fleet have expired", round+1, took.Round(time.Millisecond))
+			if took > time.Second || len(d.GetServices()) != size {
+				t.Errorf("round %d: %d servers are listed after %v, want %d", round+1, len(d.GetServices()), took, size)
+			}
+			t.held(d, 0)
+		}
+		if n := count(t.log.edges(), "has lost many"); n > 0 {
+			t.Errorf("%d times somebody was held", n)
+		}
+	})
+}
+
 func TestO7ADrainIsFollowedAtOnce(t *testing.T) {
 	onRealZooKeeper(t, func(t *world) {
 		var asked atomic.Int64

@@ -178,6 +178,46 @@ func TestO7FewAndGoodbyesPassAtOnce(t *testing.T) {
 	})
 }
 
+// Two deployments within the window, each with new addresses for all, ended with dead instances in the list.
+func TestO7AFleetReplacedAgainAndAgainIsFollowed(t *testing.T) {
+	everywhere(t, func(t *world) {
+		const size, rounds = 12, 3
+		f := newFleet() // all answer: whoever is held is held for good
+		t.register("Arith", between(0, size)...)
+		d := t.guarded("Arith", f, zkdiscovery.Guard{Window: time.Minute})
+		watcher := follow(t.T, d)
+		t.equal(d, "Arith")
+		for round := range rounds {
+			for i := range size {
+				going, coming := round*size+i, (round+1)*size+i
+				if round == 1 {
+					t.lose("Arith", going)
+					t.register("Arith", coming)
+				} else {
+					t.register("Arith", coming)
+					t.lose("Arith", going)
+				}
+			}
+			replaced := time.Now()
+			t.equal(d, "Arith")
+			took := time.Since(replaced)
+			t.Logf("round %d: the list is ZooKeeper's within %v", round+1, took.Round(time.Millisecond))
+			if took > time.Second {
+				t.Errorf("round %d: the list is another than ZooKeeper's for %v", round+1, took)
+			}
+			t.held(d, 0)
+		}
+		for _, list := range watcher.heard() {
+			if len(list) < size-1 || len(list) > size+1 {
+				t.Errorf("a list has %d instances: there were %d at any time, one more, or one fewer", len(list), size)
+			}
+		}
+		if n, _, _ := f.probes(); n > 0 || count(t.log.edges(), "has lost many") > 0 {
+			t.Errorf("%d probes: somebody was held", n)
+		}
+	})
+}
+
 func TestO7TheEndOfAnOverrideIsNoLoss(t *testing.T) {
 	inBubble(t, func(t *world, _ *zktest.Server) {
 		f := newFleet()

@@ -251,6 +251,24 @@ func TestFewAndGoodbyesPassAtOnce(t *testing.T) {
 	})
 }
 
+func TestAFleetReplacedAgainAndAgainIsFollowed(t *testing.T) {
+	inGuardedBubble(t, func(t *testing.T, f *fleet, wrap func(Guard, ...string) *guarded) {
+		const size, rounds = 12, 3
+		all := named(size * (rounds + 1)) // all answer: whoever is held is held for good
+		w := wrap(Guard{}, all[:size]...)
+		defer w.Close()
+		for i := range size * rounds { // within half of the minute
+			w.say(200*time.Millisecond, all[i+1:i+size]...)
+			w.lists(all[i+1 : i+size])
+			w.say(200*time.Millisecond, all[i+1:i+1+size]...)
+			w.lists(all[i+1 : i+1+size])
+		}
+		if n, _ := f.probes(); n > 0 {
+			t.Errorf("%d probes: somebody was held", n)
+		}
+	})
+}
+
 func TestWhatOnlyTheFileKnowsIsAskedBeforeItIsListed(t *testing.T) {
 	inGuardedBubble(t, func(t *testing.T, f *fleet, wrap func(Guard, ...string) *guarded) {
 		all := named(20)

@@ -7,9 +7,11 @@
 // # What holds
 //
 //   - Additions, changes and goodbyes (an instance that said state=inactive before it went) pass at once, always.
-//   - A removal passes at once when it is one of few. When more than a share of the instances goes within a window, or no active one would be
-//     left, the missing ones, those lost earlier in the window included, are held: they stay in the list, marked, and are probed. In the window
-//     after a reconnect every removal is held from the first. The first list of another lineage is a mass removal by definition.
+//   - A removal passes at once when it is one of few. When the active instances become fewer than they were at any time within a window, by more than
+//     a share, or no active one would be left, the missing ones, those lost earlier in the window included, are held: they stay in the list, marked,
+//     and are probed. So a fleet may be replaced as often as its owner likes: whoever comes makes good the oldest loss, and that one is not missed
+//     any more. In the window after a reconnect every removal is held from the first, whoever comes. The first list of another lineage is a mass
+//     removal by definition.
 //   - While the registry cannot be asked nobody leaves and nobody is asked: it may be this process that is cut off.
 //   - What only a file knows is not put into the list until a probe has succeeded.
 //   - A held instance leaves when it is listed again, when two probes in a row fail, or when its hold ends without an answer. One that

@@ -28,7 +28,7 @@ const (
 
 // Config is what a Guard decides by. The zero value has the defaults.
 type Config struct {
-	Share    float64       // of the instances that must be lost within Window for suspicion, more than that: (0,1]
+	Share    float64       // of the instances that must be lost within Window, and not made good, for suspicion, more than that: (0,1]
 	Hold     time.Duration // how long an instance is held that does not answer
 	Unprobed time.Duration // the same where the network cannot be probed
 	Window   time.Duration // over which losses are counted
@@ -74,9 +74,9 @@ type Guard struct {
 	pendingUntil time.Time // then it is, whoever is held
 	suspectUntil time.Time // until then every removal is held
 
-	lost    map[string]loss  // let go within the window: they come back as held when the share trips
+	lost    []loss           // let go within the window and not made good, oldest first: they come back as held when the share trips
 	held    map[string]*hold // in the list, or waiting for a first answer to get there
-	inside  int              // of held, those that are in the list
+	inside  int              // of held, those that are in the list; none before the registry has listed
 	endsAt  time.Time        // no hold ends before; zero: none ends by itself
 	queue   queue            // of held, those that wait for their next probe
 	probing int
@@ -95,9 +95,7 @@ type loss struct {
 
 // New returns a Guard that knows nothing.
 func New(cfg Config) *Guard {
-	return &Guard{
-		cfg: cfg.withDefaults(), lost: make(map[string]loss), held: make(map[string]*hold), asked: make(map[string]time.Time),
-	}
+	return &Guard{cfg: cfg.withDefaults(), held: make(map[string]*hold), asked: make(map[string]time.Time)}
 }
 
 // SetWindow changes over how long losses are counted.
@@ -116,17 +114,16 @@ func (g *Guard) Away(away bool, now time.Time) {
 	if away {
 		return
 	}
-	g.endsAt = time.Time{}
 	for _, h := range g.held {
 		h.fails = 0
-		g.grant(h, now)
+		h.grant(now)
 	}
 }
 
 // Listed takes what the registry lists now, whole, sorted by key, each once. The slice must not be changed afterwards.
 func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 	was, first := g.listed, !g.begun
-	other := len(was) > 0 && lineage != g.lineage
+	other := lineage != g.lineage
 	if first {
 		// Holds of the process before, which the list may end.
 		for _, h := range g.held {
@@ -137,62 +134,84 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 	if g.cfg.Disabled {
 		return
 	}
-	gone, active := g.compare(was, list)
+	back := g.forget(list, now)
+	gone, came, active := g.compare(was, list)
 	if other && len(gone) > 0 {
 		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
 	}
-	g.expire(now)
+	lost := len(g.lost)
+	before := lost
 	for _, p := range gone {
-		if _, already := g.held[p.Key]; !already && !inactive(p.Value) && len(g.lost) < MaxHeld {
-			g.lost[p.Key] = loss{p, now, first && !g.shown}
+		if g.held[p.Key] != nil || inactive(p.Value) {
+			continue
+		}
+		lost++
+		if len(g.lost) < MaxHeld {
+			g.lost = append(g.lost, loss{p, now, first && !g.shown})
 		}
 	}
-	if other || now.Before(g.suspectUntil) && (!first || g.shown) || g.tooMany(active) {
+	came -= back
+	switch {
+	case other, now.Before(g.suspectUntil), active == 0, lost > before && g.tooMany(lost-came, active):
 		g.holdLosses(now)
+	default:
+		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
 	}
 }
 
-// tooMany reports whether the losses of the window are suspicious: together with those that are held they are more than the share of what
-// there was, or nobody active is left. What has come in their place counts as being there: replacing a fleet is no loss.
-func (g *Guard) tooMany(active int) bool {
-	missing := len(g.lost) + g.inside
-	return len(g.lost) > 0 && (active == 0 || float64(missing) > g.cfg.Share*float64(missing+active))
+// tooMany reports whether it is suspicious that so many losses of the window were not made good: together with those that are held, they are more
+// than the share of what there was.
+func (g *Guard) tooMany(lost, active int) bool {
+	missing := max(0, lost) + g.inside
+	return float64(missing) > g.cfg.Share*float64(missing+active)
 }
 
-// compare returns what was listed and is not any more, forgets what is known again, and counts the active ones in is. Both are sorted.
-func (g *Guard) compare(was, is []*client.KVPair) (gone []*client.KVPair, active int) {
+// forget drops the losses that are older than the window, and those that are listed again, and returns how many of these are active.
+func (g *Guard) forget(list []*client.KVPair, now time.Time) (back int) {
+	g.lost = slices.DeleteFunc(g.lost, func(l loss) bool {
+		if now.Sub(l.at) > g.cfg.Window {
+			return true
+		}
+		i, found := slices.BinarySearchFunc(list, l.pair, byKey)
+		if found && !inactive(list[i].Value) {
+			back++
+		}
+		return found
+	})
+	for key, at := range g.asked {
+		if now.Sub(at) >= retryAfter {
+			delete(g.asked, key)
+		}
+	}
+	return back
+}
+
+// compare returns what was listed and is not any more, how many are active that were not there, or not active, and how many are active at all. It
+// ends the holds of those that are listed, who count as there. Both lists are sorted.
+func (g *Guard) compare(was, is []*client.KVPair) (gone []*client.KVPair, came, active int) {
 	i := 0
 	for _, p := range is {
 		for i < len(was) && was[i].Key < p.Key {
 			gone = append(gone, was[i])
 			i++
 		}
+		there := false
 		if i < len(was) && was[i].Key == p.Key {
+			there = was[i] == p || !inactive(was[i].Value)
 			i++
+		}
+		if h := g.held[p.Key]; h != nil {
+			there = true
+			g.drop(h)
 		}
 		if !inactive(p.Value) {
 			active++
-		}
-		delete(g.lost, p.Key)
-		if h := g.held[p.Key]; h != nil {
-			g.drop(h)
-		}
-	}
-	return append(gone, was[i:]...), active
-}
-
-// expire forgets the losses that are older than the window, and the probes that are long past.
-func (g *Guard) expire(now time.Time) {
-	for key, at := range g.asked {
-		if now.Sub(at) >= retryAfter {
-			delete(g.asked, key)
+			if !there {
+				came++
+			}
 		}
 	}
-	for key, l := range g.lost {
-		if now.Sub(l.at) > g.cfg.Window {
-			delete(g.lost, key)
-		}
-	}
+	return append(gone, was[i:]...), came, active
 }
 
 // List returns the list to publish, sorted by key: what is listed, and what is held. It must not be changed.
@@ -204,7 +223,7 @@ func (g *Guard) List() []*client.KVPair {
 }
 
 func (g *Guard) merge() []*client.KVPair {
-	if g.inside == 0 || !g.begun {
+	if g.inside == 0 {
 		return g.listed
 	}
 	out := make([]*client.KVPair, 0, len(g.listed)+g.inside)
@@ -220,7 +239,7 @@ func (g *Guard) merge() []*client.KVPair {
 
 // Held returns the keys of the held instances that are in the list, sorted.
 func (g *Guard) Held() []string {
-	if g.inside == 0 || !g.begun {
+	if g.inside == 0 {
 		return nil
 	}
 	keys := make([]string, 0, g.inside)

@@ -4,126 +4,11 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 )
-
-// history is a Guard's life as a script has it, and what it has promised. Each check is called as its promise.
-type history struct {
-	*bench
-	all     []string
-	listed  []*client.KVPair     // what the registry lists
-	may     map[string]bool      // be in the list: it was listed, or a file had it
-	vouched map[string]bool      // in a list that was shown, or has answered: may be held inside
-	stay    []string             // who was in the list at the last look
-	silent  map[string]time.Time // held, in the list or not, and since when it would not answer
-	file    []Known
-}
-
-const (
-	fuzzHold     = 30 * time.Second
-	fuzzUnprobed = 10 * time.Second
-)
-
-func newHistory(t *testing.T, share float64) *history {
-	t.Helper()
-	// Two probes at once, of eight instances that may be black holes: their turn may come late, and yet within the hold.
-	h := &history{bench: newBench(t, Config{Share: share, Hold: fuzzHold, Unprobed: fuzzUnprobed, Parallel: 2})}
-	h.may, h.vouched, h.silent = make(map[string]bool), make(map[string]bool), make(map[string]time.Time)
-	h.unaskable = func(key string) bool { return strings.HasSuffix(key, "8") }
-	h.all = h.servers(8)
-	return h
-}
-
-// some are the pairs of a set, by the bits of which; those in inactive say goodbye.
-func (h *history) some(which, inactive byte) []*client.KVPair {
-	var list []*client.KVPair
-	for i, key := range h.all {
-		if which&(1<<i) != 0 {
-			list = append(list, &client.KVPair{Key: key, Value: "weight=1"})
-			if inactive&(1<<i) != 0 {
-				list[len(list)-1].Value = "state=inactive"
-			}
-		}
-	}
-	return list
-}
-
-// remembered is a set as a file has it, those in held as held for a while.
-func (h *history) remembered(which, held byte) []Known {
-	var k []Known
-	for i, p := range h.some(which, 0) {
-		k = append(k, Known{Pair: p})
-		if held&(1<<i) != 0 {
-			k[i].HeldSince = h.now.Add(-time.Duration(held) * time.Second / 4)
-		}
-	}
-	return k
-}
-
-func (h *history) list(which, inactive byte) {
-	h.Helper()
-	before := h.g.List()
-	shown := h.g.begun || h.g.shown
-	h.listed = h.some(which, inactive)
-	h.g.Listed(h.listed, h.lineage, h.now)
-	h.stay = nil
-	for _, p := range h.listed {
-		h.may[p.Key], h.vouched[p.Key] = true, true
-	}
-	h.additionsAreNeverDelayed()
-	if shown {
-		h.anEmptyListIsNeverObeyedAtOnce(before)
-		h.goodbyesPassAtOnce(before)
-	}
-	for _, p := range h.listed {
-		delete(h.answered, p.Key) // it is listed: it need not be asked
-	}
-}
-
-func (h *history) relayed(which, held byte) {
-	if !h.g.begun {
-		return
-	}
-	known := h.remembered(which, held)
-	h.g.Relayed(known, h.now)
-	clear(h.may)
-	clear(h.vouched)
-	clear(h.answered)
-	h.listed, h.stay = nil, nil
-	for _, k := range known {
-		h.may[k.Pair.Key], h.vouched[k.Pair.Key] = true, true
-		if k.HeldSince.IsZero() {
-			h.listed = append(h.listed, k.Pair)
-		}
-	}
-}
-
-func (h *history) remember(which, held byte, shown bool) {
-	if h.g.begun {
-		return
-	}
-	known := h.remembered(which, held)
-	h.g.Remember(known, h.lineage, shown)
-	clear(h.may)
-	clear(h.vouched)
-	h.file = known
-	for _, k := range known {
-		h.may[k.Pair.Key], h.vouched[k.Pair.Key] = true, shown
-	}
-}
-
-// live lets d go by, a quarter of a second at a time.
-func (h *history) live(d time.Duration) {
-	h.Helper()
-	for ; d > 0; d -= time.Second / 4 {
-		h.pass(min(d, time.Second/4))
-		h.check()
-	}
-}
 
 func (h *history) check() {
 	h.Helper()
@@ -177,7 +62,7 @@ func (h *history) additionsAreNeverDelayed() {
 func (h *history) everybodyElseIsHeld() {
 	h.Helper()
 	got, held := h.names(), h.g.Held()
-	if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) || len(got) != len(h.listed)+len(held) || len(held) != h.g.Inside() {
+	if !slices.IsSorted(got) || !slices.IsSorted(held) || len(slices.Compact(slices.Clone(got))) != len(got) || len(got) != len(h.listed)+len(held) || len(held) != h.g.Inside() {
 		h.Fatalf("not sorted, twice the same, or not who is listed and held: %v, held %v", short(got), short(held))
 	}
 	for _, key := range held {
@@ -354,7 +239,7 @@ func FuzzGuard(f *testing.F) {
 		h := newHistory(t, 1/float64(1+len(script)%2)) // where Share is 1, only the loss of the last is suspicious
 		for ; len(script) >= 3; script = script[3:] {
 			op, a, b := script[0], script[1], script[2]
-			switch op % 9 {
+			switch op % 10 {
 			case 0, 1:
 				if op&0x80 == 0 {
 					b = 0 // a goodbye is the exception
@@ -372,12 +257,15 @@ func FuzzGuard(f *testing.F) {
 			case 5:
 				h.g.SetWindow(time.Duration(a) * time.Second / 8)
 				h.g.Suspect(h.now)
+				h.suspectUntil = h.now.Add(h.g.cfg.Window)
 			case 6:
 				h.lineage = string('a' + rune(a%3))
 			case 7:
 				h.relayed(a, b)
 			case 8:
 				h.g.Away(a&1 == 0, h.now)
+			case 9:
+				h.replaced(a, b)
 			}
 			h.check()
 		}

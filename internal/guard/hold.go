@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -21,20 +22,17 @@ type hold struct {
 
 // holdLosses holds everything that was lost within the window.
 func (g *Guard) holdLosses(now time.Time) {
-	for key, l := range g.lost {
-		if len(g.held) >= MaxHeld {
-			return
-		}
+	n := min(len(g.lost), MaxHeld-len(g.held))
+	for _, l := range g.lost[:n] {
 		h := &hold{pair: l.pair, since: now, inside: !l.fromFile, index: -1}
-		g.held[key] = h
+		g.held[l.pair.Key] = h
 		g.admit(h, now)
-		delete(g.lost, key)
 	}
+	g.lost = slices.Delete(g.lost, 0, n)
 }
 
-// admit begins to watch over a hold: it counts, and is probed.
+// admit begins to watch over a hold: it counts, and is probed. The list is made anew for another reason.
 func (g *Guard) admit(h *hold, now time.Time) {
-	g.list = nil
 	g.holds++
 	if h.inside {
 		g.inside++
@@ -52,12 +50,11 @@ func (g *Guard) admit(h *hold, now time.Time) {
 }
 
 // grant gives a hold whose end is near or past, and which could not be asked meanwhile, the time to answer, unless it cannot.
-func (g *Guard) grant(h *hold, now time.Time) {
+func (h *hold) grant(now time.Time) {
 	canAnswer := h.probing || h.index >= 0
 	if until := now.Add(grace); canAnswer && h.end.Before(until) {
 		h.end = until
 	}
-	g.endsAt = sooner(g.endsAt, h.end)
 }
 
 // sooner is the earlier of two times, a zero one being never.
@@ -117,7 +114,7 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 // Probes returns the instances that are to be probed now, as many as may be under way at once; each must come back through Probed.
 func (g *Guard) Probes(now time.Time) []*client.KVPair {
 	var ask []*client.KVPair
-	for g.begun && !g.away && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
+	for !g.away && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
 		h := g.queue.pop()
 		h.probing = true
 		g.probing++
@@ -129,7 +126,7 @@ func (g *Guard) Probes(now time.Time) []*client.KVPair {
 
 // Tick lets time pass: holds end.
 func (g *Guard) Tick(now time.Time) {
-	if !g.begun || g.away {
+	if g.away {
 		return
 	}
 	if !g.endsAt.IsZero() && !now.Before(g.endsAt) {
@@ -152,7 +149,7 @@ func (g *Guard) Tick(now time.Time) {
 
 // Wake is when Tick and Probes have something to do if nothing happens before; zero when never.
 func (g *Guard) Wake() time.Time {
-	if !g.begun || g.away {
+	if g.away {
 		return time.Time{}
 	}
 	var at time.Time

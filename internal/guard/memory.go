@@ -41,7 +41,7 @@ func (g *Guard) Relayed(known []Known, now time.Time) {
 		return
 	}
 	g.listed, g.list = make([]*client.KVPair, 0, len(known)), nil
-	clear(g.lost)
+	g.lost = nil
 	mourned := make(map[string]bool)
 	for _, k := range known {
 		switch {
@@ -67,18 +67,18 @@ func (g *Guard) Relayed(known []Known, now time.Time) {
 // resume is admit for a hold that another process has begun.
 func (g *Guard) resume(h *hold, now time.Time) {
 	g.admit(h, now)
-	g.grant(h, now)
+	h.grant(now)
 }
 
-// Record returns what the file is to have, sorted by key, now that it has had was: everybody listed, and everybody missing with since when. While
-// anybody is held or waits for a first answer it has no fewer instances than before: of those let go meanwhile, some stay in it as missing, and a
-// start asks them before it lists them.
+// Record returns what the file is to have, sorted by key, once the registry has listed, where it has had was: everybody listed, and everybody
+// missing with since when. While anybody is held or waits for a first answer it has no fewer instances than before: of those let go meanwhile,
+// some stay in it as missing, and a start asks them before it lists them.
 func (g *Guard) Record(was []Known, now time.Time) []Known {
 	record := make([]Known, 0, max(len(g.listed)+len(g.held), len(was)))
 	for _, p := range g.listed {
 		record = append(record, Known{Pair: p})
 	}
-	if !g.begun || len(g.held) == 0 {
+	if len(g.held) == 0 {
 		return record
 	}
 	for _, h := range g.held {

@@ -28,6 +28,9 @@ func TestWhatOnlyTheFileKnowsEntersWhenItAnswers(t *testing.T) {
 	b.g.Remember(known(s, time.Time{}), "a", false)
 	b.g.Listed(nil, "b", b.now)
 	b.want("nobody was asked yet", nil)
+	if !b.g.Holding() {
+		t.Error("the file may shrink while they wait for their first answer")
+	}
 	b.pass(time.Second)
 	b.want("the ten that answer", s[:10])
 	if !b.g.Pending() {
@@ -133,6 +136,7 @@ func TestARecordNeverShrinksWhileAnybodyIsHeld(t *testing.T) {
 	}
 	b.list(nil)
 	lost := b.now
+	file = b.g.Record(file, b.now)
 	for range 10 {
 		b.pass(time.Second)
 		if file = b.g.Record(file, b.now); len(file) != 20 || len(heldIn(file)) != 20 || !slices.IsSortedFunc(file, byKnownKey) {
@@ -140,14 +144,54 @@ func TestARecordNeverShrinksWhileAnybodyIsHeld(t *testing.T) {
 		}
 	}
 	b.wantHeld(1)
-	if since := heldIn(file)[s[19]]; !since.Equal(lost) {
-		t.Errorf("held since %v, the file says %v", lost, since)
+	for key, since := range heldIn(file) {
+		if !since.Equal(lost) {
+			t.Errorf("%s is held since %v, the file says %v", key, lost, since)
+		}
 	}
+	more := b.servers(25)[20:]
+	b.list(more)
+	if file = b.g.Record(file, b.now); len(file) != 20 || len(heldIn(file)) != 15 {
+		t.Errorf("five are listed, one is held, and the file has %d, %d of them as held", len(file), len(heldIn(file)))
+	}
+	b.listed(pairs(more, "state=inactive"))
+	b.list(nil)
 	b.up[s[19]] = false
 	b.pass(time.Minute)
 	if file = b.g.Record(file, b.now); len(file) != 0 {
 		t.Errorf("nobody is held, and the file has %d", len(file))
 	}
+}
+
+func TestWhoIsLetGoBetweenTwoRecordsIsMissingSinceTheSecond(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.list(s)
+	file := b.g.Record(nil, b.now)
+	b.up[s[0]] = false
+	b.list(nil)
+	b.pass(time.Minute)
+	b.wantHeld(2)
+	file = b.g.Record(file, b.now)
+	if since := heldIn(file); len(file) != 3 || len(since) != 3 || !since[s[0]].Equal(b.now) {
+		t.Errorf("the file has %d, missing since %v", len(file), since)
+	}
+}
+
+func TestAFileIsForBeforeTheFirstListAndASiblingsForAfterIt(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.g.Relayed(known(s[3:], time.Time{}), b.now)
+	b.want("a sibling's, before anything is known", nil)
+	file := known(s[:2], time.Time{})
+	slices.Reverse(file)
+	b.g.Remember(file, "a", true)
+	b.want("the file's, which somebody has written by hand", s[:2])
+	b.g.Remember(known(s[2:], time.Time{}), "a", true)
+	b.want("a newer one's", s[2:])
+	b.list(s)
+	b.g.Remember(file, "a", true)
+	b.want("the registry's", s)
 }
 
 func TestAFileOfManyHeldIsBounded(t *testing.T) {

@@ -1,0 +1,168 @@
+package guard
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// history is a Guard's life as a script has it, and what it has promised. Each check is called as its promise.
+type history struct {
+	*bench
+	all     []string
+	listed  []*client.KVPair     // what the registry lists
+	may     map[string]bool      // be in the list: it was listed, or a file had it
+	vouched map[string]bool      // in a list that was shown, or has answered: may be held inside
+	stay    []string             // who was in the list at the last look
+	silent  map[string]time.Time // held, in the list or not, and since when it would not answer
+	file    []Known
+
+	shown, told  tide            // of the list, and of what the registry lists
+	gone         map[string]bool // from the list
+	lastLoss     time.Time
+	settled      bool // told begins when nobody was missing
+	suspectUntil time.Time
+}
+
+const (
+	fuzzHold     = 30 * time.Second
+	fuzzUnprobed = 10 * time.Second
+)
+
+func newHistory(t *testing.T, share float64) *history {
+	t.Helper()
+	// Two probes at once, of eight instances that may be black holes: their turn may come late, and yet within the hold.
+	h := &history{bench: newBench(t, Config{Share: share, Hold: fuzzHold, Unprobed: fuzzUnprobed, Parallel: 2})}
+	h.may, h.vouched, h.gone, h.silent = make(map[string]bool), make(map[string]bool), make(map[string]bool), make(map[string]time.Time)
+	h.unaskable = func(key string) bool { return strings.HasSuffix(key, "8") }
+	h.all = h.servers(8)
+	return h
+}
+
+// some are the pairs of a set, by the bits of which; those in inactive say goodbye.
+func (h *history) some(which, inactive byte) []*client.KVPair {
+	var list []*client.KVPair
+	for i, key := range h.all {
+		if which&(1<<i) != 0 {
+			list = append(list, &client.KVPair{Key: key, Value: "weight=1"})
+			if inactive&(1<<i) != 0 {
+				list[len(list)-1].Value = "state=inactive"
+			}
+		}
+	}
+	return list
+}
+
+// remembered is a set as a file has it, those in held as held for a while.
+func (h *history) remembered(which, held byte) []Known {
+	var k []Known
+	for i, p := range h.some(which, 0) {
+		k = append(k, Known{Pair: p})
+		if held&(1<<i) != 0 {
+			k[i].HeldSince = h.now.Add(-time.Duration(held) * time.Second / 4)
+		}
+	}
+	return k
+}
+
+func (h *history) list(which, inactive byte) {
+	h.Helper()
+	h.hear(h.some(which, inactive))
+}
+
+func (h *history) hear(list []*client.KVPair) {
+	h.Helper()
+	before, was := h.g.List(), h.listed
+	shown := h.g.begun || h.g.shown
+	doubt := !h.g.begun || h.lineage != h.g.lineage || h.now.Before(h.suspectUntil) || h.g.Holding()
+	h.listed = list
+	h.g.Listed(h.listed, h.lineage, h.now)
+	h.stay = nil
+	for _, p := range h.listed {
+		h.may[p.Key], h.vouched[p.Key] = true, true
+	}
+	h.additionsAreNeverDelayed()
+	if shown {
+		h.anEmptyListIsNeverObeyedAtOnce(before)
+		h.goodbyesPassAtOnce(before)
+		h.theListNeverFallsByMoreThanTheShare(before)
+	}
+	h.nobodyIsHeldWithoutNeed(was, doubt)
+	for _, p := range h.listed {
+		delete(h.answered, p.Key) // it is listed: it need not be asked
+	}
+}
+
+func (h *history) relayed(which, held byte) {
+	if !h.g.begun {
+		return
+	}
+	known := h.remembered(which, held)
+	h.g.Relayed(known, h.now)
+	clear(h.may)
+	clear(h.vouched)
+	clear(h.answered)
+	h.listed, h.stay = nil, nil
+	h.shown, h.lastLoss, h.settled = tide{}, h.now, false
+	clear(h.gone)
+	for _, k := range known {
+		h.may[k.Pair.Key], h.vouched[k.Pair.Key] = true, true
+		if k.HeldSince.IsZero() {
+			h.listed = append(h.listed, k.Pair)
+		}
+	}
+}
+
+func (h *history) remember(which, held byte, shown bool) {
+	if h.g.begun {
+		return
+	}
+	known := h.remembered(which, held)
+	h.g.Remember(known, h.lineage, shown)
+	clear(h.may)
+	clear(h.vouched)
+	h.file = known
+	for _, k := range known {
+		h.may[k.Pair.Key], h.vouched[k.Pair.Key] = true, shown
+	}
+}
+
+// replaced is an orderly deployment: one comes for each that goes, before it or after it.
+func (h *history) replaced(by, after byte) {
+	h.Helper()
+	list := slices.Clone(h.listed)
+	for i, p := range h.some(by, 0) {
+		steps := []func(){
+			func() { // one comes
+				if at, found := slices.BinarySearchFunc(list, p, byKey); !found {
+					list = slices.Insert(list, at, p)
+				}
+			},
+			func() { // one goes
+				if at := slices.IndexFunc(list, func(old *client.KVPair) bool { return !slices.Contains(h.some(by, 0), old) }); at >= 0 && len(list) > 1 {
+					list = slices.Delete(list, at, at+1)
+				}
+			},
+		}
+		if after&(1<<i) != 0 {
+			slices.Reverse(steps)
+		}
+		for _, step := range steps {
+			step()
+			h.hear(slices.Clone(list))
+			h.check()
+		}
+	}
+}
+
+// live lets d go by, a quarter of a second at a time.
+func (h *history) live(d time.Duration) {
+	h.Helper()
+	for ; d > 0; d -= time.Second / 4 {
+		h.pass(min(d, time.Second/4))
+		h.check()
+	}
+}
