@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
 
-// burst makes several changes in a row, and compares what the watcher has then with ZooKeeper. A rolling replacement has followers of its own each
-// time: this library's guard takes a fleet that is replaced a second time within seconds for an incident, and keeps whom it knows.
+// burst makes several changes in a row, and compares what the watcher has then with ZooKeeper. The rolling replacements follow each other within
+// seconds, every time with new addresses: a fleet that is deployed again and again.
 var burst = Scenario{
 	Number: 4, Name: "burst", Title: "bursts of changes: lists that end different from ZooKeeper (never), and for how long",
 	Steps: func(Plan) int { return 2 },
@@ -44,22 +44,22 @@ var burst = Scenario{
 		}
 		e.recordBursts(Burst, all)
 		e.Step("rolling replacements")
+		oldest := make(map[*registry.Service]int)
 		roll := func(s *registry.Service) error {
-			for i := range burstSize {
-				if err := s.Add(registry.Key(burstSize+i), registry.Metadata); err != nil {
+			for range burstSize {
+				if err := s.Add(registry.Key(oldest[s]+burstSize), registry.Metadata); err != nil {
 					return err
 				}
-				if err := s.Remove(registry.Key(i)); err != nil {
+				if err := s.Remove(registry.Key(oldest[s])); err != nil {
 					return err
 				}
+				oldest[s]++
 			}
 			return nil
 		}
 		rolled := make(map[string]*burster)
-		for range e.Plan.Rollings {
-			if err := e.bursts(ctx, 1, rolled, roll, nil); err != nil {
-				return err
-			}
+		if err := e.bursts(ctx, e.Plan.Rollings, rolled, roll, nil); err != nil {
+			return err
 		}
 		e.recordBursts(Rolling, rolled)
 		return nil

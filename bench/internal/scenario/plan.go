@@ -21,7 +21,7 @@ type Plan struct {
 	CostChanges   int           // of each kind
 	Bursts        int
 	BurstBudget   time.Duration // after which a contender other than this library does no more of them
-	Rollings      int           // rolling replacements
+	Rollings      int           // rolling replacements, one after the other
 	BurstFollowed int           // lists that ended different, of each contender
 	BurstWatched  time.Duration // how long they are
 	OutageBefore  time.Duration
@@ -50,7 +50,7 @@ func Quick() Plan {
 		Rounds: 10, Least: 1, Warmup: 1, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
 		CostChanges: 1,
-		Bursts:      20, BurstBudget: 1500 * time.Millisecond, Rollings: 1, BurstFollowed: 1, BurstWatched: time.Second,
+		Bursts:      20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
 		Services: 10, ServiceSize: 50, Rest: time.Second,
@@ -87,7 +87,7 @@ func Tiny() Plan {
 		Rounds: 2, Least: 1, Warmup: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
 		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
 		CostChanges: 1,
-		Bursts:      2, BurstBudget: time.Second, Rollings: 1, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
+		Bursts:      2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,
 		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,
