@@ -80,6 +80,26 @@ func TestALossAfterADeploymentIsHeldWithoutTheDeploymentsDead(t *testing.T) {
 	b.want("the registry lists nobody", s[12:])
 }
 
+// Sessions that outlast ours expire one by one after an outage, when the window after our reconnect is over; some servers are back already, and
+// others are new.
+func TestALossThatTricklesInIsSeenThoughSomeAreBackAndOthersCome(t *testing.T) {
+	b := newBench(t, Config{Window: 10 * time.Second})
+	s := b.servers(22)
+	b.list(s[:20])
+	for _, list := range [][]string{
+		s[1:20], s[3:20], s[2:20], s[:20], // three have expired, and are back
+		s[2:20], s[5:20], s[5:21], s[8:21], s[8:22], // eight have expired, two are new
+	} {
+		b.pass(time.Second)
+		b.list(list)
+		b.want("few are missing", list)
+	}
+	for i := 9; i <= 20; i++ {
+		b.list(s[i:])
+	}
+	b.want("but for the two in whose place others are", s[2:])
+}
+
 func TestANewcomerMakesGoodTheOldestLoss(t *testing.T) {
 	b := newBench(t, Config{Window: 10 * time.Second})
 	s := b.servers(11)
