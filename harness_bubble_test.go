@@ -214,7 +214,7 @@ func (c *exaggerating) Read(b []byte) (int, error) {
 		if _, err := io.ReadFull(c.Conn, frame); err != nil {
 			return 0, err
 		}
-		if xid := int32(binary.BigEndian.Uint32(frame)); c.on.Load() && xid > 0 && len(frame) > 100 {
+		if xid := int32(binary.BigEndian.Uint32(frame)); c.on.Load() && xid != -1 && len(frame) > 100 {
 			binary.BigEndian.PutUint32(head, 1<<30)
 		}
 		c.rest = append(head, frame...)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -49,6 +50,7 @@ func (m *mirror) listed(j job, l session.Listing) {
 		if c := m.child(name, &expected); c != nil {
 			m.spare = append(m.spare, place{name: name, child: c})
 		} else if _, ok := znode.InstanceKey(name); ok {
+			name = strings.Clone(name) // what stays would keep the whole list in memory, all of whose names are one piece
 			m.fresh[name] = struct{}{}
 			m.dirty[name] = struct{}{}
 		} else {
@@ -65,6 +67,7 @@ func (m *mirror) listed(j job, l session.Listing) {
 		}
 	}
 	m.exists, m.pzxid, m.cversion = true, l.Stat.Pzxid, l.Stat.Cversion
+	m.odd = strings.Clone(m.odd)
 	maps.DeleteFunc(m.dirty, func(name string, _ struct{}) bool { return !m.known(name) })
 	if m.synced {
 		for name, c := range m.children {
@@ -81,10 +84,11 @@ func (m *mirror) listed(j job, l session.Listing) {
 // child returns the child of that name, which is listed. ZooKeeper lists in the order of last time, nearly, so that most names stand where they
 // are expected. That spares a look into the map and at the child, and with them most of the time that a list of thousands takes.
 func (m *mirror) child(name string, expected *int) *child {
-	for i, p := range m.order[*expected:min(*expected+lookAhead, len(m.order))] {
-		if p.name == name {
+	next := m.order[*expected:min(*expected+lookAhead, len(m.order))]
+	for i := range next {
+		if p := &next[i]; p.name == name {
 			*expected += i + 1
-			m.order[*expected-1].listed = true
+			p.listed = true
 			return p.child
 		}
 	}

@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"log/slog"
@@ -28,14 +29,19 @@ type unwatching struct {
 	losing *atomic.Bool
 }
 
-// Write sends one frame: length, xid, opcode (4 bytes each), and, at the end of a read, whether it is to leave a watch.
+// Write sends frames: length, xid, opcode (4 bytes each), and, at the end of a read, whether it is to leave a watch.
 func (c unwatching) Write(b []byte) (int, error) {
 	const getData, getChildren2 = 4, 12
-	if c.losing.Load() && len(b) > 12 {
-		if op := binary.BigEndian.Uint32(b[8:]); op == getData || op == getChildren2 {
-			b = append([]byte(nil), b...)
-			b[len(b)-1] = 0
+	if !c.losing.Load() {
+		return c.Conn.Write(b)
+	}
+	b = bytes.Clone(b)
+	for rest := b; len(rest) > 12; {
+		frame := rest[:4+binary.BigEndian.Uint32(rest)]
+		if op := binary.BigEndian.Uint32(frame[8:]); op == getData || op == getChildren2 {
+			frame[len(frame)-1] = 0
 		}
+		rest = rest[len(frame):]
 	}
 	return c.Conn.Write(b)
 }

@@ -116,7 +116,7 @@ func (c *child) isReadable() bool { return c != nil && c.pair != nil && !c.denie
 
 // place is where a child stood in a list.
 type place struct {
-	name   string
+	name   string // as it stands in the newest list, so that those of a list are compared along one piece of memory
 	child  *child
 	listed bool // in the list after that, where it was expected
 }

@@ -6,7 +6,7 @@
 //     [MaxBackoff], dialling and handshake bounded by [Config.AttemptTimeout].
 //   - Credentials are the first thing that a new connection sends, so that no request ever runs without them.
 //   - A request ends within the negotiated session timeout, or with its context. A request that is made in one session never runs in a
-//     later one. Outcomes are unknown only for writes whose error is [ErrLost].
+//     later one, a read not even on a later connection. Outcomes are unknown only for writes whose error is [ErrLost].
 //   - Events reach subscribers as hints which never block and never call ZooKeeper. After a reconnect within the session the server
 //     repeats what was missed; after a new session every watch is gone, and [State.Session] has grown.
 //   - One watch at most is outstanding per znode and kind, whoever asks.
@@ -24,6 +24,9 @@
 // links. A link is the transport: it reads along at the frame level, because what go-zookeeper v1.0.4 lacks can be put right there: it bounds
 // the handshake, sends the credentials, learns the negotiated timeout, dates the answered pings, puts the right zxid into the watches that
 // are set again, and refuses replies over the size limit.
+//
+// Reads do not go through go-zookeeper. An exchange is some of one kind: the link writes their frames between go-zookeeper's own, many at once,
+// takes their answers out of the stream, and decodes them where they are read. go-zookeeper has the handshake, the pings, the events and the writes.
 //
 // # Goroutines
 //

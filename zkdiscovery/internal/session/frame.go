@@ -9,16 +9,21 @@ const (
 	xidPing       = -2
 	xidAuth       = -4 // this and the next are those of ZooKeeper's own client
 	xidSetWatches = -8
-	xidGoodbye    = -9 // nobody's
+	xidGoodbye    = -9    // nobody's
+	xidOwn        = -1000 // and less: the library's own requests. go-zookeeper counts from 0
 
 	opExists     = 3
 	opGetData    = 4
+	opSync       = 9
 	opChildren2  = 12
 	opAuth       = 100
 	opSetWatches = 101
 	opClose      = -11
 
-	codeNoNode = -101
+	codeNoNode         = -101
+	codeNoAuth         = -102
+	codeSessionExpired = -112
+	codeSessionMoved   = -118
 
 	replyHeader = 16
 	// A ConnectResponse is version, timeout in milliseconds, session id, password (4, 4, 8, 4 and 16 bytes), and since 3.4 one byte more.
@@ -67,25 +72,30 @@ func setWatchesFrame(zxid int64, paths *[3][]string) []byte {
 	return sealed(f)
 }
 
-// readOf returns which watch the request in a frame could leave: that of a read (xid, opcode, path, flag).
-func readOf(f []byte) (watchKey, bool) {
-	const path = 4 + 8 + 4
-	if len(f) < path+1 {
-		return watchKey{}, false
-	}
-	var kind watchKind
-	switch be.Uint32(f[8:]) {
-	case opExists:
-		kind = existWatch
-	case opGetData:
-		kind = dataWatch
-	case opChildren2:
-		kind = childWatch
+// appendRead appends the frame of a read: xid, opcode, path, and whether it is to leave a watch; a sync is the same without.
+func appendRead(f []byte, xid, op int32, path string, watch bool) []byte {
+	begin := len(f)
+	f = be.AppendUint32(be.AppendUint32(append(f, 0, 0, 0, 0), uint32(xid)), uint32(op))
+	f = appendString(f, path)
+	switch {
+	case op == opSync:
+	case watch:
+		f = append(f, 1)
 	default:
-		return watchKey{}, false
+		f = append(f, 0)
 	}
-	if size := len(f) - path - 1; be.Uint32(f[12:]) != uint32(size) {
-		return watchKey{}, false
+	sealed(f[begin:])
+	return f
+}
+
+// watchOf is the kind of watch that a read can leave.
+func watchOf(op int32) watchKind {
+	switch op {
+	case opGetData:
+		return dataWatch
+	case opChildren2:
+		return childWatch
+	default:
+		return existWatch
 	}
-	return watchKey{string(f[path : len(f)-1]), kind}, true
 }

@@ -30,6 +30,15 @@ type line struct {
 
 	mu   sync.Mutex
 	link *link // the newest
+	seen int64 // the newest zxid that go-zookeeper has been told of, or the library itself
+}
+
+// hasSeen notes a zxid and returns the newest.
+func (l *line) hasSeen(zxid int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = max(l.seen, zxid)
+	return l.seen
 }
 
 func newLine(s *Session) *line {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// link is one connection to one server, as go-zookeeper sees it: it reads along and adds what go-zookeeper lacks. One goroutine reads; each
-// write is one frame.
+// link is one connection to one server, as go-zookeeper sees it: it reads along, adds what go-zookeeper lacks, and sends and takes out what is
+// none of its business. One goroutine, go-zookeeper's, reads; each of its writes is one frame.
 type link struct {
 	net.Conn    // the transport
 	line        *line
@@ -26,27 +26,38 @@ type link struct {
 
 	// The reading goroutine's own.
 	r        *bufio.Reader
-	left     int  // bytes of the current frame not read yet
-	greeting bool // that frame, or the next, is the ConnectResponse
+	left     int    // bytes of the current frame, which is go-zookeeper's, not read yet
+	greeting bool   // that frame, or the next, is the ConnectResponse
+	large    []byte // for an answer that r has no room for, of MaxReply at most
 
 	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
 	greeted bool          // the ConnectRequest was sent
 	seen    int64         // the newest zxid that the session had seen by then
-	scratch []byte        // for a frame that is not go-zookeeper's as it is
+	scratch []byte        // for frames that are not go-zookeeper's as they are
+	asks    int32         // so many requests of the library's own were sent
 
-	askMu sync.Mutex         // guards what follows
-	asked map[int32]watchKey // requests under way that are to leave a watch, by xid
-	pings []time.Duration    // after born: when those under way were sent
+	askMu sync.Mutex      // guards what follows
+	asked []asked         // the library's own requests under way, in their order
+	pings []time.Duration // after born: when those under way were sent
 
 	endOnce sync.Once
 	cause   error // why it ended; read after done is closed
+}
+
+// asked is a request of the library's own that was sent.
+type asked struct {
+	xid   int32
+	watch bool // it is to leave one on path
+	path  string
+	x     *exchange
+	i     int
 }
 
 // newLink makes a link of a transport on which nothing has been sent yet.
 func newLink(l *line, c net.Conn, t target, handshakeBy time.Time) *link {
 	k := &link{
 		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: handshakeBy, done: make(chan struct{}),
-		r: bufio.NewReaderSize(c, 32<<10), greeting: true, writing: make(chan struct{}, 1), asked: make(map[int32]watchKey),
+		r: bufio.NewReaderSize(c, 32<<10), greeting: true, writing: make(chan struct{}, 1),
 	}
 	k.unready.Store(int32(1 + len(l.s.cfg.Auth)))
 	return k

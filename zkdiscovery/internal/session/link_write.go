@@ -28,48 +28,58 @@ func (k *link) send(b []byte) error {
 	case !k.greeted:
 		k.greeted = true
 		frame = k.greet(b)
-	case len(b) >= 8 && int32(be.Uint32(b[4:])) == xidPing:
+	case len(b) >= 8 && i32(b[4:]) == xidPing:
 		k.askMu.Lock()
 		k.pings = append(k.pings, time.Since(k.born))
 		k.askMu.Unlock()
-	default:
-		frame = k.withWatch(b)
 	}
 	_, err := k.Conn.Write(frame)
 	return err
 }
 
+// ask sends requests from … to-1 of x in one write. Each is to leave the watch that x wants, if none is outstanding: one that fires before the
+// request is answered tells so before the answer does.
+func (k *link) ask(x *exchange, from, to int) error {
+	select {
+	case k.writing <- struct{}{}:
+	case <-k.done:
+		return k.cause
+	}
+	defer func() { <-k.writing }()
+	frames := k.scratch[:0]
+	sent := make([]asked, to-from)
+	for i := range sent {
+		a := asked{xid: xidOwn - k.asks, path: x.path(from + i), x: x, i: from + i}
+		a.watch = x.watch && k.line.watches.lacks(watchKey{a.path, watchOf(x.op)})
+		k.asks = (k.asks + 1) % (1 << 30)
+		frames = appendRead(frames, a.xid, x.op, a.path, a.watch)
+		sent[i] = a
+	}
+	k.scratch = frames
+	k.askMu.Lock()
+	k.asked = append(k.asked, sent...)
+	k.askMu.Unlock()
+	_, err := k.Conn.Write(frames)
+	return err
+}
+
 // greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, …), as ZooKeeper's own client does: the server
-// looks at them first thing in the session, so that no request runs without them. See target.asNew for what is hidden.
+// looks at them first thing in the session, so that no request runs without them. What the session has seen is also in answers that go-zookeeper
+// does not get. See target.asNew for what is hidden.
 func (k *link) greet(b []byte) []byte {
 	const lastZxidSeen = 8
 	k.heard.Store(int64(time.Since(k.born)))
 	frame := append(k.scratch[:0], b...)
-	k.seen = int64(be.Uint64(frame[lastZxidSeen:]))
+	k.seen = k.line.hasSeen(i64(frame[lastZxidSeen:]))
 	if k.target.asNew {
 		be.PutUint64(frame[lastZxidSeen:], 0)
 		return frame
 	}
+	be.PutUint64(frame[lastZxidSeen:], uint64(k.seen))
 	for _, a := range k.line.s.cfg.Auth {
 		frame = append(frame, authFrame(a)...)
 	}
 	return frame
-}
-
-// withWatch sets the watch flag, the last byte, of a read that is to leave a watch. The library keeps its watches itself and uses
-// go-zookeeper's reads without: go-zookeeper sets its own watches again behind the first requests of a new connection, at a zxid that their
-// answers may have moved (a data race, and lost changes), and a failure of that is only logged.
-func (k *link) withWatch(b []byte) []byte {
-	key, ok := readOf(b)
-	if !ok || !k.line.watches.wanted(key) {
-		return b
-	}
-	k.askMu.Lock()
-	k.asked[int32(be.Uint32(b[4:]))] = key
-	k.askMu.Unlock()
-	k.scratch = append(k.scratch[:0], b...)
-	k.scratch[len(b)-1] = 1
-	return k.scratch
 }
 
 // rewatch sets the watches again that the session had when its last link ended, at the zxid that it had seen then. The reading goroutine

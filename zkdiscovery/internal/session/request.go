@@ -3,22 +3,17 @@ package session
 import (
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 
 	"github.com/go-zookeeper/zk"
 )
-
-// pipelined is how many requests of one Read are under way at once.
-const pipelined = 128
 
 // Stat is what ZooKeeper keeps of a znode, as go-zookeeper has it.
 type Stat = zk.Stat
 
 // Listing is a znode's children, in no order.
 type Listing struct {
-	Names []string
-	Stat  Stat // the parent's
+	Names []string // all of one piece of memory: who keeps one keeps all, unless it is cloned
+	Stat  Stat     // the parent's
 }
 
 // Node is a child as it was read. Err is nil, ErrNoNode (it is gone) or ErrNoAuth (it may not be read: Data is nil).
@@ -32,110 +27,90 @@ type Node struct {
 // List returns the children of path, or ErrNoNode, or ErrNoAuth. It leaves a watch on them if none is outstanding; if path is missing, one
 // that waits for it.
 func (s *Session) List(ctx context.Context, path string) (Listing, error) {
-	return callMany(ctx, s, func(l *line, p *progress) (Listing, error) {
-		for !p.abandoned.Load() {
-			ls, err := l.list(path)
-			if !errors.Is(err, ErrNoNode) {
-				return ls, err
+	for {
+		var ls Listing
+		err := s.exchange(ctx, &exchange{op: opChildren2, n: 1, path: s.only(path), watch: true, take: func(_ int, refusal error, body []byte) error {
+			if refusal != nil {
+				return refusal
 			}
-			exists, err := l.awaitNode(path)
-			switch {
-			case err != nil:
-				return Listing{}, err
-			case !exists:
-				return Listing{}, ErrNoNode
-			}
-			// It was made in between.
+			var err error
+			ls, err = decodeListing(body)
+			return err
+		}})
+		switch {
+		case err == nil:
+			return ls, nil
+		case !errors.Is(err, ErrNoNode):
+			return Listing{}, err // and ls is still the reading goroutine's, perhaps
 		}
-		return Listing{}, ErrClosed
-	})
-}
-
-func (l *line) list(path string) (Listing, error) {
-	key := watchKey{l.s.cfg.Chroot + path, childWatch}
-	if l.watches.want(key) {
-		defer l.watches.unwant(key)
+		st, err := s.exists(ctx, path, true)
+		switch {
+		case err != nil:
+			return Listing{}, err
+		case st == nil:
+			return Listing{}, ErrNoNode
+		}
+		// It was made in between.
 	}
-	names, st, err := l.conn.Children(key.path)
-	if err != nil {
-		return Listing{}, err
-	}
-	return Listing{names, *st}, nil
-}
-
-// awaitNode leaves a watch for the creation of path.
-func (l *line) awaitNode(path string) (exists bool, err error) {
-	key := watchKey{l.s.cfg.Chroot + path, existWatch}
-	if l.watches.want(key) {
-		defer l.watches.unwant(key)
-	}
-	exists, _, err = l.conn.Exists(key.path)
-	return exists, err
 }
 
 // Read returns the named children of parent, in the order of names, with the requests pipelined; it leaves a watch on the data of each that
 // has none outstanding, unless watch is false. An error means that not all could be asked.
 func (s *Session) Read(ctx context.Context, parent string, names []string, watch bool) ([]Node, error) {
-	return callMany(ctx, s, func(l *line, p *progress) ([]Node, error) {
-		nodes := make([]Node, len(names))
-		var next atomic.Int64
-		var failed atomic.Pointer[error]
-		var wg sync.WaitGroup
-		for range min(pipelined, len(names)) {
-			wg.Go(func() {
-				for failed.Load() == nil && !p.abandoned.Load() {
-					i := int(next.Add(1)) - 1
-					if i >= len(names) {
-						return
-					}
-					var err error
-					if nodes[i], err = l.read(parent, names[i], watch); err != nil {
-						failed.CompareAndSwap(nil, &err)
-						return
-					}
-					p.note()
-				}
-			})
-		}
-		wg.Wait()
-		if err := failed.Load(); err != nil {
-			return nil, *err
-		}
-		return nodes, nil
+	nodes := make([]Node, len(names))
+	above := s.cfg.Chroot + parent + "/"
+	err := s.exchange(ctx, &exchange{
+		op: opGetData, n: len(names), path: func(i int) string { return above + names[i] }, watch: watch,
+		take: func(i int, refusal error, body []byte) (err error) {
+			n := &nodes[i]
+			switch n.Name = names[i]; {
+			case refusal == nil:
+				n.Data, n.Stat, err = decodeData(body)
+				return err
+			case isAny(refusal, ErrNoNode, ErrNoAuth):
+				n.Err = refusal
+				return nil
+			}
+			return refusal
+		},
 	})
-}
-
-func (l *line) read(parent, name string, watch bool) (Node, error) {
-	key := watchKey{l.s.cfg.Chroot + parent + "/" + name, dataWatch}
-	if watch && l.watches.want(key) {
-		defer l.watches.unwant(key)
+	if err != nil {
+		return nil, err // and nodes is still the reading goroutine's, perhaps
 	}
-	data, st, err := l.conn.Get(key.path)
-	switch {
-	case err == nil:
-		return Node{Name: name, Data: data, Stat: *st}, nil
-	case isAny(err, ErrNoNode, ErrNoAuth):
-		return Node{Name: name, Err: err}, nil
-	}
-	return Node{}, err
+	return nodes, nil
 }
 
 // Stat returns what ZooKeeper keeps of path, nil when it does not exist. It leaves no watch.
 func (s *Session) Stat(ctx context.Context, path string) (*Stat, error) {
-	return call(ctx, s, func(l *line) (*Stat, error) {
-		exists, st, err := l.conn.Exists(s.cfg.Chroot + path)
-		if err != nil || !exists {
-			return nil, err
+	return s.exists(ctx, path, false)
+}
+
+// exists is Stat which may leave a watch for the creation of path.
+func (s *Session) exists(ctx context.Context, path string, watch bool) (*Stat, error) {
+	var st *Stat
+	err := s.exchange(ctx, &exchange{op: opExists, n: 1, path: s.only(path), watch: watch, take: func(_ int, refusal error, body []byte) error {
+		if refusal != nil {
+			return refusal
 		}
-		return st, nil
-	})
+		found, err := decodeStat(body)
+		st = &found
+		return err
+	}})
+	switch {
+	case errors.Is(err, ErrNoNode):
+		return nil, nil //nolint:nilnil // documented: it does not exist
+	case err != nil:
+		return nil, err
+	}
+	return st, nil
 }
 
 // Sync makes the server that this session is connected to catch up with the leader before it answers later requests.
 func (s *Session) Sync(ctx context.Context, path string) error {
-	_, err := call(ctx, s, func(l *line) (struct{}, error) {
-		_, err := l.conn.Sync(s.cfg.Chroot + path)
-		return struct{}{}, err
-	})
-	return err
+	return s.exchange(ctx, &exchange{op: opSync, n: 1, path: s.only(path), take: func(_ int, refusal error, _ []byte) error { return refusal }})
+}
+
+// only is the path of the one request of an exchange.
+func (s *Session) only(path string) func(int) string {
+	return func(int) string { return s.cfg.Chroot + path }
 }

@@ -19,68 +19,27 @@ type watchKey struct {
 	kind watchKind
 }
 
-// watches are those of one session: which are outstanding, and which the requests under way are to leave. There is one at most per key,
-// whoever asks. A session's links put them in place, and set them again when a link replaces another.
+// watches are those of one session that are outstanding. There is one at most per key, whoever asks. A session's links note what they have put
+// in place, and set it again when a link replaces another.
 type watches struct {
 	mu sync.Mutex
-	m  map[watchKey]watchEntry
+	m  map[watchKey]bool // the outstanding ones; true for one that is doubted: the next request is to leave it once more
 }
 
-type watchEntry struct {
-	placed  bool
-	doubted bool  // placed, but the next request is to leave it once more
-	askers  int32 // requests under way that want it
-}
+func newWatches() *watches { return &watches{m: make(map[watchKey]bool)} }
 
-// lacking reports that a request should leave the watch.
-func (e watchEntry) lacking() bool { return !e.placed || e.doubted }
-
-func newWatches() *watches { return &watches{m: make(map[watchKey]watchEntry)} }
-
-// want asks for a watch to be left by a request for k that is about to be made, and reports that; unwant must follow when the request has
-// ended. It does nothing if one is outstanding: if that one fires before the request is answered, its hint arrives before the answer does.
-func (w *watches) want(k watchKey) bool {
+// lacks reports that the next request for k should leave the watch.
+func (w *watches) lacks(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e := w.m[k]
-	if !e.lacking() {
-		return false
-	}
-	e.askers++
-	w.m[k] = e
-	return true
-}
-
-func (w *watches) unwant(k watchKey) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e := w.m[k]
-	e.askers--
-	w.keep(k, e)
-}
-
-func (w *watches) keep(k watchKey, e watchEntry) {
-	if e == (watchEntry{}) {
-		delete(w.m, k)
-	} else {
-		w.m[k] = e
-	}
-}
-
-// wanted reports whether the request for k that is being sent is to leave a watch.
-func (w *watches) wanted(k watchKey) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e := w.m[k]
-	return e.askers > 0 && e.lacking()
+	doubted, placed := w.m[k]
+	return doubted || !placed
 }
 
 func (w *watches) placed(k watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e := w.m[k]
-	e.placed, e.doubted = true, false
-	w.m[k] = e
+	w.m[k] = false
 }
 
 // gone notes that watches have fired.
@@ -88,9 +47,7 @@ func (w *watches) gone(keys ...watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range keys {
-		e := w.m[k]
-		e.placed, e.doubted = false, false
-		w.keep(k, e)
+		delete(w.m, k)
 	}
 }
 
@@ -98,10 +55,9 @@ func (w *watches) gone(keys ...watchKey) {
 func (w *watches) doubt(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for k, e := range w.m {
-		if parent, _ := splitPath(k.path); e.placed && (k.path == path || parent == path) {
-			e.doubted = true
-			w.m[k] = e
+	for k := range w.m {
+		if parent, _ := splitPath(k.path); k.path == path || parent == path {
+			w.m[k] = true
 		}
 	}
 }
@@ -109,18 +65,14 @@ func (w *watches) doubt(path string) {
 func (w *watches) isPlaced(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.m[k].placed
+	_, placed := w.m[k]
+	return placed
 }
 
-func (w *watches) outstanding() (n int) {
+func (w *watches) outstanding() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, e := range w.m {
-		if e.placed {
-			n++
-		}
-	}
-	return n
+	return len(w.m)
 }
 
 // setWatchesLimit is how long a SetWatches request may be: as ZooKeeper's own client has it, well below the server's limit of 1 MiB.
@@ -138,10 +90,7 @@ func (w *watches) setWatches(zxid int64) (frames [][]byte) {
 			paths, size = [3][]string{}, 0
 		}
 	}
-	for k, e := range w.m {
-		if !e.placed {
-			continue
-		}
+	for k := range w.m {
 		if size+4+len(k.path) > setWatchesLimit {
 			flush()
 		}

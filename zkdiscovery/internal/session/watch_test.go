@@ -213,17 +213,14 @@ func TestWatchThatFiresAtOnceIsNotCounted(t *testing.T) {
 
 // Nobody would ask for what is left of a watch on a node that is gone: it would stay for ever.
 func TestNothingIsLeftOfAWatchThatIsGone(t *testing.T) {
-	fired, failed, doubted := watchKey{"/app/a", dataWatch}, watchKey{"/app/b", dataWatch}, watchKey{"/app/c", dataWatch}
+	fired, asked, doubted := watchKey{"/app/a", dataWatch}, watchKey{"/app/b", dataWatch}, watchKey{"/app/c", dataWatch}
 	w := newWatches()
-	w.want(fired)
 	w.placed(fired)
-	w.unwant(fired)
-	w.want(failed)
-	w.want(doubted)
 	w.placed(doubted)
-	w.unwant(doubted)
 	w.doubt("/app")
-	w.unwant(failed)
+	if !w.lacks(asked) {
+		t.Error("a watch that nobody has left is not to be left")
+	}
 	w.gone(fired, doubted)
 	if len(w.m) > 0 {
 		t.Errorf("left: %v", w.m)
