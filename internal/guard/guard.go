@@ -65,6 +65,7 @@ func (c Config) withDefaults() Config {
 type Guard struct {
 	cfg     Config
 	listed  []*client.KVPair // what the registry lists, sorted by key; before its first list, what the file had
+	active  int              // so many of listed have not said goodbye
 	begun   bool             // the registry has listed
 	shown   bool             // what the file had was in the list
 	lineage string           // of listed
@@ -135,7 +136,7 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 		return
 	}
 	back := g.forget(list, now)
-	gone, came, active := g.compare(was, list)
+	gone, came := g.compare(was, list, first)
 	if other && len(gone) > 0 {
 		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
 	}
@@ -152,7 +153,7 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 	}
 	came -= back
 	switch {
-	case other, now.Before(g.suspectUntil), active == 0, lost > before && g.tooMany(lost-came, active):
+	case other, now.Before(g.suspectUntil), g.active == 0, lost > before && g.tooMany(lost-came):
 		g.holdLosses(now)
 	default:
 		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
@@ -161,9 +162,9 @@ func (g *Guard) Listed(list []*client.KVPair, lineage string, now time.Time) {
 
 // tooMany reports whether it is suspicious that so many losses of the window were not made good: together with those that are held, they are more
 // than the share of what there was.
-func (g *Guard) tooMany(lost, active int) bool {
+func (g *Guard) tooMany(lost int) bool {
 	missing := max(0, lost) + g.inside
-	return float64(missing) > g.cfg.Share*float64(missing+active)
+	return float64(missing) > g.cfg.Share*float64(missing+g.active)
 }
 
 // forget drops the losses that are older than the window, and those that are listed again, and returns how many of these are active.
@@ -186,32 +187,47 @@ func (g *Guard) forget(list []*client.KVPair, now time.Time) (back int) {
 	return back
 }
 
-// compare returns what was listed and is not any more, how many are active that were not there, or not active, and how many are active at all. It
-// ends the holds of those that are listed, who count as there. Both lists are sorted.
-func (g *Guard) compare(was, is []*client.KVPair) (gone []*client.KVPair, came, active int) {
+// compare returns what was listed and is not any more, and how many are active that were not there, or not active. It ends the holds of those that
+// are listed, who count as there, and counts the active ones. Both lists are sorted. A pair that stands in both says nothing new and is passed
+// over: whoever was listed is not held, but by the process before at the first list.
+func (g *Guard) compare(was, is []*client.KVPair, first bool) (gone []*client.KVPair, came int) {
 	i := 0
 	for _, p := range is {
+		if i < len(was) && was[i] == p && !first {
+			i++
+			continue
+		}
 		for i < len(was) && was[i].Key < p.Key {
 			gone = append(gone, was[i])
 			i++
 		}
 		there := false
 		if i < len(was) && was[i].Key == p.Key {
-			there = was[i] == p || !inactive(was[i].Value)
+			there = g.count(was[i], -1)
 			i++
 		}
 		if h := g.held[p.Key]; h != nil {
 			there = true
 			g.drop(h)
 		}
-		if !inactive(p.Value) {
-			active++
-			if !there {
-				came++
-			}
+		if g.count(p, 1) && !there {
+			came++
 		}
 	}
-	return append(gone, was[i:]...), came, active
+	gone = append(gone, was[i:]...)
+	for _, p := range gone {
+		g.count(p, -1)
+	}
+	return gone, came
+}
+
+// count counts one that comes to listed, or goes, and reports whether it is active.
+func (g *Guard) count(p *client.KVPair, n int) bool {
+	if inactive(p.Value) {
+		return false
+	}
+	g.active += n
+	return true
 }
 
 // List returns the list to publish, sorted by key: what is listed, and what is held. It must not be changed.

@@ -19,6 +19,7 @@ type history struct {
 	stay    []string             // who was in the list at the last look
 	silent  map[string]time.Time // held, in the list or not, and since when it would not answer
 	file    []Known
+	pairs   map[client.KVPair]*client.KVPair // an instance that says the same has the same pair, as in the mirror
 
 	shown, told  tide            // of the list, and of what the registry lists
 	gone         map[string]bool // from the list
@@ -37,6 +38,7 @@ func newHistory(t *testing.T, share float64) *history {
 	// Two probes at once, of eight instances that may be black holes: their turn may come late, and yet within the hold.
 	h := &history{bench: newBench(t, Config{Share: share, Hold: fuzzHold, Unprobed: fuzzUnprobed, Parallel: 2})}
 	h.may, h.vouched, h.gone, h.silent = make(map[string]bool), make(map[string]bool), make(map[string]bool), make(map[string]time.Time)
+	h.pairs = make(map[client.KVPair]*client.KVPair)
 	h.unaskable = func(key string) bool { return strings.HasSuffix(key, "8") }
 	h.all = h.servers(8)
 	return h
@@ -47,10 +49,14 @@ func (h *history) some(which, inactive byte) []*client.KVPair {
 	var list []*client.KVPair
 	for i, key := range h.all {
 		if which&(1<<i) != 0 {
-			list = append(list, &client.KVPair{Key: key, Value: "weight=1"})
+			p := client.KVPair{Key: key, Value: "weight=1"}
 			if inactive&(1<<i) != 0 {
-				list[len(list)-1].Value = "state=inactive"
+				p.Value = "state=inactive"
 			}
+			if h.pairs[p] == nil {
+				h.pairs[p] = &p
+			}
+			list = append(list, h.pairs[p])
 		}
 	}
 	return list
@@ -85,6 +91,9 @@ func (h *history) hear(list []*client.KVPair) {
 		h.may[p.Key], h.vouched[p.Key] = true, true
 	}
 	h.additionsAreNeverDelayed()
+	if active := countActive(h.listed); h.g.active != active {
+		h.Fatalf("%d active instances are listed, the guard has counted %d", active, h.g.active)
+	}
 	if shown {
 		h.anEmptyListIsNeverObeyedAtOnce(before)
 		h.goodbyesPassAtOnce(before)

@@ -30,7 +30,16 @@ func (g *Guard) Remember(known []Known, lineage string, shown bool) {
 			g.held[k.Pair.Key] = &hold{pair: k.Pair, since: k.HeldSince, index: -1, inside: shown}
 		}
 	}
+	g.sortListed()
+}
+
+// sortListed puts listed in order, which has come from a file.
+func (g *Guard) sortListed() {
 	slices.SortFunc(g.listed, byKey)
+	g.active = 0
+	for _, p := range g.listed {
+		g.count(p, 1)
+	}
 }
 
 // Relayed takes what a process that shares the file has heard of the registry later than this one, which cannot ask it now, and what is shown for
@@ -61,7 +70,7 @@ func (g *Guard) Relayed(known []Known, now time.Time) {
 			g.drop(h)
 		}
 	}
-	slices.SortFunc(g.listed, byKey)
+	g.sortListed()
 }
 
 // resume is admit for a hold that another process has begun.
