@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Load returns the newest good generation of the file, read anew. The Servers are the caller's own.
+// Load returns the newest good generation of the file, read anew. The Servers are the caller's own. A HeldSince in the future, by a clock that was
+// ahead, is now: otherwise the hold would not end before that clock's time has come.
 //
 // A damaged file is renamed, so that it can be looked into (the newest three are kept), and reported to the logger, and the generation
 // before it is used; it stays where it is when the directory cannot be written or a writer has the lock. Files of another ensemble and of
@@ -37,6 +38,7 @@ func (c *Cache) load() (Snapshot, error) {
 				err = c.checkAge(s)
 			}
 			if err == nil {
+				holdByNow(s.Servers, time.Now())
 				if len(errs) > 0 {
 					c.config.logger.Warn("an older generation is used", "path", path, "as_of", s.AsOf, "reason", errors.Join(errs...))
 				}
@@ -86,6 +88,14 @@ func (c *Cache) readWhole(path string) ([]byte, error) {
 		return nil, err
 	}
 	return data, c.checkOwner(h)
+}
+
+func holdByNow(servers []Server, now time.Time) {
+	for i, sv := range servers {
+		if sv.HeldSince.After(now) {
+			servers[i].HeldSince = now.Round(0)
+		}
+	}
 }
 
 // checkAge takes a time in the future for an age, too: one of two clocks is wrong by that much.

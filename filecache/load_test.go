@@ -285,3 +285,19 @@ func TestAFileFromTheFutureIsOfUnknownAge(t *testing.T) {
 		wantSame(t, mustLoad(t, c), s)
 	}
 }
+
+// A hold that began in the future would not end before that: where nobody can be asked, a server that is gone would be listed for so long.
+func TestAHoldFromTheFutureBeganNow(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	s := at(1, "tcp@a:1", "quic@b:1")
+	s.Servers[0].HeldSince = noon
+	s.Servers[1].HeldSince = time.Now().Add(24 * 365 * time.Hour)
+	mustSave(t, c, s)
+	got := mustLoad(t, c)
+	if since := got.Servers[0].HeldSince; !since.Equal(noon) {
+		t.Errorf("held since %v, want %v as it was saved", since, noon)
+	}
+	if since := time.Since(got.Servers[1].HeldSince); since < 0 || since > time.Minute {
+		t.Errorf("held since %v ago", since)
+	}
+}

@@ -139,16 +139,21 @@ func (sv *service) logEdge(now time.Time) (wake time.Time) {
 	if due := sv.since.Add(shortSilence); is.source == Stale && now.Before(due) {
 		return due
 	}
+	first := sv.logged == None
 	sv.logged = is.source
 	age := now.Sub(is.asOf).Round(time.Second)
 	switch is.source {
 	case Live:
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelInfo, now), "list is live", "instances", len(is.pairs))
+		level := slog.LevelInfo
+		if !first {
+			level = sv.edge(level, now, "live")
+		}
+		sv.log.Log(sv.ctx, level, "list is live", "instances", len(is.pairs))
 	case Stale:
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs),
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "stale"), "ZooKeeper cannot be asked, keeping the last list", "instances", len(is.pairs),
 			"since", sv.since, "confirmed", is.asOf)
 	case File:
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs),
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "file"), "ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs),
 			"confirmed", is.asOf, "age", age, "file", sv.keeper.path())
 	case Override:
 		sv.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",

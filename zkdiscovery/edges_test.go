@@ -111,3 +111,47 @@ func TestAHookThatPanicsIsReportedOnce(t *testing.T) {
 		}
 	})
 }
+
+// O6: with hundreds of services on one connection each outage wrote two lines for each of them.
+func TestAnOutageOfManyServicesIsAHandfulOfLines(t *testing.T) {
+	inBubble(t, func(w *world) {
+		d, err := NewTemplate("/rpcx", []string{"zk:2181"}, WithDialer(w.zk.Dial), WithoutCache(), WithLogger(slog.New(w.log)))
+		w.do(err)
+		defer d.Close()
+		var clones []*Discovery
+		for i := range 200 {
+			service := fmt.Sprintf("S%d", i)
+			w.put(service, "tcp@a:1", "")
+			c := w.clone(d, service)
+			c.WatchService()
+			clones = append(clones, c)
+		}
+		pass(time.Minute)
+		if n := len(w.log.with(slog.LevelInfo, "list is live")); n != len(clones) {
+			w.Errorf("%d services of %d have told that they are there", n, len(clones))
+		}
+		outage := func(most int) {
+			w.Helper()
+			before := len(w.log.from(slog.LevelInfo))
+			w.zk.Stop()
+			pass(15 * time.Minute)
+			w.do(w.zk.Start())
+			pass(15 * time.Minute)
+			for _, c := range clones {
+				w.source(c, Live)
+			}
+			lines := w.log.from(slog.LevelInfo)[before:]
+			if len(lines) > most || len(lines) < 4 {
+				w.Errorf("%d lines: %q", len(lines), lines)
+			}
+		}
+		outage(4 + 2*(edges.Limit+1))
+		outage(4 + 2*(edges.Limit+1))
+		if n := len(w.log.with(slog.LevelDebug, "cannot be asked")); n != 2*len(clones) {
+			w.Errorf("%d lines at Debug", n)
+		}
+		if n := len(w.log.with(slog.LevelWarn, "the same with more services", "what=stale")); n != 2 {
+			w.Errorf("%d outages say that it is the same with more", n)
+		}
+	})
+}

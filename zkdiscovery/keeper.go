@@ -236,12 +236,12 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	})
 	switch {
 	case failed && !wasFailing:
-		sv.log.Log(sv.ctx, k.edge(slog.LevelError, time.Now()), "cache file not written: a start during an outage would find an older one, or none",
+		sv.log.Log(sv.ctx, k.edge(slog.LevelError, time.Now(), "cache file not written"), "cache file not written: a start during an outage would find an older one, or none",
 			"file", file, "err", err)
 	case failed:
 		sv.log.Debug("cache file not written", "file", file, "err", err)
 	case wasFailing:
-		sv.log.Log(sv.ctx, k.edge(slog.LevelInfo, time.Now()), "cache file written again", "file", file)
+		sv.log.Log(sv.ctx, k.edge(slog.LevelInfo, time.Now(), "cache file written again"), "cache file written again", "file", file)
 	}
 	if o := sv.root.cfg.observer.Saved; o != nil {
 		sv.root.cfg.observe(func(*Observer) {
@@ -253,7 +253,7 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 
 // edge counts a change between writing and not, and returns the level at which it is to be logged: a disk that is full now and then must not fill
 // the log, too.
-func (k *keeper) edge(level slog.Level, now time.Time) slog.Level {
+func (k *keeper) edge(level slog.Level, now time.Time, what string) slog.Level {
 	tell, overflow := k.edges.Change(now)
 	if overflow {
 		k.sv.log.Warn("writing the cache file fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
@@ -261,7 +261,7 @@ func (k *keeper) edge(level slog.Level, now time.Time) slog.Level {
 	if !tell {
 		return slog.LevelDebug
 	}
-	return level
+	return k.sv.root.among(&k.sv.root.files, level, what, 0)
 }
 
 func (k *keeper) reportSettled(now time.Time) {

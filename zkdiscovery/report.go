@@ -8,11 +8,27 @@ import (
 )
 
 // edge counts a change of how the list fares, and returns the level at which it is to be logged. A ZooKeeper that gives the list and refuses it by
-// turns must not fill the log.
-func (sv *service) edge(level slog.Level, now time.Time) slog.Level {
+// turns must not fill the log, nor hundreds of services that one connection takes with it: what names what they have in common.
+func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level {
 	tell, overflow := sv.edges.Change(now)
 	if overflow {
 		sv.log.Warn("the list keeps changing between live and not, telling no more until it has settled", "settled_after", edges.SettledAfter)
+	}
+	if !tell {
+		return slog.LevelDebug
+	}
+	return sv.root.among(&sv.root.lists, level, what, sv.mirror.link)
+}
+
+// among is the level of what may happen to all services at once, on the connection of that link.
+func (r *root) among(crowd *edges.Crowd, level slog.Level, what string, link int64) slog.Level {
+	type event struct {
+		what string
+		link int64
+	}
+	tell, overflow := crowd.Meet(event{what, link})
+	if overflow {
+		r.cfg.log.Log(r.ctx, level, "the same with more services, telling no more of them", "what", what)
 	}
 	if !tell {
 		return slog.LevelDebug
@@ -30,7 +46,7 @@ func (sv *service) reportSettled(now time.Time) {
 // report logs what the mirror noticed.
 func (sv *service) report(n news, now time.Time) {
 	if n.mended > 0 {
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "found changes that no watch had told of, setting the watches again", "changes", n.mended)
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "mended"), "found changes that no watch had told of, setting the watches again", "changes", n.mended)
 	}
 	if len(n.badMetadata) > 0 {
 		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",

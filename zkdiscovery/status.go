@@ -36,6 +36,8 @@ type Status struct {
 	LastErrAt time.Time
 
 	Counters
+
+	inert bool // a clone that cannot have a list: LastErr says why
 }
 
 // Counters count since the service was taken up.
@@ -88,7 +90,7 @@ func (d *Discovery) Status() Status {
 	}
 	d.mu.Unlock()
 	if d.wrong != nil {
-		st.LastErr, st.LastErrAt = d.wrong, d.used
+		st.LastErr, st.LastErrAt, st.inert = d.wrong, d.used, true
 	}
 	if sv == nil {
 		return st
@@ -116,12 +118,15 @@ func (st Status) String() string {
 	if !st.AsOf.IsZero() {
 		fmt.Fprintf(&b, ", confirmed %s", st.AsOf.Format(time.RFC3339))
 	}
-	if st.Connected {
+	switch {
+	case st.inert:
+		fmt.Fprintf(&b, ", for ever: %v", st.LastErr)
+	case st.Connected:
 		fmt.Fprintf(&b, "; connected to %s since %s", st.Server, st.Since.Format(time.RFC3339))
 		if st.Source != Live && st.Source != Override && st.LastErr != nil && !st.LastErrAt.Before(st.Since) {
 			fmt.Fprintf(&b, ", which does not give the list: %v", st.LastErr)
 		}
-	} else {
+	default:
 		fmt.Fprintf(&b, "; not connected since %s", st.Since.Format(time.RFC3339))
 		if st.LastErr != nil {
 			fmt.Fprintf(&b, ": %v", st.LastErr)

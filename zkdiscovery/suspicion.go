@@ -164,10 +164,10 @@ func (sv *service) reportHeld(now time.Time) {
 	switch {
 	case n > 0 && s.held == 0:
 		s.since = now
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now), "ZooKeeper has lost many instances at once: keeping those that answer, asking them",
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "held"), "ZooKeeper has lost many instances at once: keeping those that answer, asking them",
 			"held", n, "listed", len(s.guard.Listing()), "new_history", s.guard.Pending())
 	case n == 0 && s.held > 0:
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelInfo, now), "nobody is held any more, the list is ZooKeeper's", "held_at_most", s.most,
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelInfo, now, "held no more"), "nobody is held any more, the list is ZooKeeper's", "held_at_most", s.most,
 			"for", now.Sub(s.since).Round(time.Second), "listed", len(s.guard.Listing()))
 		s.most = 0
 	}

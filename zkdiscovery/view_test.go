@@ -232,13 +232,14 @@ func TestAClosedDiscoveryMakesInertClones(t *testing.T) {
 		closed := w.clone(d, "Arith")
 		closed.Close()
 		impossible := w.clone(d, "a//b")
-		for name, c := range map[string]*Discovery{"of a closed clone": w.clone(closed, "Arith"), "of an impossible name": impossible} {
+		ofClosed := w.clone(closed, "Arith")
+		for name, c := range map[string]*Discovery{"of a closed clone": ofClosed, "of an impossible name": impossible} {
 			w.lists(c, "")
 			w.source(c, None)
 			if err := c.Status().LastErr; err == nil {
 				t.Errorf("%s: Status does not say why it is inert", name)
 			}
-			if err := c.WaitLive(t.Context()); !errors.Is(err, ErrClosed) {
+			if err := c.WaitLive(t.Context()); err == nil || errors.Is(err, ErrClosed) != (c == ofClosed) {
 				t.Errorf("%s: WaitLive: %v", name, err)
 			}
 			c.RemoveWatcher(c.WatchService())

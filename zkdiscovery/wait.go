@@ -6,8 +6,8 @@ import (
 )
 
 // WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
-// ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, and ErrClosed after
-// Close. While an override is in force the list does not come from ZooKeeper.
+// ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, ErrClosed after Close, and at
+// once what is wrong with a clone of an impossible name. While an override is in force the list does not come from ZooKeeper.
 func (d *Discovery) WaitLive(ctx context.Context) error {
 	d.touch()
 	if d.kind == template {
@@ -22,7 +22,10 @@ func (d *Discovery) waitFor(ctx context.Context, ok func(Source) bool) error {
 		d.mu.Lock()
 		s, changed, closed := d.sourceLocked(st), d.changed, d.closed
 		d.mu.Unlock()
-		if closed || d.root.ctx.Err() != nil || d.kind == inert {
+		if d.kind == inert {
+			return &OpError{Op: "wait for", Path: d.path, Err: d.wrong}
+		}
+		if closed || d.root.ctx.Err() != nil {
 			return &OpError{Op: "wait for", Path: d.path, Err: ErrClosed}
 		}
 		if ok(s) {

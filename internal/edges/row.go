@@ -1,4 +1,4 @@
-// Package edges keeps what comes and goes for hours from filling the log.
+// Package edges keeps what comes and goes for hours, and what meets many at once, from filling the log.
 package edges
 
 import "time"
