@@ -3,6 +3,7 @@ package zkdiscovery
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -152,6 +153,31 @@ func TestAnOutageOfManyServicesIsAHandfulOfLines(t *testing.T) {
 		}
 		if n := len(w.log.with(slog.LevelWarn, "the same with more services", "what=stale")); n != 2 {
 			w.Errorf("%d outages say that it is the same with more", n)
+		}
+	})
+}
+
+// A Kubernetes emptyDir may be written by anybody, and each of hundreds of services said so at the start.
+func TestAnOpenCacheDirectoryIsAHandfulOfLinesToo(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.do(os.Chmod(w.dir, 0o777))
+		d := w.template()
+		const services = 30
+		for i := range services {
+			w.clone(d, fmt.Sprintf("S%d", i))
+		}
+		pass(time.Second)
+		if n := len(w.log.with(slog.LevelWarn, "anybody may write", "service=/rpcx/S")); n != edges.Limit {
+			w.Errorf("%d services have told", n)
+		}
+		if n := len(w.log.with(slog.LevelDebug, "anybody may write")); n != services+1 { // and that there are more
+			w.Errorf("%d lines in all", n)
+		}
+		pass(edges.SettledAfter)
+		w.clone(d, "later")
+		pass(time.Second)
+		if n := len(w.log.with(slog.LevelWarn, "anybody may write", "service=/rpcx/later")); n != 1 {
+			w.Errorf("told %d times the next time", n)
 		}
 	})
 }

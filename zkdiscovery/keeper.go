@@ -97,7 +97,7 @@ func (k *keeper) wait() {
 func (k *keeper) run() {
 	defer close(k.ended)
 	sv, cfg := k.sv, k.sv.root.cfg
-	opts := []filecache.Option{filecache.WithMaxAge(cfg.maxCacheAge), filecache.WithLogger(sv.log)}
+	opts := []filecache.Option{filecache.WithMaxAge(cfg.maxCacheAge), filecache.WithLogger(slog.New(oneOfMany{sv.log.Handler(), sv.root}))}
 	if cfg.ensembleName == "" {
 		opts = append(opts, filecache.WithEnsembleMatch(sameEnsemble))
 	}
@@ -106,7 +106,8 @@ func (k *keeper) run() {
 	}
 	cache, err := filecache.Open(cfg.cacheDir, cfg.ensemble, sv.path, opts...)
 	if err != nil {
-		sv.log.Error("no cache file: an outage at the next start will not find one", "dir", cfg.cacheDir, "err", err)
+		const what = "no cache file: an outage at the next start will not find one"
+		sv.log.Log(sv.ctx, sv.root.among(slog.LevelError, what, occasion(time.Now())), what, "dir", cfg.cacheDir, "err", err)
 		sv.note(func(st *serviceStatus) { st.CacheErr = &OpError{Op: "open", Path: cfg.cacheDir, Err: err} })
 		k.tell(fileNews{err: err})
 		return
@@ -261,7 +262,7 @@ func (k *keeper) edge(level slog.Level, now time.Time, what string) slog.Level {
 	if !tell {
 		return slog.LevelDebug
 	}
-	return k.sv.root.among(&k.sv.root.files, level, what, 0)
+	return k.sv.root.among(level, what, occasion(now))
 }
 
 func (k *keeper) reportSettled(now time.Time) {

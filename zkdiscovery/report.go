@@ -17,23 +17,7 @@ func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level
 	if !tell {
 		return slog.LevelDebug
 	}
-	return sv.root.among(&sv.root.lists, level, what, sv.mirror.link)
-}
-
-// among is the level of what may happen to all services at once, on the connection of that link.
-func (r *root) among(crowd *edges.Crowd, level slog.Level, what string, link int64) slog.Level {
-	type event struct {
-		what string
-		link int64
-	}
-	tell, overflow := crowd.Meet(event{what, link})
-	if overflow {
-		r.cfg.log.Log(r.ctx, level, "the same with more services, telling no more of them", "what", what)
-	}
-	if !tell {
-		return slog.LevelDebug
-	}
-	return level
+	return sv.root.among(level, what, sv.mirror.link)
 }
 
 // reportSettled tells how things are when they have stayed so after many changes.

@@ -20,8 +20,7 @@ type root struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
 	seq     atomic.Int64   // grows with every list
-	lists   edges.Crowd    // the services, as what is logged of their lists …
-	files   edges.Crowd    // … and of their files
+	crowd   edges.Crowd    // the services, in what is logged of them
 
 	mu       sync.Mutex // guards what follows; may be held while a service's or a Discovery's mu is taken, never the other way round
 	closed   bool

@@ -2,13 +2,15 @@ package edges
 
 import "testing"
 
-func TestOfACrowdEightAreTold(t *testing.T) {
+func TestOfACrowdEightAreToldOnEachOccasion(t *testing.T) {
 	var c Crowd
-	for _, event := range []any{"lost", "found", 1, "lost"} {
+	for _, occasion := range []int64{0, 1, 2, 1} {
 		for i := 1; i <= 3*Limit; i++ {
-			tell, overflow := c.Meet(event)
-			if tell != (i <= Limit) || overflow != (i == Limit+1) {
-				t.Errorf("%v, %d: tell %v, overflow %v", event, i, tell, overflow)
+			for _, what := range []string{"lost", "found"} {
+				tell, overflow := c.Meet(what, occasion)
+				if tell != (i <= Limit) || overflow != (i == Limit+1) {
+					t.Errorf("%s, occasion %d, %d: tell %v, overflow %v", what, occasion, i, tell, overflow)
+				}
 			}
 		}
 	}
