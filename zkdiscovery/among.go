@@ -4,13 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
-// among returns the level for one service to tell of what many may meet on the same occasion: a few do, and that there are more.
-func (r *root) among(level slog.Level, what string, occasion int64) slog.Level {
-	tell, overflow := r.crowd.Meet(what, occasion)
+// among returns the level for one service to tell of what many may meet at once: a few do, and that there are more.
+func (r *root) among(level slog.Level, what string, now time.Time) slog.Level {
+	tell, overflow := r.crowd.Meet(what, now)
 	if overflow {
 		r.cfg.log.Log(r.ctx, level, "the same with more services, telling no more of them", "what", what)
 	}
@@ -19,9 +17,6 @@ func (r *root) among(level slog.Level, what string, occasion int64) slog.Level {
 	}
 	return level
 }
-
-// occasion is the one of what has to do with the disk: such things happen to all files within minutes.
-func occasion(now time.Time) int64 { return now.Unix() / int64(edges.SettledAfter/time.Second) }
 
 // oneOfMany is the log of one service's cache file.
 type oneOfMany struct {
@@ -32,7 +27,7 @@ type oneOfMany struct {
 // Handle implements slog.Handler.
 func (h oneOfMany) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level > slog.LevelDebug {
-		if r.Level = h.root.among(r.Level, r.Message, occasion(time.Now())); !h.Enabled(ctx, r.Level) {
+		if r.Level = h.root.among(r.Level, r.Message, time.Now()); !h.Enabled(ctx, r.Level) {
 			return nil
 		}
 	}

@@ -80,7 +80,8 @@ func (sv *service) answered(j job, err error, apply func(), now time.Time) {
 		}
 	})
 	if m.err != nil && wasErr == nil {
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "refused"), "ZooKeeper does not give the list, keeping the last one and trying on", "err", m.err)
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "refused"), "ZooKeeper does not give the list, keeping the last one and trying on",
+			"err", m.err)
 	}
 	if m.phase != was {
 		sv.dirty, sv.metrics = true, false

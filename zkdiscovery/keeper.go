@@ -107,7 +107,7 @@ func (k *keeper) run() {
 	cache, err := filecache.Open(cfg.cacheDir, cfg.ensemble, sv.path, opts...)
 	if err != nil {
 		const what = "no cache file: an outage at the next start will not find one"
-		sv.log.Log(sv.ctx, sv.root.among(slog.LevelError, what, occasion(time.Now())), what, "dir", cfg.cacheDir, "err", err)
+		sv.log.Log(sv.ctx, sv.root.among(slog.LevelError, what, time.Now()), what, "dir", cfg.cacheDir, "err", err)
 		sv.note(func(st *serviceStatus) { st.CacheErr = &OpError{Op: "open", Path: cfg.cacheDir, Err: err} })
 		k.tell(fileNews{err: err})
 		return
@@ -237,8 +237,8 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 	})
 	switch {
 	case failed && !wasFailing:
-		sv.log.Log(sv.ctx, k.edge(slog.LevelError, time.Now(), "cache file not written"), "cache file not written: a start during an outage would find an older one, or none",
-			"file", file, "err", err)
+		sv.log.Log(sv.ctx, k.edge(slog.LevelError, time.Now(), "cache file not written"),
+			"cache file not written: a start during an outage would find an older one, or none", "file", file, "err", err)
 	case failed:
 		sv.log.Debug("cache file not written", "file", file, "err", err)
 	case wasFailing:
@@ -262,7 +262,7 @@ func (k *keeper) edge(level slog.Level, now time.Time, what string) slog.Level {
 	if !tell {
 		return slog.LevelDebug
 	}
-	return k.sv.root.among(level, what, occasion(now))
+	return k.sv.root.among(level, what, now)
 }
 
 func (k *keeper) reportSettled(now time.Time) {

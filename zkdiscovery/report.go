@@ -17,7 +17,7 @@ func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level
 	if !tell {
 		return slog.LevelDebug
 	}
-	return sv.root.among(level, what, sv.mirror.link)
+	return sv.root.among(level, what, now)
 }
 
 // reportSettled tells how things are when they have stayed so after many changes.
