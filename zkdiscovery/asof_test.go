@@ -29,6 +29,8 @@ func TestAListIsNeverConfirmedAsOfAMomentAtWhichItWasOutdated(t *testing.T) {
 				w.put("Arith", key, value)
 			case 1:
 				key, value = "tcp@b:1", fmt.Sprintf("calls=%d", i)
+				w.put("Arith", key, "calls=0")
+				pass(650 * time.Millisecond) // until it is shown: the next is not, for a second
 				w.put("Arith", key, value)
 			case 2:
 				key, value = "tcp@c:1", ""

@@ -2,6 +2,7 @@ package zkdiscovery
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -275,28 +276,37 @@ func TestATokenMayStandForAListThatIsWrittenAlready(t *testing.T) {
 
 // The clock was a year ahead when the file was written: it would have looked fresh for a year.
 func TestAFileFromTheFutureIsSetRightWhileZooKeeperIsThere(t *testing.T) {
-	inBubble(t, func(w *world) {
-		w.put("Arith", "tcp@a:1", "")
-		w.discover("Arith").Close()
-		cache, err := filecache.Open(w.dir, "zk:2181", "/rpcx/Arith")
-		w.do(err)
-		s, err := cache.Load()
-		w.do(err)
-		s.AsOf = s.AsOf.Add(365 * 24 * time.Hour)
-		w.do(cache.Save(s))
+	for _, limit := range []time.Duration{0, time.Hour} {
+		t.Run(fmt.Sprintf("maximum age %v", limit), func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				w.put("Arith", "tcp@a:1", "")
+				w.discover("Arith").Close()
+				cache, err := filecache.Open(w.dir, "zk:2181", "/rpcx/Arith")
+				w.do(err)
+				s, err := cache.Load()
+				w.do(err)
+				s.AsOf = s.AsOf.Add(365 * 24 * time.Hour)
+				w.do(cache.Save(s))
 
-		w.zk.Stop()
-		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options(WithMaxCacheAge(time.Hour))...)
-		wantError(w.T, err, ErrNoSnapshot, "in the future")
+				w.zk.Stop()
+				d, err := New("/rpcx", "Arith", []string{"zk:2181"}, w.options(WithMaxCacheAge(limit))...)
+				if limit > 0 {
+					wantError(w.T, err, ErrNoSnapshot, "in the future")
+				} else {
+					w.do(err)
+					d.Close()
+				}
 
-		w.do(w.zk.Start())
-		d := w.discover("Arith", WithMaxCacheAge(time.Hour))
-		pass(time.Hour)
-		if age := time.Since(w.file("Arith").AsOf); age < 0 || age > time.Hour {
-			w.Errorf("an hour later the file is confirmed %v ago", age)
-		}
-		d.Close()
-		w.zk.Stop()
-		w.source(w.discover("Arith", WithMaxCacheAge(time.Hour)), File)
-	})
+				w.do(w.zk.Start())
+				d = w.discover("Arith", WithMaxCacheAge(limit))
+				pass(time.Hour)
+				if age := time.Since(w.file("Arith").AsOf); age < 0 || age > time.Hour {
+					w.Errorf("an hour later the file is confirmed %v ago", age)
+				}
+				d.Close()
+				w.zk.Stop()
+				w.source(w.discover("Arith", WithMaxCacheAge(limit)), File)
+			})
+		})
+	}
 }
