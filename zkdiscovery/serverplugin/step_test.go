@@ -194,6 +194,8 @@ func TestPhases(t *testing.T) {
 		"who takes it is pending until he has it":            append(held[:1:1], then{is(foreign, killed, 0, "x"), Pending}, then{done, Registered}),
 		"a claim counts when it is done": append(held[:4:4], then{claim1("b"), Pending}, then{mine, Pending}, then{done, Registered},
 			then{is(ours, 1, 1, "b"), Registered}),
+		"what may not be read counts when it is written": append(held[:4:4], then{claim1("a"), Pending}, then{secretAt(1), Pending}, then{done, Registered},
+			then{secretAt(2), Registered}),
 		"metadata that change by themselves are no matter": append(held[:4:4], then{say("b"), Registered}, then{done, Registered}),
 		"who unregisters is unregistering to the end": append(held[:2:2], then{claim1("b"), Pending}, then{drop, Unregistering},
 			then{done, Unregistering}, then{isLost, Unregistering}, then{mine, Unregistering}, then{newer, Unregistering}),
