@@ -65,6 +65,7 @@ func TestNamesOfStatesAndReasons(t *testing.T) {
 func TestHooksTellOfEveryChange(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
+	var log lines
 	o := Observer{
 		Changed: func(c Change) {
 			mu.Lock()
@@ -99,7 +100,10 @@ func TestHooksTellOfEveryChange(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
-	}, WithObserver(o))
+		if all, told := log.count("a hook panicked"), log.count(`level=ERROR msg="a hook panicked"`); all != 5 || told != 1 {
+			t.Errorf("%d panics reported, %d of them told; want 5, of which the first is", all, told)
+		}
+	}, WithObserver(o), WithLogger(log.logger(slog.LevelDebug)))
 }
 
 // lines collects a log.
