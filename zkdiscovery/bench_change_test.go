@@ -135,8 +135,8 @@ func report(b *testing.B, took []time.Duration) {
 	b.ReportMetric(took[len(took)*99/100].Seconds()*1e3, "p99-ms")
 }
 
-// BenchmarkFloor is an added instance as BenchmarkChange measures it, for the least that a client with one-shot watches can do: wait for the
-// event, list the names, get the new one's data. It is the limit of the machine and of ZooKeeper, which BenchmarkChange is to be compared with.
+// BenchmarkFloor is an added instance as BenchmarkChange measures it, for the least that a client can do which leaves its reads to
+// go-zookeeper: wait for the event, list the names, get the new one's data. BenchmarkChange is to be compared with it.
 func BenchmarkFloor(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {

@@ -9,7 +9,7 @@ import (
 )
 
 // floor is go-zookeeper used as barely as possible: an event, a list, a read of what is new, and the list is out. It does nothing about
-// anything that goes wrong, so nobody should use it; it shows what a client with one-shot watches cannot be better than.
+// anything that goes wrong, so nobody should use it; it shows what a client that leaves its reads to go-zookeeper cannot be better than.
 type floor struct {
 	conn *zk.Conn
 	path string
