@@ -19,12 +19,11 @@ func (sv *service) ask(j job) {
 		if j.rearm {
 			s.Rearm(sv.path)
 		}
+		list := s.List
 		if j.sync {
-			err = s.Sync(sv.ctx, sv.path)
+			list = s.SyncedList
 		}
-		if err == nil {
-			l, err = s.List(sv.ctx, sv.path)
-		}
+		l, err = list(sv.ctx, sv.path)
 		if errors.Is(err, session.ErrNoNode) {
 			err = nil
 			apply = func() { m.missing(j) }

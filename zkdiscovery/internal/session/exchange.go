@@ -15,6 +15,7 @@ const pipelined = 128
 // are bound to the link: what is not answered when it ends is never sent on another.
 type exchange struct {
 	op    int32
+	sync  bool // request 0 is a sync instead: ZooKeeper answers a session's requests in order, those behind it by what the leader knew then
 	n     int
 	path  func(i int) string // with the chroot
 	watch bool               // each leaves a watch where none is outstanding
@@ -31,6 +32,14 @@ type exchange struct {
 	err  error         // the reading goroutine's until done is closed
 	over bool          // the reading goroutine's own: done is closed
 	done chan struct{} // closed by the reading goroutine after the last answer, or with err
+}
+
+// opOf is what request i asks.
+func (x *exchange) opOf(i int) int32 {
+	if x.sync && i == 0 {
+		return opSync
+	}
+	return x.op
 }
 
 // exchange makes the requests of x on the link that is connected, and returns when all were answered, or with an error when that link or ctx

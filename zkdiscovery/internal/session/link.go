@@ -47,6 +47,7 @@ type link struct {
 // asked is a request of the library's own that was sent.
 type asked struct {
 	xid   int32
+	op    int32
 	watch bool // it is to leave one on path
 	path  string
 	x     *exchange

@@ -169,7 +169,7 @@ func (k *link) oldest(xid int32) (asked, bool) {
 // next link, can come. A read that fails leaves none, but for exists, which waits for a node that is missing; if it is there, the server has
 // left a data watch, which is not counted: its event is one more hint.
 func (k *link) noteWatch(a *asked, code int32) {
-	kind := watchOf(a.x.op)
+	kind := watchOf(a.op)
 	if a.watch && (kind == existWatch && code == codeNoNode || kind != existWatch && code == 0) {
 		k.line.watches.placed(watchKey{a.path, kind})
 	}

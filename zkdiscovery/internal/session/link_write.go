@@ -49,10 +49,10 @@ func (k *link) ask(x *exchange, from, to int) error {
 	frames := k.scratch[:0]
 	sent := make([]asked, to-from)
 	for i := range sent {
-		a := asked{xid: xidOwn - k.asks, path: x.path(from + i), x: x, i: from + i}
-		a.watch = x.watch && k.line.watches.lacks(watchKey{a.path, watchOf(x.op)})
+		a := asked{xid: xidOwn - k.asks, op: x.opOf(from + i), path: x.path(from + i), x: x, i: from + i}
+		a.watch = x.watch && a.op != opSync && k.line.watches.lacks(watchKey{a.path, watchOf(a.op)})
 		k.asks = (k.asks + 1) % (1 << 30)
-		frames = appendRead(frames, a.xid, x.op, a.path, a.watch)
+		frames = appendRead(frames, a.xid, a.op, a.path, a.watch)
 		sent[i] = a
 	}
 	k.scratch = frames

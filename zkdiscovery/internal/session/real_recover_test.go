@@ -160,3 +160,36 @@ func TestRealServerThatIsPausedIsLeftWithinTheSessionTimeout(t *testing.T) {
 	must(t, e.Resume(0))
 	eventually(t, "connected", func() bool { return s.State().Connected })
 }
+
+// A follower may be behind what the leader has confirmed to somebody else, but not behind a sync that was sent ahead of the list in the same write.
+func TestRealSyncedListKnowsWhatWasWrittenBefore(t *testing.T) {
+	e := zktest.StartEnsemble(t, 3)
+	servers := e.Servers()
+	_, writer := real(t, e, Config{})
+	write(t, writer, Create{Path: "/app", ACL: everybody})
+	var readers []*Session
+	for _, addr := range servers { // the leader among them
+		s := Open(Config{Servers: []string{addr}})
+		t.Cleanup(s.Close)
+		eventually(t, "connected to "+addr, func() bool { return s.State().Connected })
+		readers = append(readers, s)
+	}
+	const rounds = 300
+	behind := 0
+	for i := range rounds {
+		write(t, writer, Create{Path: fmt.Sprint("/app/", i), ACL: everybody})
+		for _, s := range readers {
+			plain, err := s.List(t.Context(), "/app")
+			must(t, err)
+			synced, err := s.SyncedList(t.Context(), "/app")
+			must(t, err)
+			if len(plain.Names) <= i {
+				behind++
+			}
+			if len(synced.Names) != i+1 {
+				t.Fatalf("round %d: %d names behind a sync, %d without", i, len(synced.Names), len(plain.Names))
+			}
+		}
+	}
+	t.Logf("%d of %d lists without a sync were behind", behind, rounds*len(readers))
+}

@@ -27,16 +27,30 @@ type Node struct {
 // List returns the children of path, or ErrNoNode, or ErrNoAuth. It leaves a watch on them if none is outstanding; if path is missing, one
 // that waits for it.
 func (s *Session) List(ctx context.Context, path string) (Listing, error) {
+	return s.list(ctx, path, false)
+}
+
+// SyncedList is List by what the leader knew when it was asked, also on a server that was behind: a sync goes ahead, in the same write.
+func (s *Session) SyncedList(ctx context.Context, path string) (Listing, error) {
+	return s.list(ctx, path, true)
+}
+
+func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, error) {
 	for {
 		var ls Listing
-		err := s.exchange(ctx, &exchange{op: opChildren2, n: 1, path: s.only(path), watch: true, take: func(_ int, refusal error, body []byte) error {
-			if refusal != nil {
+		x := &exchange{op: opChildren2, n: 1, path: s.only(path), watch: true}
+		x.take = func(i int, refusal error, body []byte) error {
+			if refusal != nil || x.opOf(i) == opSync {
 				return refusal
 			}
 			var err error
 			ls, err = decodeListing(body)
 			return err
-		}})
+		}
+		if sync {
+			x.sync, x.n = true, 2
+		}
+		err := s.exchange(ctx, x)
 		switch {
 		case err == nil:
 			return ls, nil
@@ -105,12 +119,7 @@ func (s *Session) exists(ctx context.Context, path string, watch bool) (*Stat, e
 	return st, nil
 }
 
-// Sync makes the server that this session is connected to catch up with the leader before it answers later requests.
-func (s *Session) Sync(ctx context.Context, path string) error {
-	return s.exchange(ctx, &exchange{op: opSync, n: 1, path: s.only(path), take: func(_ int, refusal error, _ []byte) error { return refusal }})
-}
-
-// only is the path of the one request of an exchange.
+// only is the path of an exchange about a single one.
 func (s *Session) only(path string) func(int) string {
 	return func(int) string { return s.cfg.Chroot + path }
 }

@@ -53,7 +53,6 @@ func TestStatTellsMissingFromFailedAndLeavesNoWatch(t *testing.T) {
 		if st, err := s.Stat(t.Context(), "/app"); !errors.Is(err, ErrNoAuth) || st != nil {
 			t.Errorf("%+v, %v", st, err)
 		}
-		must(t, s.Sync(t.Context(), "/missing/too"))
 		sameWatches(t, s, zk, 0)
 	})
 }
@@ -75,7 +74,9 @@ func TestChrootIsPutBeforeEveryPathAndTakenOffEveryHint(t *testing.T) {
 		if st, err := s.Stat(t.Context(), "/svc/x"); err != nil || st == nil {
 			t.Fatal(st, err)
 		}
-		must(t, s.Sync(t.Context(), "/svc"))
+		if ls, err := s.SyncedList(t.Context(), "/svc"); err != nil || len(ls.Names) != 1 {
+			t.Fatalf("%+v, %v", ls, err)
+		}
 		must(t, zk.Set("/app/prod/svc/x", nil))
 		settle(0)
 		if h := sub.Take(); h.Children["x"] != Changed {
@@ -157,7 +158,7 @@ func TestRequestThatIsNotAnsweredEndsTheLink(t *testing.T) {
 			return err
 		}},
 		{zktest.OpExists, func(ctx context.Context, s *Session) error { _, err := s.Stat(ctx, "/app"); return err }},
-		{zktest.OpSync, func(ctx context.Context, s *Session) error { return s.Sync(ctx, "/app") }},
+		{zktest.OpSync, func(ctx context.Context, s *Session) error { _, err := s.SyncedList(ctx, "/app"); return err }},
 	} {
 		t.Run(tc.op.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {

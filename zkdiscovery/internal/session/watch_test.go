@@ -25,8 +25,7 @@ func fill(t testing.TB, zk *zktest.Server, n int) (names []string) {
 // mirrored lists /app and reads its children, as zkdiscovery does, and returns what was found.
 func mirrored(t testing.TB, s *Session) map[string]string {
 	t.Helper()
-	must(t, s.Sync(t.Context(), "/app")) // a follower may lag behind what a test has just done elsewhere
-	ls, err := s.List(t.Context(), "/app")
+	ls, err := s.SyncedList(t.Context(), "/app") // a follower may lag behind what a test has just done elsewhere
 	must(t, err)
 	nodes, err := s.Read(t.Context(), "/app", ls.Names, true)
 	must(t, err)
