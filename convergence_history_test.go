@@ -10,7 +10,10 @@ import (
 
 // What can happen in a history.
 
-const population = 12 // instances that there may be
+const (
+	population = 12         // instances that there may be
+	newcomer   = population // comes at the end
+)
 
 func (h *history) path(key string) string { return h.service("Arith") + "/" + key }
 
@@ -169,6 +172,7 @@ func (h *history) fault() {
 	case 9:
 		if h.backup != nil && h.r.IntN(2) == 0 {
 			h.note("rollback")
+			h.restored = true
 			zk.Rollback()
 			h.nodes, h.exists = maps.Clone(h.backup.nodes), h.backup.exists
 		}
@@ -263,13 +267,29 @@ func (h *history) pass() {
 	}
 }
 
+// comes makes an instance come that everybody lists. Whoever has heard of it has a connection that works: one that is broken, and not noticed to
+// be so, looks live.
+func (h *history) comes() {
+	if !h.exists {
+		h.put(h.service("Arith"), "")
+		h.exists = true
+	}
+	key := instance(newcomer)
+	h.note("%s comes", key)
+	h.create(h.path(key))
+	h.nodes[key] = "n=1"
+	h.written[key+" n=1"] = true
+}
+
 // heal makes ZooKeeper and the network healthy.
 func (h *history) heal() {
 	h.note("healed")
 	h.start()
 	h.cut(false)
 	if h.server == nil {
-		h.zooKeeper.(*realZooKeeper).proxies[0].Delay(0)
+		proxy := h.zooKeeper.(*realZooKeeper).proxies[0]
+		proxy.Delay(0)
+		proxy.Drop()
 		return
 	}
 	h.server.Refuse(false)

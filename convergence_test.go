@@ -79,6 +79,7 @@ func TestConvergenceOnRealZooKeeper(t *testing.T) {
 				time.Sleep(h.upTo(10 * time.Millisecond)) // other timings, not synchronisation
 			}
 			h.heal()
+			h.comes()
 			for _, m := range h.members {
 				t.eventually("seed "+fmt.Sprint(seed)+": "+m.name+" is live and equal", func() bool {
 					return m.d.Snapshot().Source == zkdiscovery.Live && maps.Equal(listed(m.d.GetServices()), h.of(m)) && m.watchersAre(h.of(m))
@@ -104,6 +105,7 @@ type history struct {
 	written   map[string]bool   // every key and value that there ever was
 	backup    *history          // what a checkpoint has kept
 	trouble   trouble
+	restored  bool // from the backup, at least once
 	members   []*member
 	templates []*zkdiscovery.Discovery
 }
@@ -231,7 +233,8 @@ func (h *history) converged() {
 				}
 			}
 		}
-		if n := m.d.Status().Mended; n > 0 {
+		// A session that is in the backup lives on, and of data that are other than before ZooKeeper may tell nothing: looks find them.
+		if n := m.d.Status().Mended; n > 0 && !h.restored {
 			h.Errorf("seed %d: %s has found %d changes by looking at rest: no watch had told of them", h.seed, m.name, n)
 		}
 	}
