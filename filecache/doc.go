@@ -32,9 +32,9 @@
 //
 // The names are the service's, /prod/rpcx/Arith here, escaped so that no two meet and none leaves the directory: slashes become commas, an
 // upper-case letter has a "_" before it (for file systems that ignore case), most else is escaped as in a URL. While a file of another ensemble
-// has the plain name, ours is prod,rpcx,_Arith~0123abcd.json, with a hash of our ensemble when it was first written, and so are the others. All are mode 0600 in a
-// directory of mode 0700: whoever writes them decides which servers are called. For the same reason processes of different users cannot share
-// them. The snapshot is not meant to be edited, which breaks its checksum; the override is.
+// has the plain name, ours is prod,rpcx,_Arith~0123abcd.json, with a hash of our ensemble when it was first written, and so are the others.
+// All are mode 0600 in a directory of mode 0700: whoever writes them decides which servers are called. For the same reason processes of
+// different users cannot share them. The snapshot is not meant to be edited, which breaks its checksum; the override is.
 //
 // Give it a directory, not a file: a single file mounted into a container cannot be replaced, and Save says so. The file itself may not be a
 // symbolic link, which a replacement would destroy; its directory may be one, and the override too, so that it can come from a Kubernetes

@@ -67,9 +67,9 @@ func (c config) forOpen() error {
 }
 
 // WithMaxAge refuses a snapshot that its source confirmed (AsOf) longer than d ago; Load then returns ErrTooOld. The default 0 takes
-// any age: an old list is better than none. A snapshot that was confirmed in the future, by a clock that was ahead or before ours was set back, is of
-// unknown age: it is refused, too, while it is further ahead than d. Trap: a discovery which does not re-stamp AsOf while its list is confirmed makes a quiet
-// service look old; Wrap is such a one.
+// any age: an old list is better than none. A snapshot that was confirmed in the future, by a clock that was ahead or before ours was set
+// back, is of unknown age: it is refused, too, while it is further ahead than d. Trap: a discovery which does not re-stamp AsOf while its
+// list is confirmed makes a quiet service look old; Wrap is such a one.
 func WithMaxAge(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.maxAge = d })
 }
