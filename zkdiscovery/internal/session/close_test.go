@@ -125,10 +125,10 @@ func TestCloseEndsEverythingInEveryState(t *testing.T) {
 			change: func(cfg *Config) {
 				cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errNo }
 			},
-			before: func(*testing.T, *zktest.Server, *Session) { settle(time.Hour) },
+			before: func(*testing.T, *zktest.Server, *Session) { settle(time.Hour) }, told: true, within: closeHeadStart,
 		},
 		{
-			state:  "after the connection was lost",
+			state: "after the connection was lost", within: closeHeadStart,
 			before: func(_ *testing.T, zk *zktest.Server, _ *Session) { settle(time.Hour); zk.Stop(); settle(time.Second) },
 		},
 		{
@@ -152,7 +152,7 @@ func TestCloseEndsEverythingInEveryState(t *testing.T) {
 					return dial(context.WithoutCancel(ctx), network, addr)
 				}
 			},
-			before: func(*testing.T, *zktest.Server, *Session) { settle(time.Second) }, told: true, within: time.Millisecond,
+			before: func(*testing.T, *zktest.Server, *Session) { settle(time.Second) }, told: true, within: closeHeadStart,
 		},
 	} {
 		t.Run(tc.state, func(t *testing.T) {

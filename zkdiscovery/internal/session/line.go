@@ -15,6 +15,9 @@ import (
 // handshakeGrace is how much longer than allowed a handshake may take on a transport without deadlines.
 const handshakeGrace = time.Second
 
+// closeHeadStart is how long zk.Conn.Close has to make its request: microseconds would do.
+const closeHeadStart = time.Millisecond
+
 // line is one zk.Conn, which is one ZooKeeper session: it is given up when that session is over. It is the zk.Conn's HostProvider and
 // dialler, and gets its events.
 type line struct {
@@ -22,6 +25,7 @@ type line struct {
 	conn    *zk.Conn
 	closed  <-chan zk.Event // go-zookeeper closes it when its last goroutine but the callers' ends; nobody needs what is sent on it
 	ready   chan struct{}   // closed by start when conn is set: until then nothing is dialled
+	closing chan struct{}   // closed by close just before it closes conn
 	watches *watches
 	ctx     context.Context // ends when the line is given up
 	giveUp  context.CancelFunc
@@ -42,7 +46,7 @@ func (l *line) hasSeen(zxid int64) int64 {
 }
 
 func newLine(s *Session) *line {
-	l := &line{s: s, ready: make(chan struct{}), watches: newWatches()}
+	l := &line{s: s, ready: make(chan struct{}), closing: make(chan struct{}), watches: newWatches()}
 	l.ctx, l.giveUp = context.WithCancel(s.ctx)
 	return l
 }
@@ -101,6 +105,7 @@ func (l *line) close() {
 	told := make(chan struct{}) // closed when zk.Conn.Close has returned: after 1 s without an answer, or as much later as its queue is full
 	go func() {
 		defer close(told)
+		close(l.closing)
 		l.conn.Close()
 	}()
 	t := time.NewTimer(time.Second) // for all that follows
@@ -214,7 +219,18 @@ func (l *line) Init([]string) error { return nil }
 func (l *line) Len() int { return 1 }
 
 // Next returns a label, and whether go-zookeeper is to stop and look (see Init).
-func (l *line) Next() (server string, retryStart bool) { return "the next", l.givenUp() }
+//
+// Once it looks, it refuses the requests that wait for a connection, and is gone. zk.Conn.Close announces the end first and makes its own
+// request after that: if go-zookeeper looked in between, nobody would answer, and Close would wait its whole second. So it gets the moment that
+// it needs.
+func (l *line) Next() (server string, retryStart bool) {
+	if !l.givenUp() {
+		return "the next", false
+	}
+	<-l.closing
+	time.Sleep(closeHeadStart)
+	return "none", true
+}
 
 // Connected is of no interest: the link has noticed.
 func (l *line) Connected() {}
