@@ -112,14 +112,7 @@ func (s *saver) try(snapshot Snapshot) bool {
 // edge counts a change between failure and success, and returns the level at which it is to be logged: a disk that is full now and then must not fill
 // the log, too.
 func (s *saver) edge(level slog.Level) slog.Level {
-	tell, overflow := s.edges.Change(time.Now())
-	if overflow {
-		s.cache.config.logger.Warn("saving the list fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
-	}
-	if !tell {
-		return slog.LevelDebug
-	}
-	return level
+	return s.edges.Level(level, time.Now(), s.cache.config.logger.Warn, "saving the list fails by turns, telling no more until it has settled")
 }
 
 // save writes the snapshot unless another process has saved a later one. A wrapped discovery's lists are ordered by AsOf alone, that is by

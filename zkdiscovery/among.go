@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// among returns the level for one service to tell of what many may meet at once: a few do, and that there are more.
+// among returns the level for one service to tell of what many may meet at once: a few do, and that there are more. What is to be told at Debug, all
+// may tell.
 func (r *root) among(level slog.Level, what string, now time.Time) slog.Level {
+	if level <= slog.LevelDebug {
+		return level
+	}
 	tell, overflow := r.crowd.Meet(what, now)
 	if overflow {
 		r.cfg.log.Log(r.ctx, level, "the same with more services, telling no more of them", "what", what)
@@ -26,10 +30,8 @@ type oneOfMany struct {
 
 // Handle implements slog.Handler.
 func (h oneOfMany) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level > slog.LevelDebug {
-		if r.Level = h.root.among(r.Level, r.Message, time.Now()); !h.Enabled(ctx, r.Level) {
-			return nil
-		}
+	if r.Level = h.root.among(r.Level, r.Message, time.Now()); !h.Enabled(ctx, r.Level) {
+		return nil
 	}
 	return h.Handler.Handle(ctx, r)
 }

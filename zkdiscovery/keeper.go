@@ -255,13 +255,7 @@ func (k *keeper) save(cache *filecache.Cache, w *whole) error {
 // edge counts a change between writing and not, and returns the level at which it is to be logged: a disk that is full now and then must not fill
 // the log, too.
 func (k *keeper) edge(level slog.Level, now time.Time, what string) slog.Level {
-	tell, overflow := k.edges.Change(now)
-	if overflow {
-		k.sv.log.Warn("writing the cache file fails by turns, telling no more until it has settled", "settled_after", edges.SettledAfter)
-	}
-	if !tell {
-		return slog.LevelDebug
-	}
+	level = k.edges.Level(level, now, k.sv.log.Warn, "writing the cache file fails by turns, telling no more until it has settled")
 	return k.sv.root.among(level, what, now)
 }
 

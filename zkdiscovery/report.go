@@ -3,20 +3,12 @@ package zkdiscovery
 import (
 	"log/slog"
 	"time"
-
-	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 // edge counts a change of how the list fares, and returns the level at which it is to be logged. A ZooKeeper that gives the list and refuses it by
 // turns must not fill the log, nor hundreds of services that one connection takes with it: what names what they have in common.
 func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level {
-	tell, overflow := sv.edges.Change(now)
-	if overflow {
-		sv.log.Warn("the list keeps changing between live and not, telling no more until it has settled", "settled_after", edges.SettledAfter)
-	}
-	if !tell {
-		return slog.LevelDebug
-	}
+	level = sv.edges.Level(level, now, sv.log.Warn, "the list keeps changing between live and not, telling no more until it has settled")
 	return sv.root.among(level, what, now)
 }
 

@@ -1,6 +1,8 @@
 package edges
 
 import (
+	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -41,5 +43,27 @@ func TestChangesFarApartAreAllTold(t *testing.T) {
 		if tell, overflow := r.Change(now); !tell || overflow {
 			t.Fatal("not told")
 		}
+	}
+}
+
+func TestTheLevelOfAChangeIsItsOwnUntilThereAreTooMany(t *testing.T) {
+	var r Row
+	var warned []string
+	warn := func(msg string, args ...any) { warned = append(warned, fmt.Sprint(msg, args)) }
+	now := time.Now()
+	for i := 1; i <= 3*Limit; i++ {
+		want := slog.LevelError
+		if i > Limit {
+			want = slog.LevelDebug
+		}
+		if got := r.Level(slog.LevelError, now, warn, "too many"); got != want {
+			t.Errorf("change %d is told at %v, want %v", i, got, want)
+		}
+		if told := len(warned) > 0; told != (i > Limit) {
+			t.Errorf("after change %d: %q", i, warned)
+		}
+	}
+	if want := fmt.Sprint("too many", []any{"settled_after", SettledAfter}); len(warned) != 1 || warned[0] != want {
+		t.Errorf("warned of %q, want %q", warned, want)
 	}
 }

@@ -186,16 +186,10 @@ func (s *Session) attemptFailed(server string, err error) {
 
 // edge counts a change of the connection and returns the level at which it is to be logged. The caller holds mu.
 func (s *Session) edge(l slog.Level) slog.Level {
-	tell, overflow := s.edges.Change(time.Now())
-	if overflow {
-		s.say(func() {
-			s.log.Warn("connection to ZooKeeper keeps changing, telling no more until it has settled", "settled_after", edges.SettledAfter)
-		})
+	warn := func(msg string, args ...any) {
+		s.say(func() { s.log.Warn(msg, args...) }) //nolint:sloglint // the message is below
 	}
-	if !tell {
-		return slog.LevelDebug
-	}
-	return l
+	return s.edges.Level(l, time.Now(), warn, "connection to ZooKeeper keeps changing, telling no more until it has settled")
 }
 
 // settle tells how things are when they have stayed so after many changes.
