@@ -277,11 +277,28 @@ func (z *realZooKeeper) patience() time.Duration { return 20 * time.Second }
 func connect(t *testing.T, servers []string, dial zk.Dialer) *zk.Conn {
 	t.Helper()
 	if dial == nil {
-		dial = net.DialTimeout
+		dial = func(network, addr string, timeout time.Duration) (net.Conn, error) {
+			c, err := net.DialTimeout(network, addr, timeout)
+			if err != nil {
+				return nil, err
+			}
+			return impatient{c}, nil
+		}
 	}
 	c, _, err := zk.Connect(servers, 30*time.Second, zk.WithDialer(dial), zk.WithLogInfo(false), zk.WithLogger(silent{}))
 	must(t, err)
 	return c
+}
+
+// impatient is a connection whose handshake fails after a while. go-zookeeper waits ten times as long for its beginning as for anything else, here
+// 200 s, and for its end without a limit: a server that is killed or stopped in the middle of it holds up a whole test.
+type impatient struct{ net.Conn }
+
+func (c impatient) SetReadDeadline(t time.Time) error {
+	if t.IsZero() || time.Until(t) > time.Minute { // nothing else is waited for like that
+		t = time.Now().Add(5 * time.Second)
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 type silent struct{}
