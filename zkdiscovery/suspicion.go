@@ -189,8 +189,13 @@ func (s *suspicion) toSave(now time.Time, w whole) whole {
 			}
 		}
 	}
-	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) && !w.lists(s.saved) {
-		w.asOf = s.saved.asOf.Add(time.Nanosecond) // the probes have said something since, ZooKeeper nothing: the file takes only what is later
+	if w.generation == s.saved.generation && !w.asOf.After(s.saved.asOf) {
+		switch saved := s.saved.asOf; {
+		case !w.lists(s.saved):
+			w.asOf = saved.Add(time.Nanosecond) // the probes have said something since, ZooKeeper nothing: the file takes only what is later
+		case !saved.After(now): // else the clock was set back
+			w.asOf = saved // it stays as it is, or the next that differs would be no later than what is in the file
+		}
 	}
 	s.saved = w
 	return w
