@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ const module = "github.com/holdfast-go/holdfast"
 // itself and for all below that have no rule of their own; an import ending in ... allows all that begin so. Paths beginning with ./ are
 // the module's.
 var mayImport = map[string][]string{
-	".":           {}, // the black-box tests
+	".":           {}, // discovery_test.go, which is no package
 	"example/...": {"..."},
 	"filecache": { // of internal the watchers, and the guard, which Wrap has as zkdiscovery does
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
@@ -36,7 +37,8 @@ var mayImport = map[string][]string{
 	"internal/guard": { // it speaks rpcx's heartbeat
 		"./internal/...", "github.com/smallnest/rpcx/client", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share",
 	},
-	"selector": {"./internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
+	"selector":  {"./internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
+	"tests/...": {"..."}, // which the library must not import: no rule of its packages allows that
 	"zkdiscovery": {
 		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores
@@ -85,6 +87,8 @@ func TestViolationsAreFound(t *testing.T) {
 		"filecache/bad_windows.go":              file(module + "/zkdiscovery"),
 		"filecache/bad_test.go":                 file(module + "/zkdiscovery"), // tests may
 		"filecache/testdata/bad.go":             file(module + "/zkdiscovery"), // no package
+		"selector/bad.go":                       file(module + "/tests/harness"),
+		"selector/good_test.go":                 file(module + "/tests/harness"),
 		"example/client/good.go":                file(module+"/selector", "github.com/go-zookeeper/zk"),
 		"bench/go.mod":                          file(), // another module
 		"bench/good.go":                         file("github.com/rpcxio/rpcx-zookeeper/client"),
@@ -92,10 +96,12 @@ func TestViolationsAreFound(t *testing.T) {
 		"zkdiscovery/internal/session/good.go":  file("github.com/go-zookeeper/zk"),
 		"zkdiscovery/internal/other/bad.go":     file("github.com/go-zookeeper/zk"),
 		"zkdiscovery/internal/session/sub/b.go": file(module + "/filecache"),
+		"tests/harness/good.go":                 file("testing", module+"/filecache", module+"/zkdiscovery/zktest", "github.com/go-zookeeper/zk"),
 		"unheard/of/p.go":                       file("os"),
 	})
 	want := []string{
 		"filecache/bad_windows.go imports " + module + "/zkdiscovery",
+		"selector/bad.go imports " + module + "/tests/harness",
 		"unheard/of has no rule in this test",
 		"zkdiscovery/bad.go imports github.com/go-zookeeper/zk",
 		"zkdiscovery/bad.go imports github.com/rpcxio/libkv",
@@ -103,6 +109,17 @@ func TestViolationsAreFound(t *testing.T) {
 		"zkdiscovery/internal/session/sub/b.go imports " + module + "/filecache",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// The top level is what a visitor of the repository sees first: one file of Go, and it says what the library promises.
+func TestTheTopLevelHasOneFileOfGo(t *testing.T) {
+	files, err := filepath.Glob("../../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{filepath.Join("..", "..", "discovery_test.go")}, files); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
