@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,9 +63,23 @@ func (z *RealZooKeeper) Options() []zkdiscovery.Option {
 
 // retry does what may be done twice until ZooKeeper has answered: the server that it was asked of may have died.
 func (z *RealZooKeeper) retry(f func() error) error {
+	return z.again(f, zk.ErrConnectionClosed, zk.ErrNoServer)
+}
+
+// transact makes a transaction, which may not be made twice. It is made again only if it was never sent, because no server could be reached.
+func (z *RealZooKeeper) transact(ops []any) {
+	z.t.Helper()
+	Must(z.t, z.again(func() error {
+		_, err := z.control.Multi(ops...)
+		return err
+	}, zk.ErrNoServer))
+}
+
+// again calls f while it fails in one of these ways.
+func (z *RealZooKeeper) again(f func() error, ways ...error) error {
 	for end := time.Now().Add(z.Patience()); ; z.Wait() {
 		err := f()
-		if !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrNoServer) || time.Now().After(end) {
+		if !slices.ContainsFunc(ways, func(way error) bool { return errors.Is(err, way) }) || time.Now().After(end) {
 			return err
 		}
 	}
@@ -106,19 +121,19 @@ func (z *RealZooKeeper) Set(p, data string) {
 // Remove deletes nodes in one transaction.
 func (z *RealZooKeeper) Remove(paths ...string) {
 	z.t.Helper()
-	transact(z.t, z.control, deletions(paths))
+	z.transact(deletions(paths))
 }
 
 // Create makes nodes in one transaction.
 func (z *RealZooKeeper) Create(paths ...string) {
 	z.t.Helper()
-	transact(z.t, z.control, creations(paths))
+	z.transact(creations(paths))
 }
 
 // Takeover replaces a node in one transaction.
 func (z *RealZooKeeper) Takeover(p, data string) {
 	z.t.Helper()
-	transact(z.t, z.control, takeover(p, data))
+	z.transact(takeover(p, data))
 }
 
 // Children are the nodes below a path.
