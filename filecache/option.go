@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 // Option changes one default of Open or Wrap.
@@ -27,7 +29,7 @@ type config struct {
 
 func defaultConfig() config {
 	return config{
-		logger:       slog.New(slog.DiscardHandler),
+		logger:       logs.Default(),
 		sameEnsemble: func(ours, theirs string) bool { return ours == theirs },
 	}
 }
@@ -75,11 +77,13 @@ func WithMaxAge(d time.Duration) Option {
 }
 
 // WithLogger says where the Cache reports what is nobody's error to return: a damaged file that was set aside, a bad override, file
-// notifications that do not work. The default, also for nil, is to discard. Values (metadata) are never logged.
+// notifications that do not work. The default, also for nil, is slog.Default(), looked up at each line, for what is at Warn or above;
+// slog.New(slog.DiscardHandler) is silence. Values (metadata) are never logged. A message that is repeated is told a few times, and then counted
+// with the attribute withheld; all that logs to one handler is counted together.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
 		if l != nil {
-			c.logger = l
+			c.logger = logs.Limited(l)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 // Option changes one of New's defaults.
@@ -38,7 +40,7 @@ type config struct {
 }
 
 func defaultConfig() config {
-	return config{policy: P2C, position: nowhere, log: slog.New(slog.DiscardHandler)}
+	return config{policy: P2C, position: nowhere, log: logs.Default()}
 }
 
 // WithPolicy sets how a server is chosen. The default is P2C.
@@ -152,13 +154,16 @@ func WithLive(live func() bool) Option {
 	})
 }
 
-// WithLogger gets what happens: servers that fail and come back at Info, what concerns them all at Warn, repetitions at Debug. The default
-// discards.
+// WithLogger gets what happens: servers that fail and come back at Info, what concerns them all at Warn, repetitions at Debug. The default is
+// slog.Default(), looked up at each line, for what is at Warn or above. slog.New(slog.DiscardHandler) is silence. A message that is repeated is
+// told a few times, and then counted with the attribute withheld; all that logs to one handler is counted together.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
-		if c.log = l; l == nil {
+		if l == nil {
 			c.mistake("WithLogger(nil): a logger is needed")
+			return
 		}
+		c.log = logs.Limited(l)
 	})
 }
 

@@ -128,7 +128,7 @@ func TestAnOutageOfManyServicesIsAHandfulOfLines(t *testing.T) {
 			clones = append(clones, c)
 		}
 		pass(time.Minute)
-		if n := len(w.log.with(slog.LevelInfo, "list is live")); n != len(clones) {
+		if n := len(w.log.with(slog.LevelInfo, "list is live")); n != edges.Limit {
 			w.Errorf("%d services of %d have told that they are there", n, len(clones))
 		}
 		outage := func(most int) {

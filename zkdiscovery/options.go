@@ -15,6 +15,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
@@ -63,7 +64,7 @@ func defaultConfig() config {
 	return config{
 		sessionTimeout: 10 * time.Second,
 		startTimeout:   3 * time.Second,
-		log:            slog.New(slog.DiscardHandler),
+		log:            logs.Default(),
 	}
 }
 
@@ -177,12 +178,19 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 	})
 }
 
-// WithLogger gets what happens: edges at Info and Warn, repetitions at Debug. The default discards. Credentials and metadata never reach it.
+// WithLogger gets what happens: changes at Info and Warn, repetitions at Debug. The default is slog.Default(), looked up at each line, for what is
+// at Warn or above. slog.New(slog.DiscardHandler) is silence. Credentials and metadata never reach it.
+//
+// A message that is repeated is told eight times, and the first time for each of eight services. The rest is withheld and counted: the newest of
+// them is told after a minute, and less and less often while they go on, with the attribute withheld=<how many>. All that logs to one handler is
+// counted together. The handler is called on the library's goroutines: what it waits for, they wait for.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
-		if c.log = l; l == nil {
+		if l == nil {
 			c.mistake("WithLogger(nil): a logger is needed")
+			return
 		}
+		c.log = logs.Limited(l)
 	})
 }
 

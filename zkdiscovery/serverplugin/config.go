@@ -13,6 +13,7 @@ import (
 	"github.com/rcrowley/go-metrics"
 	"github.com/smallnest/rpcx/server"
 
+	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
@@ -53,7 +54,7 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 		c.drainWait = *o.drainWait
 	}
 	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+		c.log = logs.Default()
 	}
 	c.session.Logger = c.log
 	c.takePeerOptions(p)

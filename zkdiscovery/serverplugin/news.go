@@ -5,37 +5,24 @@ import (
 	"time"
 )
 
-const (
-	newsDelay = 200 * time.Millisecond // what is noticed together is told together
-	newsLimit = 10                     // tellings in a row, each less than newsPause after the one before
-	newsPause = time.Minute            // between those that follow
-)
+const newsDelay = 200 * time.Millisecond // what is noticed together is told together
 
-// news is what the loop noticed since it last told. With hundreds of services, one line says it for all; and somebody who overwrites a node
-// all day long does not fill the log.
+// news is what the loop noticed since it last told. With hundreds of services, one line says it for all.
 type news struct {
 	registered, tookOver, restored, yielded, unregistered, refused, missed tidings
 
 	tellAt time.Time // zero: there is nothing to tell
-	toldAt time.Time // the last time
-	row    int       // of tellings
 }
 
 // due sets the time of telling when there is something new, and reports that it has come.
 func (n *news) due(now time.Time) bool {
-	switch {
-	case n.none():
+	if n.none() {
 		return false
-	case !n.tellAt.IsZero():
-		return !now.Before(n.tellAt)
 	}
-	if n.row++; now.Sub(n.toldAt) >= newsPause {
-		n.row = 1
+	if n.tellAt.IsZero() {
+		n.tellAt = now.Add(newsDelay)
 	}
-	if n.tellAt = now.Add(newsDelay); n.row > newsLimit {
-		n.tellAt = n.toldAt.Add(newsPause)
-	}
-	return false
+	return !now.Before(n.tellAt)
 }
 
 func (n *news) none() bool {
@@ -107,9 +94,9 @@ func (r *registrar) noteAnswer(e *entry, a answer) {
 }
 
 // tellNews logs what was noticed and not told yet.
-func (r *registrar) tellNews(now time.Time) {
+func (r *registrar) tellNews() {
 	n := r.news
-	r.news = news{toldAt: now, row: n.row}
+	r.news = news{}
 	say := func(t tidings, level slog.Level, msg string, attrs ...any) {
 		if n := len(t.paths); n > 0 {
 			attrs = append([]any{"services", n, "first", t.first}, attrs...)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 func TestWhatHappensTogetherIsToldTogether(t *testing.T) {
@@ -80,8 +82,8 @@ func TestTheLastNewsAreToldBeforeTheEnd(t *testing.T) {
 }
 
 // A node that is overwritten all day long, by rpcx-zookeeper's server at the same address for instance, is restored at once every time, and
-// told of at first, then once a minute.
-func TestAFightIsToldOnceAMinute(t *testing.T) {
+// told of at first, and then counted.
+func TestAFightIsToldAFewTimesAndThenCounted(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		var log strings.Builder
 		p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -93,16 +95,18 @@ func TestAFightIsToldOnceAMinute(t *testing.T) {
 			pass(10 * time.Second)
 			b.mustOwn(p, "weight=3")
 		}
-		pass(2 * time.Minute) // quiet
-		for i := range newsLimit {
+		pass(logs.Calm)
+		fight := log.String()
+		const counts = 4 // a minute after the first line that was withheld, then after 4, 16 and 60 minutes
+		if n, c := strings.Count(fight, "restoring them"), strings.Count(fight, " withheld="); n != logs.Limit+counts || c != counts {
+			b.Errorf("%d lines in %d hours, %d of them count:\n%s", n, hours, c, fight)
+		}
+		for i := range logs.Limit {
 			must(b, b.zk.Delete(nodePath))
 			pass(newsDelay)
 			if n := strings.Count(log.String(), "msg=registered services=1"); n != i+2 {
 				b.Errorf("after a quiet time, the registration of %v ago is not told: %d", newsDelay, n)
 			}
-		}
-		if n := strings.Count(log.String(), "restoring them\" services=1"); n < 60*hours || n > 60*hours+2*newsLimit {
-			b.Errorf("%d lines in %d hours", n, hours)
 		}
 	})
 }

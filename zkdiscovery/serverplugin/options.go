@@ -13,6 +13,7 @@ import (
 	"github.com/rpcxio/libkv/store"
 	"github.com/smallnest/rpcx/server"
 
+	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -123,12 +124,16 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 	}
 }
 
-// WithLogger gets what happens: edges at Info and Warn, repetitions at Debug. The default discards. Credentials and metadata never reach it.
+// WithLogger gets what happens: changes at Info and Warn, repetitions at Debug. The default is slog.Default(), looked up at each line, for what is
+// at Warn or above. slog.New(slog.DiscardHandler) is silence. Credentials and metadata never reach it. A message that is repeated is told a few
+// times, and then counted with the attribute withheld; all that logs to one handler is counted together.
 func WithLogger(l *slog.Logger) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
-		if o.more.log = l; l == nil {
+		if l == nil {
 			o.more.mistake("WithLogger(nil): a logger is needed")
+			return
 		}
+		o.more.log = logs.Limited(l)
 	}
 }
 

@@ -99,7 +99,7 @@ func (r *registrar) tell() {
 
 // run is the loop.
 func (r *registrar) run(listening <-chan struct{}) {
-	defer func() { r.tellNews(time.Now()) }()
+	defer r.tellNews()
 	if anyHost(r.cfg.address) {
 		r.cfg.log.Warn("the service address names no host: every client will look for it on its own machine", "address", r.cfg.address)
 	}
@@ -126,8 +126,8 @@ func (r *registrar) run(listening <-chan struct{}) {
 			r.wakeUp(time.Now())
 		}
 		r.begin()
-		if now := time.Now(); r.news.due(now) {
-			r.tellNews(now)
+		if r.news.due(time.Now()) {
+			r.tellNews()
 		}
 		timer.Reset(time.Until(r.nextWake()))
 	}
