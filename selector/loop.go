@@ -213,8 +213,14 @@ func (s *Selector) tellChange(c Change) {
 		if c.From != c.To && (c.From == Up || c.To == Up && c.From != Fresh) {
 			level = slog.LevelInfo
 		}
-		s.config.log.Log(s.ctx, level, "server changed", slog.String("server", c.Key), slog.String("from", c.From.String()),
-			slog.String("to", c.To.String()), slog.String("reason", c.Reason.String()), slog.Time("until", c.Until))
+		attrs := []slog.Attr{slog.String("server", c.Key), slog.String("from", c.From.String()), slog.String("to", c.To.String())}
+		if c.Reason != NoReason {
+			attrs = append(attrs, slog.String("reason", c.Reason.String()))
+		}
+		if !c.Until.IsZero() {
+			attrs = append(attrs, slog.Time("until", c.Until))
+		}
+		s.config.log.LogAttrs(s.ctx, level, "server changed", attrs...)
 		if s.config.observer.Changed != nil {
 			s.config.observer.Changed(c)
 		}
@@ -234,15 +240,11 @@ func (s *Selector) tellPanic(on bool, c counts) {
 	})
 }
 
-// call runs what may run the user's code. That it panics is reported once: it may do so for every change.
+// call runs what may run the user's code. It may panic for every change: the logger's limiter counts that.
 func (s *Selector) call(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			level := slog.LevelDebug
-			if !s.panicked {
-				s.panicked, level = true, slog.LevelError
-			}
-			s.config.log.Log(s.ctx, level, "a hook panicked", slog.String("panic", fmt.Sprint(r)))
+			s.config.log.Error("a hook panicked", slog.String("panic", fmt.Sprint(r)))
 		}
 	}()
 	f()

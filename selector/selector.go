@@ -28,8 +28,6 @@ type Selector struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the loop
 
-	panicked bool // a hook has, and that was reported; the loop's own
-
 	views views // of the XClients that share it
 
 	mu      sync.Mutex
