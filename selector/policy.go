@@ -1,6 +1,6 @@
 package selector
 
-import "strconv"
+import "github.com/holdfast-go/holdfast/internal/words"
 
 // Policy is how a server is chosen among those that can be used.
 type Policy int
@@ -13,18 +13,13 @@ const (
 	Random                           // any, as often as the weight says
 )
 
-func (p Policy) String() string {
-	switch p {
-	case P2C:
-		return "P2C"
-	case WeightedRoundRobin:
-		return "WeightedRoundRobin"
-	case ConsistentHash:
-		return "ConsistentHash"
-	case Locality:
-		return "Locality"
-	case Random:
-		return "Random"
-	}
-	return "Policy(" + strconv.Itoa(int(p)) + ")"
-}
+var policyNames = []string{"P2C", "WeightedRoundRobin", "ConsistentHash", "Locality", "Random"}
+
+// String is the name of the constant.
+func (p Policy) String() string { return words.Name(policyNames, "Policy", p) }
+
+// MarshalText returns the name of the constant.
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText sets the policy that text names, as in a file of settings. An unknown name is an error.
+func (p *Policy) UnmarshalText(text []byte) error { return words.Parse(policyNames, "policy", text, p) }

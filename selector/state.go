@@ -1,6 +1,6 @@
 package selector
 
-import "strconv"
+import "github.com/holdfast-go/holdfast/internal/words"
 
 // State is how far a server is trusted.
 type State uint8
@@ -15,25 +15,16 @@ const (
 	Spare                // outside the subset
 )
 
-func (s State) String() string {
-	switch s {
-	case Fresh:
-		return "fresh"
-	case Up:
-		return "up"
-	case Aside:
-		return "aside"
-	case Ejected:
-		return "ejected"
-	case Trial:
-		return "trial"
-	case Drained:
-		return "drained"
-	case Spare:
-		return "spare"
-	}
-	return "State(" + strconv.Itoa(int(s)) + ")"
-}
+var stateNames = []string{"fresh", "up", "aside", "ejected", "trial", "drained", "spare"}
+
+// String is the name in lower case.
+func (s State) String() string { return words.Name(stateNames, "State", s) }
+
+// MarshalText returns the name in lower case.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText sets the state that text names. An unknown name is an error.
+func (s *State) UnmarshalText(text []byte) error { return words.Parse(stateNames, "state", text, s) }
 
 // Reason is why a server is not up.
 type Reason uint8
@@ -46,18 +37,13 @@ const (
 	Outlying           // far more of its calls failed than of the others'
 )
 
-func (r Reason) String() string {
-	switch r {
-	case NoReason:
-		return ""
-	case DialFailed:
-		return "dial failed"
-	case NoAnswer:
-		return "no answer"
-	case CallsFailed:
-		return "calls failed"
-	case Outlying:
-		return "success rate far below the others'"
-	}
-	return "Reason(" + strconv.Itoa(int(r)) + ")"
-}
+var reasonNames = []string{"", "dial failed", "no answer", "calls failed", "success rate far below the others'"}
+
+// String is the reason in words, "" for NoReason.
+func (r Reason) String() string { return words.Name(reasonNames, "Reason", r) }
+
+// MarshalText returns the reason in words, "" for NoReason.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText sets the reason that text gives. Other words are an error.
+func (r *Reason) UnmarshalText(text []byte) error { return words.Parse(reasonNames, "reason", text, r) }

@@ -3,6 +3,8 @@ package serverplugin
 import (
 	"log/slog"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/words"
 )
 
 const newsDelay = 200 * time.Millisecond // what is noticed together is told together
@@ -109,7 +111,7 @@ func (r *registrar) tellNews() {
 	say(n.tookOver, slog.LevelInfo, "address taken over from another session")
 	say(n.registered, slog.LevelInfo, "registered")
 	say(n.unregistered, slog.LevelInfo, "unregistered")
-	say(n.yielded, slog.LevelWarn, "address lost to a newer process, waiting until that one's node is gone", "owner", sessionID(n.yielded.owner))
+	say(n.yielded, slog.LevelWarn, "address lost to a newer process, waiting until that one's node is gone", "owner", words.Hex(n.yielded.owner))
 }
 
 // expiresAt is when the session may be over although nobody can tell; zero while ZooKeeper is connected, or when that has been said.

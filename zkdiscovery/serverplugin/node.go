@@ -1,6 +1,10 @@
 package serverplugin
 
-import "time"
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/words"
+)
 
 // node is all that is known, wanted and decided about one znode, under which a service is registered. It changes in step alone.
 type node struct {
@@ -68,10 +72,16 @@ const (
 	Unregistering
 )
 
+var phaseNames = []string{"pending", "registered", "yielded", "unregistering"}
+
 // String is the phase in lower case.
-func (p Phase) String() string {
-	return [...]string{"pending", "registered", "yielded", "unregistering"}[p]
-}
+func (p Phase) String() string { return words.Name(phaseNames, "phase", p) }
+
+// MarshalText returns the phase in lower case.
+func (p Phase) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText sets the phase that text names. An unknown name is an error.
+func (p *Phase) UnmarshalText(text []byte) error { return words.Parse(phaseNames, "phase", text, p) }
 
 // eventKind says what has happened.
 type eventKind uint8

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/words"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -131,7 +131,7 @@ func (sv *service) pending(st session.State) error {
 	rep := &sv.report
 	switch {
 	case rep.phase == Yielded:
-		return fmt.Errorf("%w, session %s", ErrYielded, sessionID(rep.owner))
+		return fmt.Errorf("%w, session %s", ErrYielded, words.Hex(rep.owner))
 	case rep.phase == Registered && rep.session == st.Session && time.Now().Before(st.Heard.Add(st.Timeout)):
 		return nil
 	case !st.Connected:
@@ -209,9 +209,4 @@ func (st Status) String() string {
 		fmt.Fprintf(&b, ": %v", st.LastErr)
 	}
 	return b.String()
-}
-
-// sessionID is how ZooKeeper itself writes one.
-func sessionID(id int64) string {
-	return "0x" + strconv.FormatUint(uint64(id), 16) //nolint:gosec // the bits as they are
 }

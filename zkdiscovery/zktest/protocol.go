@@ -51,6 +51,9 @@ func (o Op) String() string {
 	return "op " + strconv.Itoa(int(o))
 }
 
+// MarshalText returns ZooKeeper's own name of the kind, so that Stats are words in JSON.
+func (o Op) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // counted is the kind under which a request is counted.
 func (o Op) counted() Op {
 	if _, known := opNames[o]; !known || o == OpConnect {
@@ -103,6 +106,9 @@ func (c Code) Error() string {
 	}
 	return "code " + strconv.Itoa(int(c))
 }
+
+// MarshalText returns the error in words.
+func (c Code) MarshalText() ([]byte, error) { return []byte(c.Error()), nil }
 
 // Stat is a node's metadata as ZooKeeper reports it. Its fields are those of go-zookeeper's zk.Stat, so that one converts to the other.
 type Stat struct {
