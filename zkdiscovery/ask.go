@@ -5,49 +5,44 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // ask does a job and hands its answer to the loop.
-func (sv *service) ask(j job) {
+func (sv *service) ask(j mirror.Job) {
 	s, m := sv.root.session, sv.mirror
 	var err error
 	var apply func()
-	switch j.kind {
-	case jobList:
+	switch j.Kind {
+	case mirror.List:
 		var l session.Listing
-		if j.rearm {
+		if j.Rearm {
 			s.Rearm(sv.path)
 		}
 		list := s.List
-		if j.sync {
+		if j.Sync {
 			list = s.SyncedList
 		}
 		l, err = list(sv.ctx, sv.path)
 		if errors.Is(err, session.ErrNoNode) {
 			err = nil
-			apply = func() { m.missing(j) }
+			apply = func() { m.Missing(j) }
 		} else {
-			apply = func() { m.listed(j, l) }
+			apply = func() { m.Listed(j, l) }
 		}
-	case jobRead:
+	case mirror.Read:
 		var nodes []session.Node
-		nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
-		apply = func() { m.read(j, nodes) }
-	case jobCheck:
+		nodes, err = s.Read(sv.ctx, sv.path, j.Names, !sv.root.cfg.noMetadata)
+		apply = func() { m.Read(j, nodes, false) }
+	case mirror.Check:
 		var st *session.Stat
 		var nodes []session.Node
 		if st, err = s.Stat(sv.ctx, sv.path); err == nil {
-			nodes, err = s.Read(sv.ctx, sv.path, j.names, m.watchData)
+			nodes, err = s.Read(sv.ctx, sv.path, j.Names, !sv.root.cfg.noMetadata)
 		}
-		apply = func() {
-			if st == nil {
-				m.checked(j, false, session.Stat{}, nodes)
-			} else {
-				m.checked(j, true, *st, nodes)
-			}
-		}
-	case jobNone: // which act does not ask for
+		apply = func() { m.Checked(j, st, nodes) }
+	case mirror.None: // which act does not ask for
 		return
 	}
 	answer := func(now time.Time) { sv.answered(j, err, apply, now) }
@@ -58,31 +53,34 @@ func (sv *service) ask(j job) {
 }
 
 // answered gives an answer to the mirror.
-func (sv *service) answered(j job, err error, apply func(), now time.Time) {
+func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time) {
 	m := sv.mirror
-	was, wasErr := m.phase, m.err
+	was, wasErr := m.Phase(), m.Err()
 	switch {
 	case err == nil:
 		apply()
 	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
-		m.refused(j, err, now)
+		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
-		m.lost(j)
+		m.Lost(j)
 	default:
-		m.refused(j, err, now)
+		m.Refused(j, err, now)
+	}
+	if m.Phase() != mirror.Cold && sv.history.listed(m.Whole()) {
+		m.Doubt()
 	}
 	sv.note(func(st *serviceStatus) {
 		st.count(j)
-		st.refusal = m.err
+		st.refusal = m.Err()
 		if err != nil {
-			st.lastErr, st.lastErrAt = &OpError{Op: j.kind.String(), Path: sv.path, Err: err}, now
+			st.lastErr, st.lastErrAt = &OpError{Op: j.Kind.String(), Path: sv.path, Err: err}, now
 		}
 	})
-	if m.err != nil && wasErr == nil {
+	if m.Err() != nil && wasErr == nil {
 		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "refused"), "ZooKeeper does not give the list, keeping the last one and trying on",
-			"err", m.err)
+			"err", m.Err())
 	}
-	if m.phase != was {
+	if m.Phase() != was {
 		sv.dirty, sv.metrics = true, false
 	}
 }

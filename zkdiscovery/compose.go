@@ -1,7 +1,6 @@
 package zkdiscovery
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,21 +10,22 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
 var errNoCache = errors.New("no cache file: WithoutCache")
 
 // choose decides what the list is made of: an override above all, then what ZooKeeper said, unless it cannot be asked and a sibling process
 // has heard newer of the same lineage, then the file, once it may serve.
-func choose(override bool, p phase, m generation, file *generation, fallback bool) Source {
+func choose(override bool, p mirror.Phase, m generation, file *generation, fallback bool) Source {
 	switch {
 	case override:
 		return Override
-	case p == phaseLive:
+	case p == mirror.Live:
 		return Live
 	case isAhead(file, p, m):
 		return File
-	case p == phaseStale:
+	case p == mirror.Stale:
 		return Stale
 	case file != nil && fallback:
 		return File
@@ -34,18 +34,8 @@ func choose(override bool, p phase, m generation, file *generation, fallback boo
 }
 
 // isAhead reports whether the file has what a sibling process has heard later than this one, of the same lineage, which cannot ask now.
-func isAhead(file *generation, p phase, m generation) bool {
-	return p == phaseStale && file != nil && file.lineage == m.lineage && m.before(file)
-}
-
-// generation places a list in time.
-type generation struct {
-	lineage   string
-	era, zxid int64
-}
-
-func (g generation) before(o *generation) bool {
-	return cmp.Or(cmp.Compare(g.era, o.era), cmp.Compare(g.zxid, o.zxid)) < 0
+func isAhead(file *generation, p mirror.Phase, m generation) bool {
+	return p == mirror.Stale && file != nil && file.lineage == m.lineage && m.before(file)
 }
 
 // fileGeneration places the file in time; nil without one.
@@ -62,13 +52,13 @@ func generationOf(s *filecache.Snapshot) generation { return generation{s.Lineag
 // compose makes the list of this moment.
 func (sv *service) compose() *list {
 	m, file := sv.mirror, sv.fileGeneration()
-	l := &list{source: choose(sv.override != nil, m.phase, m.whole.generation, file, sv.fallback), link: m.link, sub: sv.sub}
+	l := &list{source: choose(sv.override != nil, m.Phase(), sv.history.generation, file, sv.fallback), link: m.Link(), sub: sv.sub}
 	switch l.source {
 	case Override:
 		l.pairs, l.asOf = filePairs(sv.override), sv.override.SavedAt
 	case Live, Stale:
 		l.pairs, l.held = sv.suspicion.guard.List(), sv.suspicion.guard.Held()
-		l.asOf, l.generation = m.whole.asOf, m.whole.generation
+		l.asOf, l.generation = m.Whole().AsOf, sv.history.generation
 	case File:
 		l.pairs, l.held, l.asOf, l.generation = filePairs(sv.file), fileHeld(sv.file), sv.file.AsOf, *file
 	case None:
@@ -196,7 +186,7 @@ func (sv *service) noList() error {
 }
 
 // takeFile takes what the keeper found.
-func (sv *service) takeFile(n fileNews) {
+func (sv *service) takeFile(n fileNews, now time.Time) {
 	if n.restamp {
 		sv.restamp = true
 		return
@@ -204,7 +194,9 @@ func (sv *service) takeFile(n fileNews) {
 	sv.loaded, sv.override = true, n.override
 	if n.file != nil {
 		sv.file, sv.fileErr = n.file, nil
-		sv.mirror.heardOf(generationOf(n.file), n.conflict)
+		if sv.history.found(generationOf(n.file), n.conflict || sv.mirror.Phase() != mirror.Live, now) {
+			sv.mirror.Doubt()
+		}
 	} else if n.err != nil {
 		sv.fileErr = n.err
 	}
@@ -214,10 +206,10 @@ func (sv *service) takeFile(n fileNews) {
 // save hands a list that ZooKeeper has confirmed to the keeper, when it differs from the last in more than calls and connections. While the
 // guard holds anybody and its probes change the list all the time, that is no more often than the keeper writes; save returns when to come back.
 func (sv *service) save(now time.Time) (wake time.Time) {
-	if sv.keeper == nil || sv.mirror.phase != phaseLive {
+	if sv.keeper == nil || sv.mirror.Phase() != mirror.Live {
 		return time.Time{}
 	}
-	w, g := &sv.mirror.whole, sv.suspicion.guard
+	w, g := sv.whole(), sv.suspicion.guard
 	mark := savedMark{era: w.era, edits: w.edits, holds: g.Holds()}
 	if sv.saved == mark && !sv.restamp {
 		return time.Time{}
@@ -226,6 +218,6 @@ func (sv *service) save(now time.Time) (wake time.Time) {
 		return due
 	}
 	sv.saved, sv.offered, sv.restamp = mark, now, false
-	sv.keeper.offer(sv.suspicion.toSave(now, *w))
+	sv.keeper.offer(sv.suspicion.toSave(now, w))
 	return time.Time{}
 }

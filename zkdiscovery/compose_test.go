@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -20,26 +21,26 @@ func TestWhoDecidesTheList(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		override bool
-		phase    phase
+		phase    mirror.Phase
 		file     *generation
 		fallback bool
 		want     Source
 	}{
-		{"nothing is known", false, phaseCold, nil, false, None},
-		{"nothing is known, and nobody answers", false, phaseCold, nil, true, None},
-		{"ZooKeeper may still answer", false, phaseCold, older, false, None},
-		{"ZooKeeper does not answer", false, phaseCold, older, true, File},
-		{"ZooKeeper does not answer, whatever history the file has", false, phaseCold, other, true, File},
-		{"ZooKeeper has answered", false, phaseLive, older, true, Live},
-		{"ZooKeeper has answered, the file claims to know more", false, phaseLive, sibling, true, Live},
-		{"ZooKeeper has gone", false, phaseStale, nil, true, Stale},
-		{"ZooKeeper has gone, the file is older", false, phaseStale, older, true, Stale},
-		{"ZooKeeper has gone, the file is ours", false, phaseStale, &ours, true, Stale},
-		{"ZooKeeper has gone, a sibling has heard more", false, phaseStale, sibling, false, File},
-		{"ZooKeeper has gone, a sibling has heard of another history", false, phaseStale, other, true, Stale},
-		{"a person has decided, live", true, phaseLive, older, true, Override},
-		{"a person has decided, at the start", true, phaseCold, nil, false, Override},
-		{"a person has decided, in an outage", true, phaseStale, sibling, true, Override},
+		{"nothing is known", false, mirror.Cold, nil, false, None},
+		{"nothing is known, and nobody answers", false, mirror.Cold, nil, true, None},
+		{"ZooKeeper may still answer", false, mirror.Cold, older, false, None},
+		{"ZooKeeper does not answer", false, mirror.Cold, older, true, File},
+		{"ZooKeeper does not answer, whatever history the file has", false, mirror.Cold, other, true, File},
+		{"ZooKeeper has answered", false, mirror.Live, older, true, Live},
+		{"ZooKeeper has answered, the file claims to know more", false, mirror.Live, sibling, true, Live},
+		{"ZooKeeper has gone", false, mirror.Stale, nil, true, Stale},
+		{"ZooKeeper has gone, the file is older", false, mirror.Stale, older, true, Stale},
+		{"ZooKeeper has gone, the file is ours", false, mirror.Stale, &ours, true, Stale},
+		{"ZooKeeper has gone, a sibling has heard more", false, mirror.Stale, sibling, false, File},
+		{"ZooKeeper has gone, a sibling has heard of another history", false, mirror.Stale, other, true, Stale},
+		{"a person has decided, live", true, mirror.Live, older, true, Override},
+		{"a person has decided, at the start", true, mirror.Cold, nil, false, Override},
+		{"a person has decided, in an outage", true, mirror.Stale, sibling, true, Override},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := choose(tc.override, tc.phase, ours, tc.file, tc.fallback); got != tc.want {

@@ -63,8 +63,8 @@
 // # Which file has what
 //
 // discovery.go is what rpcx sees, wait.go whoever waits for ZooKeeper; view.go shows a service's lists through a filter; service.go is the loop
-// that owns one service path, ask.go what it asks ZooKeeper; mirror.go and answers.go are the pure decision what to ask and what the answers
-// mean; suspicion.go consults the guard; compose.go chooses between ZooKeeper, file and override; keeper.go reads, writes and watches the
+// that owns one service path, ask.go what it asks ZooKeeper; internal/mirror decides what to ask and what the answers mean; history.go counts
+// the eras; suspicion.go consults the guard; compose.go chooses between ZooKeeper, file and override; keeper.go reads, writes and watches the
 // file; report.go tells what was noticed; root.go is what clones share; internal/session is the connection.
 //
 // # Goroutines

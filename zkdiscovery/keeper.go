@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -274,7 +275,7 @@ func (k *keeper) restampEvery() time.Duration {
 	if a := k.sv.root.cfg.maxCacheAge; a > 0 {
 		d = min(d, max(a/4, saveGap))
 	}
-	return jittered(d)
+	return d*9/10 + rand.N(d/5)
 }
 
 func (k *keeper) tell(n fileNews) {

@@ -3,6 +3,8 @@ package zkdiscovery
 import (
 	"log/slog"
 	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
 // edge counts a change of how the list fares, and returns the level at which it is to be logged. A ZooKeeper that gives the list and refuses it by
@@ -15,24 +17,24 @@ func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level
 // reportSettled tells how things are when they have stayed so after many changes.
 func (sv *service) reportSettled(now time.Time) {
 	if changes := sv.edges.Settled(now); changes > 0 {
-		sv.log.Warn("the list has settled", "source", sv.logged, "changes", changes, "err", sv.mirror.err)
+		sv.log.Warn("the list has settled", "source", sv.logged, "changes", changes, "err", sv.mirror.Err())
 	}
 }
 
 // report logs what the mirror noticed.
-func (sv *service) report(n news, now time.Time) {
-	if n.mended > 0 {
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "mended"), "found changes that no watch had told of, setting the watches again", "changes", n.mended)
+func (sv *service) report(n mirror.News, now time.Time) {
+	if n.Mended > 0 {
+		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "mended"), "found changes that no watch had told of, setting the watches again", "changes", n.Mended)
 	}
-	if len(n.badMetadata) > 0 {
+	if len(n.BadMetadata) > 0 {
 		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",
-			"instances", len(n.badMetadata), "first", n.badMetadata[0])
+			"instances", len(n.BadMetadata), "first", n.BadMetadata[0])
 	}
-	if len(n.denied) > 0 {
+	if len(n.Denied) > 0 {
 		sv.log.Log(sv.ctx, firstTime(&sv.reported.denied), "instances may not be read: listed with the metadata known last",
-			"instances", len(n.denied), "first", n.denied[0])
+			"instances", len(n.Denied), "first", n.Denied[0])
 	}
-	sv.note(func(st *serviceStatus) { st.Mended += int64(n.mended) })
+	sv.note(func(st *serviceStatus) { st.Mended += int64(n.Mended) })
 }
 
 // firstTime is the level of what is said again and again: servers that rewrite such metadata all the time would fill the log.
@@ -46,14 +48,14 @@ func firstTime(said *bool) slog.Level {
 
 // reportSkipped says that some children are no instances, once until there are none any more: locks below the service's path come and go.
 func (sv *service) reportSkipped() {
-	m := sv.mirror
-	if m.skipped == sv.skipped {
+	skipped, one := sv.mirror.Skipped()
+	if skipped == sv.skipped {
 		return
 	}
 	if sv.skipped == 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.skipped), "skipping children whose name is not network@address", "children", m.skipped,
-			"one_of_them", m.odd)
+		sv.log.Log(sv.ctx, firstTime(&sv.reported.skipped), "skipping children whose name is not network@address", "children", skipped,
+			"one_of_them", one)
 	}
-	sv.skipped = m.skipped
-	sv.note(func(st *serviceStatus) { st.Skipped = m.skipped })
+	sv.skipped = skipped
+	sv.note(func(st *serviceStatus) { st.Skipped = skipped })
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/internal/edges"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -46,7 +47,8 @@ type service struct {
 	// The loop's own.
 	began     time.Time
 	sub       *session.Subscription
-	mirror    *mirror
+	mirror    *mirror.Mirror
+	history   history
 	suspicion *suspicion
 	keeper    *keeper // nil without a cache
 	loaded    bool    // the keeper has looked at the file; always true without one
@@ -76,7 +78,7 @@ func newService(r *root, path string) *service {
 		root: r, path: path, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
 		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
-		views: make(map[*Discovery]struct{}), mirror: newMirror(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
+		views: make(map[*Discovery]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
 		fileErr: r.cfg.uncached, began: time.Now(), suspicion: newSuspicion(r.cfg),
 	}
 	switch {
@@ -124,9 +126,9 @@ func (sv *service) run() {
 		case <-sv.pokes:
 		case <-timer.C:
 		case n := <-sv.files:
-			sv.takeFile(n)
+			sv.takeFile(n, time.Now())
 		case answer := <-sv.answers:
-			// What ZooKeeper told before it answered comes first: see mirror.checked.
+			// What ZooKeeper told before it answered comes first: see mirror.Checked.
 			sv.look()
 			answer(time.Now())
 		}
@@ -147,11 +149,11 @@ func (sv *service) look() {
 	hints := sv.sub.Take() // after State: what came before the newest answer is among them
 	now := time.Now()
 	m := sv.mirror
-	was := m.phase
-	m.proven(proven)
-	m.hinted(hints, now)
-	m.connection(st, now)
-	if m.phase != was {
+	was := m.Phase()
+	m.Confirm(proven)
+	m.Hinted(hints, now)
+	m.Connection(st, now)
+	if m.Phase() != was {
 		sv.dirty, sv.metrics = true, false
 	}
 	if !sv.fallback && !st.Connected && st.Refused {
@@ -161,8 +163,8 @@ func (sv *service) look() {
 
 // confirm says whether answered pings confirm the list that is shown: not while a change is known that is not read, or not shown yet.
 func (sv *service) confirm() {
-	if sv.mirror.atRest() && !sv.dirty {
-		sv.sub.Settle(sv.mirror.link)
+	if sv.mirror.AtRest() && !sv.dirty {
+		sv.sub.Settle(sv.mirror.Link())
 	} else {
 		sv.sub.Unsettle()
 	}
@@ -175,15 +177,15 @@ func (sv *service) act(now time.Time) (wake time.Time, gone bool) {
 	if gone {
 		return wake, true
 	}
-	j, at := sv.mirror.todo(now)
+	j, at := sv.mirror.Todo(now)
 	wake = earlier(wake, at)
-	if j.kind != jobNone {
+	if j.Kind != mirror.None {
 		sv.jobs.Go(func() { sv.ask(j) })
 	}
-	if n := sv.mirror.takeNews(); n.changed || n.mended > 0 || len(n.badMetadata) > 0 || len(n.denied) > 0 {
+	if n := sv.mirror.TakeNews(); n.Any() {
 		sv.report(n, now)
-		if n.changed {
-			sv.metrics = n.onlyMetrics && (sv.metrics || !sv.dirty)
+		if n.Changed {
+			sv.metrics = n.OnlyMetrics && (sv.metrics || !sv.dirty)
 			sv.dirty = true
 		}
 	}

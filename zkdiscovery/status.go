@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
 // Status is the state of a Discovery for people and probes. A template's has the connection only.
@@ -61,16 +63,16 @@ type serviceStatus struct {
 	lastErrAt  time.Time
 }
 
-func (st *serviceStatus) count(j job) {
-	switch j.kind {
-	case jobList:
+func (st *serviceStatus) count(j mirror.Job) {
+	switch j.Kind {
+	case mirror.List:
 		st.Lists++
-	case jobRead:
-		st.Reads += int64(len(j.names))
-	case jobCheck:
+	case mirror.Read:
+		st.Reads += int64(len(j.Names))
+	case mirror.Check:
 		st.Checks++
-		st.Reads += int64(len(j.names))
-	case jobNone:
+		st.Reads += int64(len(j.Names))
+	case mirror.None:
 	}
 }
 

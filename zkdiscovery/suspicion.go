@@ -3,13 +3,13 @@ package zkdiscovery
 import (
 	"log/slog"
 	"maps"
-	"strconv"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
 // fileWait is how long the first list of ZooKeeper's waits for the file, which is the guard's memory over restarts: a disk that hangs delays a
@@ -41,7 +41,7 @@ func newSuspicion(cfg *config) *suspicion {
 // waits for the file.
 func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 	s, m := sv.suspicion, sv.mirror
-	if m.phase == phaseCold {
+	if m.Phase() == mirror.Cold {
 		return time.Time{}, true
 	}
 	if !s.guard.Begun() {
@@ -50,22 +50,22 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		}
 		sv.remind()
 	}
-	if m.phase == phaseLive && s.link != m.link { // with the first list, not with the connection: ZooKeeper may refuse it for long
+	if m.Phase() == mirror.Live && s.link != m.Link() { // with the first list, not with the connection: ZooKeeper may refuse it for long
 		s.guard.SetWindow(sv.window())
 		if s.link > 0 || sv.servedFile() {
 			s.guard.Suspect(now)
 		}
-		s.link = m.link
+		s.link = m.Link()
 	}
-	ahead := isAhead(sv.fileGeneration(), m.phase, m.whole.generation)
-	switch w := &m.whole; {
+	ahead := isAhead(sv.fileGeneration(), m.Phase(), sv.history.generation)
+	switch w := sv.whole(); {
 	case ahead:
 		sv.relay(now)
 	case !s.guard.Begun() || w.lineage != s.fed.lineage || w.era != s.fed.era || !sameSlice(w.pairs, s.fed.pairs):
-		s.fed = *w
-		s.guard.Listed(w.pairs, w.history(), now)
+		s.fed = w
+		s.guard.Listed(w.pairs, w.generation.String(), now)
 	}
-	s.guard.Away(m.phase != phaseLive, now)
+	s.guard.Away(m.Phase() != mirror.Live, now)
 	s.guard.Tick(now)
 	for _, p := range s.guard.Probes(now) {
 		s.prober.Go(sv.ctx, p.Key, func(answer guard.Answer) {
@@ -76,7 +76,7 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		})
 	}
 	if !s.guard.Pending() && !ahead {
-		s.accepted = m.whole.generation
+		s.accepted = sv.history.generation
 	}
 	if n := s.guard.Holds(); n != s.holds {
 		s.holds = n
@@ -93,7 +93,7 @@ func (sv *service) remind() {
 	}
 	s := sv.suspicion
 	s.found(sv.file)
-	s.guard.Remember(s.saved.known(), s.accepted.history(), sv.servedFile())
+	s.guard.Remember(s.saved.known(), s.accepted.String(), sv.servedFile())
 }
 
 // relay tells the guard what is shown while ZooKeeper cannot be asked: what a sibling process has heard since.
@@ -147,9 +147,6 @@ func (sv *service) window() time.Duration {
 	}
 	return sv.root.session.State().Timeout
 }
-
-// history names what zxids can be compared within: a restored backup has the lineage of before, and another era.
-func (g generation) history() string { return g.lineage + " " + strconv.FormatInt(g.era, 10) }
 
 // sameSlice reports whether a and b are the same slice, not only equal ones.
 func sameSlice(a, b []*client.KVPair) bool {

@@ -44,7 +44,8 @@ var mayImport = map[string][]string{
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores
 	},
 	"zkdiscovery/internal/...":     {"./zkdiscovery/internal/..."},
-	"zkdiscovery/internal/session": {"./internal/logs", "./internal/edges", "github.com/go-zookeeper/zk"}, // the one place that knows its Conn, and the hazards of it
+	"zkdiscovery/internal/mirror":  {"./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/client"}, // of session the types of answers
+	"zkdiscovery/internal/session": {"./internal/logs", "./internal/edges", "github.com/go-zookeeper/zk"},                                  // the one place that knows its Conn, and the hazards of it
 	// What registers is a plugin of rpcx's server, and shuts it down.
 	"zkdiscovery/serverplugin": {"./internal/logs", "./internal/words", "./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/server", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
 	"zkdiscovery/zktest":       {"golang.org/x/sys/..."},

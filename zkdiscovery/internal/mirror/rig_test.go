@@ -1,9 +1,8 @@
-package zkdiscovery
+package mirror
 
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,7 +14,8 @@ import (
 //   - Only a whole list is published: the names of the last list that was answered, but for those that had vanished when they were read.
 //   - No instance is dropped that no list had missing.
 //   - A list that was published is never changed.
-//   - Zxid never goes back within a lineage and era; an era begins with a new lineage or after a restored backup, and then only.
+//   - Zxid never falls within a lineage without Proof, and Proof only means less than before after a restored backup.
+//   - Proof: the list followed a sync that was asked for after the last doubt, and all of it was read since.
 //   - What is confirmed as of some moment is no older than what the server had then.
 //   - One job at a time.
 //
@@ -23,7 +23,7 @@ import (
 type rig struct {
 	tb  testing.TB
 	zk  *model
-	m   *mirror
+	m   *Mirror
 	log []string
 
 	listed     map[string]bool // the last list, as far as it counts, without what vanished before it was read
@@ -32,8 +32,8 @@ type rig struct {
 	values     map[string]map[string]bool // what each name ever had
 	rolledBack bool
 	denied     bool // some instance could not be read at some time
-	another    bool // lineage was told of, by a list or a file, since the last era began
-	lineage    string
+	pass       rigPass
+	doubts     int  // so many
 	lossy      bool // watches were lost: until the next look at rest, anything may be outdated
 	wake       time.Time
 }
@@ -41,7 +41,7 @@ type rig struct {
 var rigNames = [...]string{"tcp@a:1", "tcp@b:1", "tcp@c:1", "unix@d", "tcp@e:1", "tcp@f:1", "lock-0001"}
 
 func newRig(tb testing.TB, watchData bool) *rig {
-	r := &rig{tb: tb, zk: newModel(), m: newMirror(watchData), listed: map[string]bool{}, missing: map[string]bool{}, values: map[string]map[string]bool{}}
+	r := &rig{tb: tb, zk: newModel(), m: New(watchData), listed: map[string]bool{}, missing: map[string]bool{}, values: map[string]map[string]bool{}}
 	return r
 }
 
@@ -188,16 +188,14 @@ func (r *rig) rare(arg byte) {
 			r.lossy = true
 		}
 	case 10:
-		past := append(slices.Clone(zk.undone), zk.history...)
-		s := past[len(past)-1-int(arg>>4)%len(past)]
-		g := generation{s.lineage(), max(r.m.whole.era, 1), s.newest()}
-		if r.m.era == 0 {
-			g.era = 3
-		}
-		r.note("file has %v", g)
-		r.another = r.another || g.lineage != r.m.lineage
-		r.m.heardOf(g, arg>>7 == 1)
+		r.note("doubt")
+		r.doubt()
 	}
+}
+
+func (r *rig) doubt() {
+	r.pass.synced = false
+	r.m.Doubt()
 }
 
 func (r *rig) change(f func(*state)) {
@@ -213,14 +211,14 @@ func (r *rig) told() {
 }
 
 // ask lets the mirror begin its next job, which must be of this kind.
-func (r *rig) ask(want jobKind) job {
+func (r *rig) ask(want Kind) Job {
 	r.tb.Helper()
 	r.zk.now = r.zk.now.Add(time.Millisecond)
 	r.turn(false)
-	if r.zk.job == nil || r.zk.job.kind != want {
+	if r.zk.job == nil || r.zk.job.Kind != want {
 		r.fatalf("job is %+v, want kind %d", r.zk.job, want)
 	}
-	return r.zk.job.job
+	return r.zk.job.Job
 }
 
 // served lets ZooKeeper answer the job, and the mirror take the answer.
@@ -244,10 +242,10 @@ func (r *rig) turn(takeAnswer bool) {
 		r.answer(j)
 		r.look()
 	}
-	was := m.busy
-	j, wake := m.todo(zk.now)
+	was := m.plan.running != None
+	j, wake := m.Todo(zk.now)
 	r.wake = wake
-	if j.kind == jobNone {
+	if j.Kind == None {
 		return
 	}
 	r.note("job %+v", j)
@@ -258,55 +256,46 @@ func (r *rig) turn(takeAnswer bool) {
 }
 
 func (r *rig) look() {
-	r.m.proven(r.zk.proven())
-	r.m.hinted(r.zk.takeHints(), r.zk.now)
-	r.m.connection(r.zk.st, r.zk.now)
-	r.zk.settle(r.m.atRest(), r.m.link)
+	r.m.Confirm(r.zk.proven())
+	r.m.Hinted(r.zk.takeHints(), r.zk.now)
+	r.m.Connection(r.zk.st, r.zk.now)
+	r.zk.settle(r.m.AtRest(), r.m.link)
 }
 
 func (r *rig) answer(j *modelJob) {
-	m, now := r.m, r.zk.now
-	r.note("answer to job %d: err %v, absent %v, names %v, stat %+v, nodes %v", j.kind, j.err, j.absent, j.listing.Names, j.listing.Stat, j.nodes)
-	if j.err != nil {
-		if errors.Is(j.err, session.ErrLost) || errors.Is(j.err, session.ErrNotConnected) {
-			m.lost(j.job)
-		} else {
-			m.refused(j.job, j.err, now)
-		}
-		return
-	}
-	counts := j.session == m.session
-	switch j.kind {
-	case jobList:
-		if counts {
-			r.noteList(j)
-		}
+	m, now, was := r.m, r.zk.now, r.m.Whole()
+	r.note("answer to job %d: err %v, absent %v, names %v, stat %+v, nodes %v", j.Kind, j.err, j.absent, j.listing.Names, j.listing.Stat, j.nodes)
+	switch {
+	case j.err != nil && j.Kind == Read && errors.Is(j.err, session.ErrLost):
+		r.noteReads(j, true)
+		m.Read(j.Job, j.answered(), true)
+	case errors.Is(j.err, session.ErrLost), errors.Is(j.err, session.ErrNotConnected):
+		m.Lost(j.Job)
+	case j.err != nil:
+		m.Refused(j.Job, j.err, now)
+	case j.Kind == List:
+		r.noteList(j)
 		if j.absent {
-			m.missing(j.job)
+			m.Missing(j.Job)
 		} else {
-			m.listed(j.job, j.listing)
+			m.Listed(j.Job, j.listing)
 		}
-	case jobRead:
-		for _, n := range j.nodes {
-			if _, fresh := m.fresh[n.Name]; counts && fresh && errors.Is(n.Err, session.ErrNoNode) {
-				delete(r.listed, n.Name)
-			}
-		}
-		m.read(j.job, j.nodes)
-	case jobCheck:
-		if j.stat == nil {
-			m.checked(j.job, false, session.Stat{}, j.nodes)
-		} else {
-			m.checked(j.job, true, *j.stat, j.nodes)
-		}
-	case jobNone:
+	case j.Kind == Read:
+		r.noteReads(j, false)
+		m.Read(j.Job, j.nodes, false)
+	case j.Kind == Check:
+		m.Checked(j.Job, j.stat, j.nodes)
+	default:
 		r.fatalf("an answer to no job")
 	}
-	n := m.takeNews()
-	if n.mended > 0 && !r.lossy {
-		r.fatalf("%d changes found that no watch had told of, and yet none was lost", n.mended)
+	if w := m.Whole(); w.Proof && (!was.Proof || !w.AsOf.Equal(was.AsOf)) {
+		r.checkProof(w)
 	}
-	if n.changed {
+	n := m.TakeNews()
+	if n.Mended > 0 && !r.lossy {
+		r.fatalf("%d changes found that no watch had told of, and yet none was lost", n.Mended)
+	}
+	if n.Changed {
 		r.publish()
 	}
 }
@@ -325,7 +314,7 @@ func (r *rig) settle() {
 		r.check()
 		switch {
 		case r.zk.job != nil || len(r.log) > before:
-		case r.m.phase != phaseLive:
+		case r.m.Phase() != Live || !r.m.AtRest():
 			r.note("waiting until %v", r.wake)
 			if r.wake.IsZero() {
 				r.fatalf("nothing to do, and yet not live")

@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ func TestADeletionIsBelievedAfterTheNextList(t *testing.T) {
 	r.change(func(s *state) { s.remove("tcp@a:1") })
 	r.told()
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
-	r.ask(jobList)
+	r.ask(List)
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
 	r.served()
 	r.mustShow("tcp@b:1 weight=1")
@@ -27,7 +27,7 @@ func TestATakeoverInOneTransactionIsNoFlap(t *testing.T) {
 	r.settle()
 	r.mustShow("tcp@a:1 weight=2", "tcp@b:1 weight=1")
 	for _, p := range r.published {
-		if len(p.pairs) != 2 {
+		if len(p.Pairs) != 2 {
 			t.Fatalf("published in between: %v", p.copy)
 		}
 	}
@@ -40,7 +40,7 @@ func TestAnAnswerFromAnEarlierSessionDoesNotCount(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "weight=1") })
 	r.told()
-	j := r.ask(jobList)
+	j := r.ask(List)
 	for r.zk.serve() || r.zk.deliver() {
 	}
 	answer := r.zk.job.listing
@@ -48,51 +48,68 @@ func TestAnAnswerFromAnEarlierSessionDoesNotCount(t *testing.T) {
 	r.zk.expire()
 	r.zk.connect(0)
 	r.look()
-	r.m.listed(j, answer)
+	r.m.Listed(j, answer)
 	r.mustShow("tcp@a:1 weight=1")
-	if next := r.ask(jobList); !next.sync || next.session != 2 {
+	if next := r.ask(List); !next.Sync || next.session != 2 {
 		t.Errorf("the next job is %+v, want a list after a sync in the new session", next)
 	}
 	r.settle()
 	r.equal()
 }
 
-func TestAnAnswerFromAnEarlierConnectionCountsButMakesNothingLive(t *testing.T) {
+func TestAListFromAnEarlierConnectionDoesNotCount(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.remove("tcp@a:1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	for r.zk.serve() || r.zk.deliver() {
 	}
 	r.zk.cut(session.ErrLost)
 	r.zk.connect(0)
 	r.served()
-	r.mustShow()
-	if r.m.phase != phaseStale {
-		t.Errorf("phase %d after an answer of the connection before, want stale", r.m.phase)
+	r.mustShow("tcp@a:1 weight=1")
+	if r.m.Phase() != Stale {
+		t.Errorf("phase %d after an answer of the connection before, want stale", r.m.Phase())
 	}
 	r.settle()
-	if r.m.phase != phaseLive {
+	r.mustShow()
+	if r.m.Phase() != Live {
 		t.Error("not live after a list over the new connection")
+	}
+}
+
+// ZooKeeper said so before the connection was lost, and nothing newer has been said.
+func TestAListThatWasAnsweredBeforeTheDisconnectCounts(t *testing.T) {
+	r := liveRig(t, true, "tcp@a:1")
+	r.change(func(s *state) { s.remove("tcp@a:1") })
+	r.told()
+	r.ask(List)
+	for r.zk.serve() || r.zk.deliver() {
+	}
+	r.zk.cut(session.ErrLost)
+	r.served()
+	r.mustShow()
+	if r.m.Phase() != Stale {
+		t.Errorf("phase %d without a connection, want stale", r.m.Phase())
 	}
 }
 
 func TestTheFirstListOfASessionFollowsASyncAndNoOther(t *testing.T) {
 	r := newRig(t, true)
 	r.zk.connect(0)
-	if j := r.ask(jobList); !j.sync {
+	if j := r.ask(List); !j.Sync {
 		t.Error("the first list of all does not follow a sync")
 	}
 	r.settle()
 	r.zk.cut(session.ErrLost)
 	r.zk.connect(0)
-	if j := r.ask(jobList); j.sync {
+	if j := r.ask(List); j.Sync {
 		t.Error("a list in the same session follows a sync")
 	}
 	r.settle()
 	r.zk.expire()
 	r.zk.connect(0)
-	if j := r.ask(jobList); !j.sync {
+	if j := r.ask(List); !j.Sync {
 		t.Error("the first list of the second session does not follow a sync")
 	}
 }
@@ -105,11 +122,11 @@ func TestAListIsShownWhenItIsWhole(t *testing.T) {
 		s.create("tcp@c:1", "weight=1")
 	})
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
 	// The list is answered, its new instance not read yet: what was whole stays, also through the loss of the connection.
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
-	r.ask(jobRead)
+	r.ask(Read)
 	r.zk.cut(session.ErrLost)
 	r.look()
 	r.served()
@@ -148,12 +165,12 @@ func TestANewConnectionBeginsWithAList(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "weight=1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
 	r.zk.expire()
 	r.zk.connect(0)
 	r.look()
-	r.ask(jobList)
+	r.ask(List)
 	r.settle()
 	r.equal()
 }
@@ -163,18 +180,18 @@ func TestAnInstanceThatWasListedButNeverReadIsForgottenWithTheNextList(t *testin
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "weight=1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
-	r.ask(jobRead)
+	r.ask(Read)
 	r.zk.cut(session.ErrLost)
 	r.served()
 	r.change(func(s *state) { s.remove("tcp@b:1") })
 	r.zk.connect(0)
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
-	if j, _ := r.m.todo(r.zk.now); j.kind != jobNone || r.m.phase != phaseLive {
-		t.Errorf("job %+v, phase %d; want a whole list", j, r.m.phase)
+	if j, _ := r.m.Todo(r.zk.now); j.Kind != None || r.m.Phase() != Live {
+		t.Errorf("job %+v, phase %d; want a whole list", j, r.m.Phase())
 	}
 	r.mustShow("tcp@a:1 weight=1")
 }
@@ -183,10 +200,10 @@ func TestOneJobAtATime(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "") })
 	r.told()
-	j := r.ask(jobList)
+	j := r.ask(List)
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=2") })
 	r.told()
-	if next, wake := r.m.todo(r.zk.now.Add(time.Hour)); next.kind != jobNone || !wake.IsZero() {
+	if next, wake := r.m.Todo(r.zk.now.Add(time.Hour)); next.Kind != None || !wake.IsZero() {
 		t.Errorf("job %+v while %+v is under way, wake %v", next, j, wake)
 	}
 }
@@ -204,8 +221,8 @@ func TestSilenceIsNoNews(t *testing.T) {
 		r.turn(true)
 	}
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
-	if n := len(r.published) - published; n > 0 || r.m.phase != phaseStale {
-		t.Errorf("%d lists published, phase %d", n, r.m.phase)
+	if n := len(r.published) - published; n > 0 || r.m.Phase() != Stale {
+		t.Errorf("%d lists published, phase %d", n, r.m.Phase())
 	}
 }
 
@@ -214,32 +231,32 @@ func TestAServiceThatIsNotRegisteredIsAnEmptyList(t *testing.T) {
 	r.zk.connect(0)
 	r.settle()
 	r.mustShow()
-	if r.m.phase != phaseLive || r.m.err != nil || r.m.whole.era != 1 { // a file of era 0 is none
-		t.Errorf("phase %d, error %v, era %d", r.m.phase, r.m.err, r.m.whole.era)
+	if r.m.Phase() != Live || r.m.Err() != nil || r.m.Whole().Exists {
+		t.Errorf("phase %d, error %v, %+v", r.m.Phase(), r.m.Err(), r.m.Whole())
 	}
 	r.change(func(s *state) { s.create("tcp@a:1", "weight=1"); s.create("lock", "") })
 	r.settle()
 	r.mustShow("tcp@a:1 weight=1")
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=2"); s.removePath() })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
 	r.mustShow()
-	if j, _ := r.m.todo(r.zk.now); j.kind != jobNone || r.m.skipped > 0 {
-		t.Errorf("job %+v, %d skipped; want nothing left of the path", j, r.m.skipped)
+	if j, _ := r.m.Todo(r.zk.now); j.Kind != None || r.m.pass.skipped > 0 {
+		t.Errorf("job %+v, %d skipped; want nothing left of the path", j, r.m.pass.skipped)
 	}
 }
 
 func TestChildrenThatAreNoInstancesAreSkippedAndCounted(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1", "lock-0001", "readme")
 	r.mustShow("tcp@a:1 weight=1")
-	if r.m.skipped != 2 || r.m.odd == "" {
-		t.Errorf("skipped %d, one of them %q; want 2 and a name", r.m.skipped, r.m.odd)
+	if r.m.pass.skipped != 2 || r.m.pass.odd == "" {
+		t.Errorf("skipped %d, one of them %q; want 2 and a name", r.m.pass.skipped, r.m.pass.odd)
 	}
 	r.change(func(s *state) { s.remove("readme") })
 	r.settle()
-	if r.m.skipped != 1 {
-		t.Errorf("skipped %d after one is gone, want 1", r.m.skipped)
+	if r.m.pass.skipped != 1 {
+		t.Errorf("skipped %d after one is gone, want 1", r.m.pass.skipped)
 	}
 }
 
@@ -247,20 +264,20 @@ func TestHintsSayWhatIsToBeAsked(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		hints session.Hints
-		want  jobKind
+		want  Kind
 		reads []string
 	}{
-		{"the list may have changed", session.Hints{List: true}, jobList, nil},
-		{"an instance may have changed", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Changed}}, jobRead, []string{"tcp@a:1"}},
-		{"an instance may be gone, of which the list will tell", session.Hints{List: true, Children: map[string]session.Change{"tcp@a:1": session.Gone}}, jobList, nil},
-		{"an instance may be gone", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Gone}}, jobRead, []string{"tcp@a:1"}},
-		{"nobody we know", session.Hints{Children: map[string]session.Change{"tcp@x:1": session.Changed}}, jobNone, nil},
-		{"nothing", session.Hints{}, jobNone, nil},
+		{"the list may have changed", session.Hints{List: true}, List, nil},
+		{"an instance may have changed", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Changed}}, Read, []string{"tcp@a:1"}},
+		{"an instance may be gone, of which the list will tell", session.Hints{List: true, Children: map[string]session.Change{"tcp@a:1": session.Gone}}, List, nil},
+		{"an instance may be gone", session.Hints{Children: map[string]session.Change{"tcp@a:1": session.Gone}}, Read, []string{"tcp@a:1"}},
+		{"nobody we know", session.Hints{Children: map[string]session.Change{"tcp@x:1": session.Changed}}, None, nil},
+		{"nothing", session.Hints{}, None, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := liveRig(t, true, "tcp@a:1", "tcp@b:1")
-			r.m.hinted(tc.hints, r.zk.now)
-			if j, _ := r.m.todo(r.zk.now); j.kind != tc.want || !slices.Equal(j.names, tc.reads) {
+			r.m.Hinted(tc.hints, r.zk.now)
+			if j, _ := r.m.Todo(r.zk.now); j.Kind != tc.want || !slices.Equal(j.Names, tc.reads) {
 				t.Errorf("job %+v, want kind %d of %v", j, tc.want, tc.reads)
 			}
 		})
@@ -274,19 +291,19 @@ func TestAnErrorIsKeptUntilAWholePassHasSucceeded(t *testing.T) {
 	for range 8 {
 		r.change(func(s *state) { s.create("tcp@b:1", ""); s.set("tcp@b:1", "weight=1") })
 		r.told()
-		if r.m.needList {
-			r.zk.now = later(r.zk.now, r.m.retryAt)
-			r.ask(jobList)
+		if r.m.plan.list {
+			r.zk.now = later(r.zk.now, r.m.plan.retryAt)
+			r.ask(List)
 			r.served()
 		}
 		// The list is answered, the read is not: the next list must not be a new beginning.
-		r.ask(jobRead)
+		r.ask(Read)
 		r.zk.job.finish(throttled)
 		r.served()
-		if !errors.Is(r.m.err, throttled) || r.m.phase != phaseStale {
-			t.Fatalf("error %v, phase %d", r.m.err, r.m.phase)
+		if !errors.Is(r.m.Err(), throttled) || r.m.Phase() != Stale {
+			t.Fatalf("error %v, phase %d", r.m.Err(), r.m.Phase())
 		}
-		waits = append(waits, r.m.retryAt.Sub(r.zk.now))
+		waits = append(waits, r.m.plan.retryAt.Sub(r.zk.now))
 	}
 	for i, want := range []time.Duration{1, 2, 4, 5, 5, 5, 5, 5} {
 		if want *= time.Second; waits[i] < want*9/10 || waits[i] > want*11/10 {
@@ -295,8 +312,8 @@ func TestAnErrorIsKeptUntilAWholePassHasSucceeded(t *testing.T) {
 	}
 	r.settle()
 	r.equal()
-	if r.m.err != nil {
-		t.Errorf("error %v after a whole pass", r.m.err)
+	if r.m.Err() != nil {
+		t.Errorf("error %v after a whole pass", r.m.Err())
 	}
 }
 
@@ -318,15 +335,15 @@ func TestANewConnectionIsAskedAtOnceUnlessAnAnswerOverTheLimitCostTheLast(t *tes
 		{fmt.Errorf("%w: %w", session.ErrLost, session.ErrReplyTooLarge), lastCostly, true},
 	} {
 		for range 10 {
-			r.m.refused(job{kind: jobList, session: 1}, tc.err, r.zk.now)
+			r.m.Refused(Job{Kind: List, session: 1}, tc.err, r.zk.now)
 		}
-		if wait := r.m.retryAt.Sub(r.zk.now); wait < tc.last*9/10 || wait > tc.last*11/10 {
+		if wait := r.m.plan.retryAt.Sub(r.zk.now); wait < tc.last*9/10 || wait > tc.last*11/10 {
 			t.Errorf("%v: waits %v at last, want %v, give or take a tenth", tc.err, wait, tc.last)
 		}
 		r.zk.cut(session.ErrLost)
 		r.zk.connect(0)
 		r.look()
-		if waits := r.zk.now.Before(r.m.retryAt); waits != tc.wait {
+		if waits := r.zk.now.Before(r.m.plan.retryAt); waits != tc.wait {
 			t.Errorf("%v: the new connection waits: %v, want %v", tc.err, waits, tc.wait)
 		}
 		r.settle()

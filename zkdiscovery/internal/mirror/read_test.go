@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"slices"
@@ -22,12 +22,12 @@ func TestADeniedInstanceKeepsItsMetadata(t *testing.T) {
 		if j := r.zk.job; j != nil {
 			r.zk.job = nil
 			r.look()
-			if j.kind == jobList {
-				r.m.listed(j.job, j.listing)
+			if j.Kind == List {
+				r.m.Listed(j.Job, j.listing)
 			} else {
-				r.m.read(j.job, j.nodes)
+				r.m.Read(j.Job, j.nodes, false)
 			}
-			denied = append(denied, r.m.takeNews().denied...)
+			denied = append(denied, r.m.TakeNews().Denied...)
 		}
 	}
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1", "tcp@c:1 ")
@@ -35,13 +35,13 @@ func TestADeniedInstanceKeepsItsMetadata(t *testing.T) {
 		t.Errorf("reported as denied: %v, want each once", denied)
 	}
 	r.published = nil // the lists above went past publish
-	r.zk.now = r.m.checkAt
-	j := r.ask(jobCheck)
+	r.zk.now = r.m.plan.checkAt
+	j := r.ask(Check)
 	for r.zk.serve() || r.zk.deliver() {
 	}
-	r.m.checked(j, true, *r.zk.job.stat, r.zk.job.nodes)
+	r.m.Checked(j, r.zk.job.stat, r.zk.job.nodes)
 	r.zk.job = nil
-	if again := r.m.takeNews().denied; len(again) > 0 {
+	if again := r.m.TakeNews().Denied; len(again) > 0 {
 		t.Errorf("reported again: %v", again)
 	}
 	// Of permission nobody tells: the next look at rest finds it.
@@ -66,7 +66,7 @@ func TestWithoutDataWatchesASuccessorIsReadWhenTheCountOfChangesTells(t *testing
 	r = liveRig(t, false, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "weight=1"); s.create("tcp@c:1", "weight=1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
 	r.zk.cut(session.ErrLost)
 	r.change(func(s *state) { s.remove("tcp@a:1"); s.create("tcp@a:1", "weight=2") })
@@ -75,12 +75,12 @@ func TestWithoutDataWatchesASuccessorIsReadWhenTheCountOfChangesTells(t *testing
 	r.mustShow("tcp@a:1 weight=2", "tcp@b:1 weight=1", "tcp@c:1 weight=1")
 
 	// A path made anew counts from the beginning, and may have got just as far.
-	if r = liveRig(t, false, "tcp@a:1", "tcp@b:1"); r.m.cversion != 2 {
-		t.Fatalf("cversion %d", r.m.cversion)
+	if r = liveRig(t, false, "tcp@a:1", "tcp@b:1"); r.m.pass.cversion != 2 {
+		t.Fatalf("cversion %d", r.m.pass.cversion)
 	}
 	r.change(func(s *state) { s.removePath(); s.create("tcp@a:1", "weight=2"); s.create("tcp@b:1", "weight=1") })
-	if r.settle(); r.m.cversion != 2 {
-		t.Fatalf("cversion %d", r.m.cversion)
+	if r.settle(); r.m.pass.cversion != 2 {
+		t.Fatalf("cversion %d", r.m.pass.cversion)
 	}
 	r.mustShow("tcp@a:1 weight=2", "tcp@b:1 weight=1")
 
@@ -116,32 +116,32 @@ func TestChangesOfNothingButCallsAndConnectionsAreMarked(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := liveRig(t, true, "tcp@a:1", "tcp@b:1")
-			edits := r.m.whole.edits
-			var news news
+			edits := r.m.whole.Edits
+			var news News
 			for _, change := range tc.changes {
 				r.change(change)
 				r.told()
 				for range 3 {
-					j, _ := r.m.todo(r.zk.now)
-					if j.kind == jobNone {
+					j, _ := r.m.Todo(r.zk.now)
+					if j.Kind == None {
 						break
 					}
 					r.zk.begin(j, true)
 					for r.zk.serve() || r.zk.deliver() {
 					}
-					if j.kind == jobList {
-						r.m.listed(j, r.zk.job.listing)
+					if j.Kind == List {
+						r.m.Listed(j, r.zk.job.listing)
 					} else {
-						r.m.read(j, r.zk.job.nodes)
+						r.m.Read(j, r.zk.job.nodes, false)
 					}
 					r.zk.job = nil
 				}
 			}
-			news = r.m.takeNews()
-			if news.changed && news.onlyMetrics != tc.metrics {
-				t.Errorf("only metrics: %v, want %v", news.onlyMetrics, tc.metrics)
+			news = r.m.TakeNews()
+			if news.Changed && news.OnlyMetrics != tc.metrics {
+				t.Errorf("only metrics: %v, want %v", news.OnlyMetrics, tc.metrics)
 			}
-			if got := r.m.whole.edits - edits; got != tc.edits {
+			if got := r.m.whole.Edits - edits; got != tc.edits {
 				t.Errorf("%d edits, want %d", got, tc.edits)
 			}
 		})
@@ -153,13 +153,13 @@ func TestMetadataThatIsNoQueryIsReported(t *testing.T) {
 	r.zk.txn(func(s *state) { s.create("tcp@a:1", "weight=1;group=x"); s.create("tcp@b:1", "weight=1") })
 	r.noteValues()
 	r.zk.connect(0)
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
-	r.ask(jobRead)
+	r.ask(Read)
 	for r.zk.serve() || r.zk.deliver() {
 	}
-	r.m.read(r.zk.job.job, r.zk.job.nodes)
-	if bad := r.m.takeNews().badMetadata; !slices.Equal(bad, []string{"tcp@a:1"}) {
+	r.m.Read(r.zk.job.Job, r.zk.job.nodes, false)
+	if bad := r.m.TakeNews().BadMetadata; !slices.Equal(bad, []string{"tcp@a:1"}) {
 		t.Errorf("reported: %v", bad)
 	}
 	r.mustShow("tcp@a:1 weight=1;group=x", "tcp@b:1 weight=1")
@@ -170,7 +170,7 @@ func TestAnInstanceThatComesBackBetweenReadAndListIsReadAgain(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=2") })
 	r.told()
-	r.ask(jobRead)
+	r.ask(Read)
 	r.change(func(s *state) { s.remove("tcp@a:1") })
 	r.zk.advance()
 	r.served()
@@ -185,15 +185,15 @@ func TestAnInstanceThatVanishedWhileBeingReadIsNoError(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	r.change(func(s *state) { s.create("tcp@b:1", "weight=1"); s.create("tcp@c:1", "weight=1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
-	r.ask(jobRead)
+	r.ask(Read)
 	r.change(func(s *state) { s.remove("tcp@b:1") })
 	r.zk.advance()
 	r.served()
 	r.mustShow("tcp@a:1 weight=1") // they may have come in one transaction, and be going in another
-	if r.m.err != nil || r.m.phase != phaseLive {
-		t.Errorf("error %v, phase %d", r.m.err, r.m.phase)
+	if r.m.Err() != nil || r.m.Phase() != Live {
+		t.Errorf("error %v, phase %d", r.m.Err(), r.m.Phase())
 	}
 	r.settle()
 	r.mustShow("tcp@a:1 weight=1", "tcp@c:1 weight=1")
@@ -207,9 +207,9 @@ func TestInstancesThatComeAndGoAllTheTimeDoNotHoldUpTheOthers(t *testing.T) {
 		r.mustShow("tcp@a:1 weight=1")
 		r.change(func(s *state) { s.create("tcp@b:1", "weight=1") })
 		r.told()
-		r.ask(jobList)
+		r.ask(List)
 		r.served()
-		r.ask(jobRead)
+		r.ask(Read)
 		r.change(func(s *state) { s.remove("tcp@b:1") })
 		r.zk.advance()
 		r.served()

@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"maps"
@@ -9,7 +9,7 @@ import (
 
 // modelJob is a job under way: requests that the server has yet to serve, one after another, and what their replies have brought.
 type modelJob struct {
-	job
+	Job
 	queue []func() // the server's next requests
 	done  bool
 	err   error // why it has no answer
@@ -29,28 +29,28 @@ func (j *modelJob) finish(err error) {
 }
 
 // begin takes a job as internal/session does.
-func (m *model) begin(j job, watchData bool) {
-	mj := &modelJob{job: j}
+func (m *model) begin(j Job, watchData bool) {
+	mj := &modelJob{Job: j}
 	m.job = mj
 	if !m.st.Connected || m.st.Link != j.link {
 		mj.finish(session.ErrNotConnected)
 		return
 	}
-	if j.rearm {
+	if j.Rearm {
 		m.placed = watchSet{data: map[string]bool{}}
 	}
 	switch {
-	case j.kind == jobList && j.sync:
+	case j.Kind == List && j.Sync:
 		m.request(mj, func() func() {
 			for m.advance() { // to the leader's state, and so behind the notifications that this brings
 			}
 			return func() { m.list(mj) }
 		})
-	case j.kind == jobList:
+	case j.Kind == List:
 		m.list(mj)
-	case j.kind == jobRead:
+	case j.Kind == Read:
 		m.readAll(mj, watchData)
-	case j.kind == jobCheck:
+	case j.Kind == Check:
 		m.request(mj, func() func() {
 			s := m.history[m.at]
 			return func() {
@@ -125,11 +125,11 @@ func (m *model) await(j *modelJob) {
 }
 
 func (m *model) readAll(j *modelJob, watchData bool) {
-	j.nodes = make([]session.Node, len(j.names))
-	if j.waiting = len(j.names); j.waiting == 0 {
+	j.nodes = make([]session.Node, len(j.Names))
+	if j.waiting = len(j.Names); j.waiting == 0 {
 		j.finish(nil)
 	}
-	for i, name := range j.names {
+	for i, name := range j.Names {
 		watch := watchData && !m.placed.data[name]
 		m.request(j, func() func() {
 			s := m.history[m.at]
@@ -157,4 +157,9 @@ func (m *model) readAll(j *modelJob, watchData bool) {
 			}
 		})
 	}
+}
+
+// answered is the nodes that the client was told of.
+func (j *modelJob) answered() []session.Node {
+	return slices.DeleteFunc(slices.Clone(j.nodes), func(n session.Node) bool { return n.Name == "" })
 }

@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"fmt"
@@ -27,29 +27,29 @@ func TestALookAtRestFindsWhatNoWatchHasTold(t *testing.T) {
 			r.zk.loseWatches()
 			r.change(tc.change)
 			r.told()
-			if j, _ := r.m.todo(r.zk.now); j.kind != jobNone {
+			if j, _ := r.m.Todo(r.zk.now); j.Kind != None {
 				t.Fatalf("job %+v, although nobody was told", j)
 			}
 			r.lossy = true
-			r.zk.now = r.m.checkAt
-			r.ask(jobCheck)
+			r.zk.now = r.m.plan.checkAt
+			r.ask(Check)
 			for r.zk.serve() || r.zk.deliver() {
 			}
 			j := r.zk.job
 			r.zk.job = nil
-			r.m.checked(j.job, j.stat != nil, *j.stat, j.nodes)
-			if got := r.m.news.mended; got != tc.mended {
+			r.m.Checked(j.Job, j.stat, j.nodes)
+			if got := r.m.news.Mended; got != tc.mended {
 				t.Errorf("mended %d, want %d", got, tc.mended)
 			}
-			if r.m.takeNews().changed {
+			if r.m.TakeNews().Changed {
 				r.publish()
 			}
-			if tc.mended > 0 && !r.m.rearm {
+			if tc.mended > 0 && !r.m.plan.rearm {
 				t.Error("the watches are not set again")
 			}
 			r.settle()
 			r.equal()
-			if r.m.rearm {
+			if r.m.plan.rearm {
 				t.Error("the watches are set again and again")
 			}
 			r.lossy = false
@@ -66,9 +66,9 @@ func TestLooksAtRestBecomeRarerUntilSomethingChanges(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	next := func() time.Duration {
 		t.Helper()
-		j, wake := r.m.todo(r.zk.now)
-		if j.kind != jobNone || !wake.Equal(r.m.checkAt) {
-			t.Fatalf("job %+v, wake %v, next look %v", j, wake, r.m.checkAt)
+		j, wake := r.m.Todo(r.zk.now)
+		if j.Kind != None || !wake.Equal(r.m.plan.checkAt) {
+			t.Fatalf("job %+v, wake %v, next look %v", j, wake, r.m.plan.checkAt)
 		}
 		return wake.Sub(r.zk.now)
 	}
@@ -77,7 +77,7 @@ func TestLooksAtRestBecomeRarerUntilSomethingChanges(t *testing.T) {
 		if got := next(); got > want*11/10 || got < want*8/10 { // the time that the list took counts
 			t.Errorf("next look in %v, want %v", got, want)
 		}
-		r.zk.now = r.m.checkAt
+		r.zk.now = r.m.plan.checkAt
 		r.settle()
 		want = min(2*want, lastCheck)
 	}
@@ -88,7 +88,7 @@ func TestLooksAtRestBecomeRarerUntilSomethingChanges(t *testing.T) {
 	}
 	looks := func() (n int) {
 		for _, line := range r.log {
-			if strings.Contains(line, fmt.Sprintf("kind:%d", jobCheck)) {
+			if strings.Contains(line, fmt.Sprintf("Kind:%v", Check)) {
 				n++
 			}
 		}
@@ -116,22 +116,22 @@ func TestALookAtRestReadsAFewInstancesOnly(t *testing.T) {
 			s.create(name, "")
 		}
 	})
-	r.m = newMirror(true)
+	r.m = New(true)
 	for r.zk.advance() || r.zk.deliver() {
 	}
-	r.ask(jobList)
+	r.ask(List)
 	for r.zk.serve() || r.zk.deliver() {
 	}
-	r.m.listed(r.zk.job.job, r.zk.job.listing)
+	r.m.Listed(r.zk.job.Job, r.zk.job.listing)
 	r.zk.job = nil
-	r.ask(jobRead)
+	r.ask(Read)
 	for r.zk.serve() || r.zk.deliver() {
 	}
-	r.m.read(r.zk.job.job, r.zk.job.nodes)
+	r.m.Read(r.zk.job.Job, r.zk.job.nodes, false)
 	r.zk.job = nil
-	r.zk.now = r.m.checkAt
-	if j := r.ask(jobCheck); len(j.names) != checkSize {
-		t.Errorf("%d instances are read again, want %d", len(j.names), checkSize)
+	r.zk.now = r.m.plan.checkAt
+	if j := r.ask(Check); len(j.Names) != checkSize {
+		t.Errorf("%d instances are read again, want %d", len(j.Names), checkSize)
 	}
 	// Of whom may not be read no watch tells, so that they come on top of the others.
 	for _, name := range names[:20] {
@@ -149,7 +149,7 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	asOf := func(want time.Time, when string) {
 		t.Helper()
-		if got := r.m.whole.asOf; !got.Equal(want) {
+		if got := r.m.whole.AsOf; !got.Equal(want) {
 			t.Errorf("%s: confirmed as of %v, want %v", when, got, want)
 		}
 	}
@@ -160,13 +160,13 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	r.told()
 	asOf(pinged, "after a ping that was answered")
 
-	r.zk.now = r.m.checkAt
-	looked := r.ask(jobCheck)
+	r.zk.now = r.m.plan.checkAt
+	looked := r.ask(Check)
 	r.served()
-	asOf(looked.asked, "after a look that found nothing")
+	asOf(looked.Asked, "after a look that found nothing")
 
-	r.zk.now = r.m.checkAt
-	r.ask(jobCheck)
+	r.zk.now = r.m.plan.checkAt
+	r.ask(Check)
 	r.zk.now = r.zk.now.Add(time.Second)
 	pinged = r.zk.now
 	r.zk.ping()
@@ -201,7 +201,7 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=3") })
 	r.zk.now = r.zk.now.Add(time.Second)
 	r.zk.connect(0)
-	listed := r.m.whole.asOf
+	listed := r.m.whole.AsOf
 	r.look()
 	asOf(listed, "over a connection that has listed nothing yet")
 }
@@ -209,17 +209,17 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 // It is shown until a list confirms that it has gone, and as it was before that list: it had changed by then.
 func TestAnInstanceThatVanishedBeforeItWasReadIsConfirmedByNothing(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
-	was := r.m.whole.asOf
+	was := r.m.whole.AsOf
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=2"); s.create("tcp@b:1", "weight=1") })
 	r.told()
-	r.ask(jobList)
+	r.ask(List)
 	r.served()
-	r.ask(jobRead)
+	r.ask(Read)
 	r.change(func(s *state) { s.remove("tcp@a:1") })
 	r.zk.advance()
 	r.served()
 	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
-	if got := r.m.whole.asOf; !got.Equal(was) {
+	if got := r.m.whole.AsOf; !got.Equal(was) {
 		t.Errorf("confirmed as of %v, want %v as before", got, was)
 	}
 }

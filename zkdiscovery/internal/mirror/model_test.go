@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"fmt"
@@ -169,7 +169,7 @@ func (s *state) lineage() string {
 	if !s.exists {
 		return ""
 	}
-	return lineageOf(s.stat())
+	return LineageOf(s.stat())
 }
 
 // rollback puts the ensemble back to what it was, as a restored backup does: clients that have seen more are turned away, so that their

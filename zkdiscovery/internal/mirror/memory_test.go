@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"fmt"
@@ -26,24 +26,24 @@ func onePiece(more int, names ...string) session.Listing {
 // One name that is kept would keep the list that it came with: a fleet that grows one by one would be kept as often as it has instances.
 func TestNoListIsKeptInMemoryByWhatWasLearntFromIt(t *testing.T) {
 	const size, rounds = 4 << 20, 16
-	m := newMirror(true)
-	m.connection(session.State{Connected: true, Session: 1, Link: 1}, time.Now())
+	m := New(true)
+	m.Connection(session.State{Connected: true, Session: 1, Link: 1}, time.Now())
 	names := []string{"no instance 0"}
 	for round := range rounds {
 		names = append(names, fmt.Sprintf("tcp@127.0.0.%d:1", round))
 		names[0] = fmt.Sprint("no instance ", round)
-		m.hinted(session.Hints{List: true}, time.Now())
-		j, _ := m.todo(time.Now())
-		m.listed(j, onePiece(size, names...))
-		j, _ = m.todo(time.Now())
+		m.Hinted(session.Hints{List: true}, time.Now())
+		j, _ := m.Todo(time.Now())
+		m.Listed(j, onePiece(size, names...))
+		j, _ = m.Todo(time.Now())
 		var nodes []session.Node
-		for _, name := range j.names {
+		for _, name := range j.Names {
 			nodes = append(nodes, session.Node{Name: name})
 		}
-		m.read(j, nodes)
+		m.Read(j, nodes, false)
 	}
-	if len(m.whole.pairs) != rounds || !strings.HasSuffix(m.odd, fmt.Sprint(rounds-1)) {
-		t.Fatalf("%d instances, and %q", len(m.whole.pairs), m.odd)
+	if len(m.whole.Pairs) != rounds || !strings.HasSuffix(m.pass.odd, fmt.Sprint(rounds-1)) {
+		t.Fatalf("%d instances, and %q", len(m.whole.Pairs), m.pass.odd)
 	}
 	runtime.GC()
 	var mem runtime.MemStats
@@ -62,28 +62,28 @@ func BenchmarkListed(b *testing.B) {
 	for i := range names {
 		names[i] = fmt.Sprintf("tcp@127.1.%d.%d:8972", i/250, i%250)
 	}
-	m := newMirror(true)
-	m.connection(session.State{Connected: true, Session: 1, Link: 1}, time.Now())
+	m := New(true)
+	m.Connection(session.State{Connected: true, Session: 1, Link: 1}, time.Now())
 	pass := func(l session.Listing) {
-		m.hinted(session.Hints{List: true}, time.Now())
-		j, _ := m.todo(time.Now())
-		m.listed(j, l)
-		if j, _ = m.todo(time.Now()); j.kind == jobRead {
+		m.Hinted(session.Hints{List: true}, time.Now())
+		j, _ := m.Todo(time.Now())
+		m.Listed(j, l)
+		if j, _ = m.Todo(time.Now()); j.Kind == Read {
 			var nodes []session.Node
-			for _, name := range j.names {
+			for _, name := range j.Names {
 				nodes = append(nodes, session.Node{Name: name, Data: []byte("weight=1")})
 			}
-			m.read(j, nodes)
+			m.Read(j, nodes, false)
 		}
 	}
 	g := guard.New(guard.Config{})
 	now := time.Now()
 	pass(onePiece(0, names[:n]...))
-	g.Listed(m.whole.pairs, "a", now)
+	g.Listed(m.whole.Pairs, "a", now)
 	lists := [...]session.Listing{onePiece(0, names...), onePiece(0, slices.Delete(slices.Clone(names), n/2, n/2+1)...)}
 	for part, f := range map[string]func(i int){
 		"mirror": func(i int) { pass(lists[i%2]) },
-		"both":   func(i int) { pass(lists[i%2]); now = now.Add(time.Minute); g.Listed(m.whole.pairs, "a", now) },
+		"both":   func(i int) { pass(lists[i%2]); now = now.Add(time.Minute); g.Listed(m.whole.Pairs, "a", now) },
 	} {
 		b.Run(part, func(b *testing.B) {
 			b.ReportAllocs()

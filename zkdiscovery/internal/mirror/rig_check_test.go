@@ -1,28 +1,33 @@
-package zkdiscovery
+package mirror
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
 )
 
 // publication is a list that was published, and a copy of it.
 type publication struct {
-	whole
+	Whole
 	copy []client.KVPair
 }
 
+// rigPass is what the rig knows of the last list that counts.
+type rigPass struct {
+	synced bool // after the last doubt
+	read   map[string]bool
+}
+
 func (r *rig) noteList(j *modelJob) {
-	lineage := ""
-	if !j.absent {
-		lineage = lineageOf(j.listing.Stat)
+	if j.link != r.m.link {
+		return
 	}
-	r.another = r.another || lineage != r.lineage
-	r.lineage = lineage
 	clear(r.listed)
 	for _, name := range j.listing.Names {
 		if _, ok := znode.InstanceKey(name); ok {
@@ -32,6 +37,23 @@ func (r *rig) noteList(j *modelJob) {
 	for _, name := range rigNames {
 		if !r.listed[name] {
 			r.missing[name] = true
+		}
+	}
+	r.pass = rigPass{synced: j.Sync && j.doubts == r.m.plan.doubts, read: map[string]bool{}}
+}
+
+// noteReads notes what was read.
+func (r *rig) noteReads(j *modelJob, lost bool) {
+	for _, n := range j.answered() {
+		switch {
+		case j.session != r.m.session:
+		case errors.Is(n.Err, session.ErrNoNode):
+			if _, fresh := r.m.pass.fresh[n.Name]; fresh {
+				delete(r.listed, n.Name)
+			}
+			r.pass.synced = false // and what was listed is not what is there
+		case n.Err == nil && !lost && j.link == r.m.link:
+			r.pass.read[n.Name] = true
 		}
 	}
 }
@@ -54,9 +76,9 @@ func (r *rig) noteValues() {
 
 // publish checks a list that is to be published.
 func (r *rig) publish() {
-	p := publication{whole: r.m.whole}
+	p := publication{Whole: r.m.whole}
 	have := make(map[string]bool)
-	for i, pair := range p.pairs {
+	for i, pair := range p.Pairs {
 		p.copy = append(p.copy, *pair)
 		have[pair.Key] = true
 		if !r.listed[pair.Key] {
@@ -65,8 +87,8 @@ func (r *rig) publish() {
 		if !r.values[pair.Key][pair.Value] {
 			r.fatalf("%s is published with %q, which it never had", pair.Key, pair.Value)
 		}
-		if i > 0 && p.pairs[i-1].Key >= pair.Key {
-			r.fatalf("not sorted: %s, %s", p.pairs[i-1].Key, pair.Key)
+		if i > 0 && p.Pairs[i-1].Key >= pair.Key {
+			r.fatalf("not sorted: %s, %s", p.Pairs[i-1].Key, pair.Key)
 		}
 	}
 	r.note("publish %v", p.copy)
@@ -74,7 +96,7 @@ func (r *rig) publish() {
 		r.fatalf("a partial list: %v of %v", have, r.listed)
 	}
 	if n := len(r.published); n > 0 {
-		for _, pair := range r.published[n-1].pairs {
+		for _, pair := range r.published[n-1].Pairs {
 			if !have[pair.Key] && !r.missing[pair.Key] {
 				r.fatalf("%s was dropped, but no list had it missing", pair.Key)
 			}
@@ -86,46 +108,55 @@ func (r *rig) publish() {
 
 // check checks what holds after every step.
 func (r *rig) check() {
-	w := r.m.whole
+	w := r.m.Whole()
 	if n := len(r.published); n > 0 {
 		last := r.published[n-1]
-		if !slices.Equal(last.pairs, w.pairs) {
+		if !slices.Equal(last.Pairs, w.Pairs) {
 			r.fatalf("the whole list changed and was not published")
 		}
-		was := last.whole
-		switch {
-		case w.era < was.era:
-			r.fatalf("era %d after %d", w.era, was.era)
-		case w.era == was.era && w.lineage != was.lineage:
-			r.fatalf("two lineages in era %d: %s, %s", w.era, was.lineage, w.lineage)
-		case w.era == was.era && w.zxid < was.zxid:
-			r.fatalf("zxid %d after %d", w.zxid, was.zxid)
-		case w.lineage == was.lineage && w.era != was.era && !r.rolledBack && !r.another:
-			r.fatalf("era %d began without a reason", w.era)
-		case w.asOf.Before(was.asOf) || w.asOf.After(r.zk.now):
-			r.fatalf("as of %v, after %v", w.asOf, was.asOf)
+		was := last.Whole
+		switch falls := w.Lineage == was.Lineage && w.Zxid < was.Zxid; {
+		case falls && !w.Proof:
+			r.fatalf("zxid %d after %d without a proof", w.Zxid, was.Zxid)
+		case falls && !r.rolledBack:
+			r.fatalf("zxid %d after %d is proved, but no backup was restored", w.Zxid, was.Zxid)
+		case w.AsOf.Before(was.AsOf) || w.AsOf.After(r.zk.now):
+			r.fatalf("as of %v, after %v", w.AsOf, was.AsOf)
+		case w.Edits < was.Edits:
+			r.fatalf("%d edits after %d", w.Edits, was.Edits)
 		}
-		r.another = r.another && w.era == was.era
-		r.published[n-1].whole = w
+		r.published[n-1].Whole = w
 	}
 	r.checkAsOf()
+}
+
+// checkProof checks that what claims to be a proof is one.
+func (r *rig) checkProof(w Whole) {
+	if !w.Synced || !r.pass.synced {
+		r.fatalf("a proof without a sync since the last doubt")
+	}
+	for name := range r.listed {
+		if !r.pass.read[name] {
+			r.fatalf("a proof, but %s was not read in that pass", name)
+		}
+	}
 }
 
 // checkAsOf checks that the list shows, for every instance, something that the server had at the moment as of which it is confirmed, or had
 // later.
 func (r *rig) checkAsOf() {
 	w, zk := r.m.whole, r.zk
-	if r.m.phase != phaseLive || r.lossy || r.rolledBack {
+	if r.m.Phase() != Live || r.lossy || r.rolledBack {
 		return
 	}
 	from := 0
 	for i, at := range zk.passed {
-		if !at.IsZero() && at.Before(w.asOf) {
+		if !at.IsZero() && at.Before(w.AsOf) {
 			from = i
 		}
 	}
 	shown := make(map[string]string)
-	for _, p := range w.pairs {
+	for _, p := range w.Pairs {
 		shown[p.Key] = p.Value
 	}
 	for _, name := range rigNames[:len(rigNames)-1] {
@@ -134,7 +165,7 @@ func (r *rig) checkAsOf() {
 			n, exists := s.nodes[name]
 			return has == exists && (!has || n.denied || n.value == value || !r.m.watchData)
 		}) && !r.wasDenied(name) {
-			r.fatalf("as of %v, but %s %v %q is older than that: the server had transaction %d", w.asOf, name, has, value, from)
+			r.fatalf("as of %v, but %s %v %q is older than that: the server had transaction %d", w.AsOf, name, has, value, from)
 		}
 	}
 }
@@ -155,20 +186,15 @@ func (r *rig) equal() {
 	}
 	slices.SortFunc(want, func(a, b client.KVPair) int { return strings.Compare(a.Key, b.Key) })
 	var got []client.KVPair
-	for _, p := range r.m.whole.pairs {
+	for _, p := range r.m.whole.Pairs {
 		got = append(got, *p)
 	}
 	if !slices.Equal(got, want) {
 		r.fatalf("the list is %v, ZooKeeper has %v", got, want)
 	}
 	// Where data may not be read, what a backup has undone of it goes unnoticed.
-	if w := r.m.whole; w.lineage != s.lineage() || w.zxid != s.newest() && (!r.rolledBack || !r.denied) {
-		r.fatalf("lineage %q, zxid %d; ZooKeeper has %q, %d", w.lineage, w.zxid, s.lineage(), s.newest())
-	}
-	for _, p := range r.m.spare[:cap(r.m.spare)] {
-		if p != (place{}) {
-			r.fatalf("the memory for the next list keeps %q alive", p.name)
-		}
+	if w := r.m.whole; w.Lineage != s.lineage() || w.Exists != s.exists || w.Zxid != s.newest() && (!r.rolledBack || !r.denied) {
+		r.fatalf("lineage %q, zxid %d; ZooKeeper has %q, %d", w.Lineage, w.Zxid, s.lineage(), s.newest())
 	}
 	for _, p := range want {
 		if r.m.watchData && !r.lossy && !r.zk.watching.data[p.Key] {
@@ -177,7 +203,7 @@ func (r *rig) equal() {
 	}
 	for _, p := range r.published {
 		for i := range p.copy {
-			if *p.pairs[i] != p.copy[i] {
+			if *p.Pairs[i] != p.copy[i] {
 				r.fatalf("a published list was changed")
 			}
 		}
@@ -187,7 +213,7 @@ func (r *rig) equal() {
 // shows is the list as "key metadata" lines.
 func (r *rig) shows() []string {
 	var lines []string
-	for _, p := range r.m.whole.pairs {
+	for _, p := range r.m.whole.Pairs {
 		lines = append(lines, p.Key+" "+p.Value)
 	}
 	return lines

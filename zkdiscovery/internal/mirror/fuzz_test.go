@@ -1,4 +1,4 @@
-package zkdiscovery
+package mirror
 
 import (
 	"math/rand/v2"
