@@ -93,7 +93,7 @@ func TestAListThatWasLetGoIsNotLiveUntilItIsListedAgain(t *testing.T) {
 		w.put("Arith", "tcp@b:1", "")
 		pass(time.Hour)
 		w.zk.Delay(100 * time.Millisecond)
-		st := c.Status() // which does not take it up again
+		st := c.view.snapshot(c.root.session.State()) // which is no use
 		if st.Source != Stale || st.AsOf.Before(before) || st.AsOf.After(before.Add(2*releaseIdle)) {
 			w.Errorf("let go: source %v, as of %v; used last %v", st.Source, st.AsOf, before)
 		}
@@ -132,8 +132,8 @@ func TestAListThatASiblingKeptIsLiveAgainAtOnce(t *testing.T) {
 		c, sibling := w.clone(d, "Arith"), w.clone(d, "Arith")
 		sibling.WatchService()
 		pass(3 * releaseIdle)
-		if isHeld(c) || c.Status().Source != Stale {
-			w.Fatalf("held %v: %v", isHeld(c), c.Status())
+		if s := c.view.snapshot(c.root.session.State()); isHeld(c) || s.Source != Stale {
+			w.Fatalf("held %v, source %v", isHeld(c), s.Source)
 		}
 		w.source(c, Live)
 		if age := time.Since(c.Snapshot().AsOf); age > 5*time.Second {

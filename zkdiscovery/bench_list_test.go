@@ -80,7 +80,7 @@ func BenchmarkPublish(b *testing.B) {
 				lists[i] = &list{pairs: pairs}
 			}
 			for range watchers {
-				d.set.Watch()
+				d.view.watchers.Watch()
 			}
 			seq := int64(0)
 			b.ReportAllocs()
@@ -88,7 +88,7 @@ func BenchmarkPublish(b *testing.B) {
 				seq++
 				l := *lists[seq%2]
 				l.seq = seq
-				d.deliver(&l)
+				deliver(d, &l)
 			}
 		})
 	}
@@ -101,7 +101,7 @@ func BenchmarkGetServices(b *testing.B) {
 	for j := range pairs {
 		pairs[j] = &client.KVPair{Key: fmt.Sprintf("tcp@127.0.0.1:%05d", j)}
 	}
-	d.deliver(&list{pairs: pairs, seq: 1})
+	deliver(d, &list{pairs: pairs, seq: 1})
 	b.ReportAllocs()
 	for b.Loop() {
 		d.GetServices()

@@ -109,7 +109,7 @@ func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
 		c := w.clone(d, "Arith")
 		pass(releaseIdle / 2)
 		// The loop has found it idle, and then, before it is let go, somebody asks.
-		if gone := d.root.release(c.service, []*Discovery{c}); gone || !isHeld(c) {
+		if gone := d.root.release(c.service(), []*view{c.view}); gone || !isHeld(c) {
 			t.Error("let go although it was used half a minute ago")
 		}
 	})
@@ -176,9 +176,8 @@ func TestEveryCloseOfACloneWaitsUntilItsServiceIsGone(t *testing.T) {
 	})
 }
 
-// isHeld reports whether a clone has a service.
-func isHeld(d *Discovery) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.service != nil
-}
+// isHeld reports whether a clone has a service. It is no use of the clone.
+func isHeld(d *Discovery) bool { return d.service() != nil }
+
+// service is the service that d has, nil when that was let go.
+func (d *Discovery) service() *service { return d.root.serviceOf(d.view) }

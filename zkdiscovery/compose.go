@@ -99,12 +99,13 @@ func (sv *service) publish(now time.Time) {
 		// An override is gone and nothing else is known. Its list is still the best there is, but nobody stands by it any more.
 		l.pairs, l.asOf = was.pairs, was.asOf
 	}
+	sv.lists++
+	l.service, l.seq = sv.number, sv.lists
 	sv.mu.Lock()
-	l.seq = sv.root.seq.Add(1)
 	sv.current = l
-	views := make([]*Discovery, 0, len(sv.views))
-	for d := range sv.views {
-		views = append(views, d)
+	views := make([]*view, 0, len(sv.views))
+	for v := range sv.views {
+		views = append(views, v)
 	}
 	sv.mu.Unlock()
 	if was == nil || !equalPairs(was.pairs, l.pairs) {
@@ -113,8 +114,8 @@ func (sv *service) publish(now time.Time) {
 	if was == nil || was.source != l.source {
 		sv.since = now
 	}
-	for _, d := range views {
-		d.deliver(l)
+	for _, v := range views {
+		v.deliver(sv.ctx, l)
 	}
 	sv.settle(nil)
 }

@@ -2,53 +2,31 @@ package zkdiscovery
 
 import (
 	"context"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
-
-	"github.com/holdfast-go/holdfast/internal/watchers"
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 const (
 	cloneWait     = 200 * time.Millisecond // how long Clone waits for the live list: OneClient calls it under its own lock
 	cloneFallback = 150 * time.Millisecond // when a clone's list comes from the file instead
-	startGrace    = time.Second            // for the file, when the start timeout has passed
 )
 
 var _ client.ServiceDiscovery = (*Discovery)(nil)
 
 // Discovery is rpcx's client.ServiceDiscovery on ZooKeeper: the instances of one service, or a template of which OneClient makes clones.
-// All methods may be called at once from anywhere, but Close not from code of the caller's that the library runs, which it would wait for: a
-// filter, an Observer's hook, a probe, a log handler.
+// All methods may be called at once from anywhere. One exception: Close waits for the caller's own code that the library runs (a filter, an
+// Observer's hook, a probe, a log handler), so such code must not call it.
 type Discovery struct {
 	// RetriesAfterWatchFailed is there for programs written for rpcx-zookeeper. It has no effect: a Discovery always goes on trying.
 	RetriesAfterWatchFailed int
 
 	root  *root
-	path  string // znode path of the service, or of what the template's services stand below
+	view  *view
 	kind  kind
-	wrong error // why an inert Discovery is inert
-
-	set  watchers.Set
-	gone chan struct{} // closed by the first call of Close when it is done, for which the others wait
-
-	mu       sync.Mutex // guards what follows; may be held while set's is taken, never while a service's or root's is
-	closed   bool
-	service  *service
-	filter   client.ServiceDiscoveryFilter
-	panicked bool // filter has, and that was reported
-	used     time.Time
-	newest   *list         // as the service handed it over
-	gen      int64         // grows when newest or filter changes …
-	shownGen int64         // … and follows when that is shown
-	shown    *list         // what Snapshot tells of
-	pairs    watchers.List // filtered
-	revision int64
-	changed  chan struct{} // closed, and replaced, whenever shown changes
+	wrong error         // why an inert Discovery is inert
+	made  time.Time     // when it was
+	gone  chan struct{} // closed by the first call of Close when it is done, for which the others wait
 }
 
 // kind tells the four lives of a Discovery apart.
@@ -61,108 +39,54 @@ const (
 	inert                // a clone that cannot have a list
 )
 
+// newDiscovery returns a Discovery of the service at path, or of what a template's services stand below.
 func newDiscovery(r *root, path string, k kind) *Discovery {
-	return &Discovery{
-		root: r, path: path, kind: k, filter: r.cfg.filter, used: time.Now(), gone: make(chan struct{}), changed: make(chan struct{}),
+	d := &Discovery{root: r, view: newView(path, r.cfg, r.ctx.Done()), kind: k, made: time.Now(), gone: make(chan struct{})}
+	if k == owner {
+		d.view.waits() // for as long as it lives
 	}
+	return d
 }
 
-// New returns the instances of the service at basePath/servicePath. servers are ZooKeeper's, host:port, IPv6 in brackets, the last one with an
-// optional chroot. basePath may begin and end with a slash or not, servicePath may contain some.
-//
-// New waits for ZooKeeper, at most for the start timeout (3 s, see WithStartTimeout), and less when every server refuses at once. If there is
-// no answer by then, the list comes from the cache file, and connecting goes on in the background for ever. If there is no file either, New
-// waits for the whole start timeout and fails with ErrNoSnapshot within two more seconds, leaving nothing behind; WithLazyStart makes an
-// empty start of that. A service that nobody has registered yet is no error: the list is empty, and fills.
-//
-// A bad argument or option is an error that joins every mistake; nothing was started then.
-//
-// The caller owns the Discovery and closes it. Closing it ends its clones.
-func New(basePath, servicePath string, servers []string, opts ...Option) (*Discovery, error) {
-	cfg, err := newConfig(basePath, servers, opts, servicePath)
-	if err != nil {
-		return nil, err
+// used notes that d is used at this moment, and returns what it shows. A clone whose service was let go gets it again.
+func (d *Discovery) used() *view {
+	if d.kind == clone && !d.view.called() {
+		d.root.attach(d.view, time.Time{})
 	}
-	path, _ := cfg.servicePath(servicePath) // newConfig has found no mistake in it
-	d := newDiscovery(newRoot(cfg), path, owner)
-	if err := d.start(); err != nil && !cfg.lazy {
-		d.Close()
-		return nil, err
-	}
-	return d, nil
-}
-
-// start waits until there is a list, or cannot be one for now.
-func (d *Discovery) start() error {
-	timeout := d.root.cfg.startTimeout
-	began := time.Now()
-	sv := d.root.attach(d, began.Add(timeout))
-	limit := time.NewTimer(timeout + startGrace)
-	defer limit.Stop()
-	select {
-	case <-sv.settled:
-	case <-limit.C:
-	}
-	if d.source() != None {
-		return nil
-	}
-	// Nobody is there to be asked, and there is no file: programs and ZooKeeper boot together, so the rest of the start timeout is worth
-	// waiting for.
-	rest, cancel := context.WithDeadline(context.Background(), began.Add(timeout))
-	defer cancel()
-	if d.waitFor(rest, func(s Source) bool { return s != None }) == nil {
-		return nil
-	}
-	return sv.noList()
-}
-
-// NewTemplate returns a Discovery without a service of its own, for rpcx's OneClient and whoever else makes clones: all clones share its one
-// connection. It fails for bad arguments and options only, joining every mistake, and does not wait for ZooKeeper. Its own list is empty and
-// its watchers hear nothing.
-//
-// The caller owns the template and closes it, which ends its clones; rpcx closes neither.
-func NewTemplate(basePath string, servers []string, opts ...Option) (*Discovery, error) {
-	cfg, err := newConfig(basePath, servers, opts)
-	if err != nil {
-		return nil, err
-	}
-	return newDiscovery(newRoot(cfg), cfg.base, template), nil
+	return d.view
 }
 
 // GetServices returns the current list, sorted by key and filtered. It does not block. The slice is the caller's own (XClient sorts it in
 // place); the pairs are shared and must not be changed. After Close it returns the last list.
-func (d *Discovery) GetServices() []*client.KVPair {
-	d.touch()
-	return d.set.Current()
-}
+func (d *Discovery) GetServices() []*client.KVPair { return d.used().watchers.Current() }
 
 // WatchService returns a channel that holds the current list, if there is one, and receives every newer one that its reader has time for, in
 // order; the newest always arrives. Lists are as GetServices returns them. It does not block, and a reader that does not read delays nobody.
 // The channel is never closed by the library. Give it to RemoveWatcher when it is no longer needed. After Close it holds the last list and
 // receives nothing.
-func (d *Discovery) WatchService() chan []*client.KVPair {
-	d.touch()
-	return d.set.Watch()
-}
+func (d *Discovery) WatchService() chan []*client.KVPair { return d.used().watchers.Watch() }
 
 // RemoveWatcher ends the delivery to ch: nothing is sent on it after RemoveWatcher has returned, so that its owner may close it. A channel that
-// is nil or unknown is no error. It does not block. A clone whose last watcher is gone lets its mirror go after a minute, and takes it up again
-// when it is used.
+// is nil or unknown is no error. It does not block. After Close it does nothing.
+//
+// A clone that nobody uses lets its mirror go after a minute, and takes it up again when it is used. A watcher uses it, a call of WaitLive while it
+// waits, and for a minute every call of GetServices, WatchService, Snapshot, Status and Live.
 func (d *Discovery) RemoveWatcher(ch chan []*client.KVPair) {
-	d.set.Remove(ch)
-	d.touch()
+	if d.view.watchers.Remove(ch) {
+		d.view.called()
+	}
 }
 
 // SetFilter sets what decides which instances are listed, here and for clones that are made later; nil lists all. It takes effect on the list
-// and for every watcher before SetFilter returns. The filter gets copies of the pairs, outside every lock of the library's, on the goroutine
-// that delivers: it must return soon. One that panics is reported, once, and the instance is kept.
-func (d *Discovery) SetFilter(filter client.ServiceDiscoveryFilter) {
-	d.mu.Lock()
-	d.filter, d.panicked = filter, false
-	d.gen++
-	d.mu.Unlock()
-	d.refresh()
-}
+// and for every watcher before SetFilter returns.
+//
+// The filter gets copies of the pairs, outside every lock of the library's. Lists are not delivered while it runs: it must return soon. One that
+// panics is reported, once, and the instance is kept. A Discovery's filter is called once at a time. Clones inherit it, and each of them calls it for
+// itself: a filter that several Discoveries have may be called by several at once.
+//
+// The filter may call the Discovery's methods except Close, and finds the list of before. SetFilter takes effect soon after it returns where a filter,
+// an Observer's hook or a log handler calls it. A filter must not wait for another goroutine that calls SetFilter, since that waits for the filter.
+func (d *Discovery) SetFilter(filter client.ServiceDiscoveryFilter) { d.view.setFilter(filter) }
 
 // Clone returns a Discovery of another service below the same base path, with the same connection, options and filter. Its service path
 // replaces that of d. It waits for the list at most 200 ms, and not at all while ZooKeeper is known to be away: then the list comes from the
@@ -173,16 +97,14 @@ func (d *Discovery) SetFilter(filter client.ServiceDiscoveryFilter) {
 func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 	r := d.root
 	path, err := r.cfg.servicePath(servicePath)
-	c := newDiscovery(r, path, clone)
-	d.mu.Lock()
-	c.filter = d.filter
-	if d.hasEnded() {
+	if d.view.isOver() {
 		err = ErrClosed
 	}
-	d.mu.Unlock()
+	c := newDiscovery(r, path, clone)
+	c.view.filter = &filter{keeps: d.view.filterNow()}
 	if err != nil {
 		c.kind, c.wrong = inert, err
-		r.cfg.log.Error("clone has no list, for ever", "service", c.path, "err", err)
+		r.cfg.log.Error("clone has no list, for ever", "service", path, "err", err)
 		return c, nil
 	}
 	now := time.Now()
@@ -190,7 +112,7 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 	if st := r.session.State(); !st.Connected && (st.Rounds > 0 || st.Link > 0) {
 		fallbackAt = now
 	}
-	sv := r.attach(c, fallbackAt)
+	sv := r.attach(c.view, fallbackAt)
 	if sv == nil {
 		return c, nil
 	}
@@ -204,16 +126,30 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 	return c, nil
 }
 
+// Snapshot returns the current list with where it came from. It does not block.
+func (d *Discovery) Snapshot() Snapshot { return d.used().snapshot(d.root.session.State()) }
+
+// WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
+// ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, ErrClosed after Close, and at
+// once what is wrong with a clone of an impossible name. While an override is in force the list does not come from ZooKeeper.
+func (d *Discovery) WaitLive(ctx context.Context) error {
+	switch d.kind {
+	case template:
+		return d.root.waitConnected(ctx, d.view)
+	case inert:
+		return &OpError{Op: "wait for", Path: d.view.path, Err: d.wrong}
+	case owner, clone:
+	}
+	defer d.view.waits()()
+	return d.root.waitFor(ctx, d.used(), func(s Source) bool { return s == Live })
+}
+
 // Close ends the Discovery. When it owns the connection (what New and NewTemplate return), that ends too, and with it every clone; closing a
 // clone ends nothing but itself. Close returns when everything that it ends is gone: at once, or after about two seconds when ZooKeeper cannot be
 // told or the disk hangs, where the write that is under way is left behind. It may be called more than once, and every call waits. Afterwards
 // the last list stays readable, nothing is delivered, RemoveWatcher does nothing, and Clone returns an inert Discovery.
 func (d *Discovery) Close() {
-	d.mu.Lock()
-	first := !d.closed
-	d.closed = true
-	d.mu.Unlock()
-	if !first {
+	if !d.view.close() {
 		<-d.gone
 		return
 	}
@@ -222,55 +158,7 @@ func (d *Discovery) Close() {
 	case owner, template:
 		d.root.close()
 	case clone, inert:
-		d.root.leave(d)
+		d.root.leave(d.view)
 	}
-	d.set.Clear()
-}
-
-// Snapshot returns the current list with where it came from. It does not block.
-func (d *Discovery) Snapshot() Snapshot {
-	d.touch()
-	st := d.root.session.State()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := Snapshot{Service: d.path, Revision: d.revision}
-	if d.shown == nil {
-		return s
-	}
-	s.Source, s.Zxid, s.AsOf = d.sourceLocked(st), d.shown.zxid, d.shown.confirmed()
-	s.Servers = make([]client.KVPair, len(d.pairs))
-	for i, p := range d.pairs {
-		s.Servers[i] = *p
-	}
-	s.Held = d.held()
-	return s
-}
-
-// held is whom the guard has kept in the list that is shown, as far as the filter shows them. The caller holds mu.
-func (d *Discovery) held() (keys []string) {
-	for _, key := range d.shown.held {
-		if _, found := slices.BinarySearchFunc(d.pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) }); found {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-func (d *Discovery) source() Source {
-	st := d.root.session.State()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.sourceLocked(st)
-}
-
-// sourceLocked is the source of the list at this moment: a list is live only over the connection that confirmed it, also in the moment before
-// the service's loop has noticed that this is gone. The caller holds mu.
-func (d *Discovery) sourceLocked(st session.State) Source {
-	switch {
-	case d.shown == nil:
-		return None
-	case d.shown.source == Live && (!st.Connected || st.Link != d.shown.link || d.closed || d.service == nil):
-		return Stale
-	}
-	return d.shown.source
+	d.view.watchers.Clear()
 }

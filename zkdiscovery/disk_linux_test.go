@@ -68,7 +68,7 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 		if got := keys(d.GetServices()); got != "tcp@a:1" || d.Snapshot().Source != Live {
 			t.Errorf("list %s, %v", got, d.Status())
 		}
-		left = append(left, d.service.keeper)
+		left = append(left, d.service().keeper)
 		healthy := t.TempDir()
 		quick("New with another disk", func() { other = discover(healthy) })
 		quick("Close with another disk", other.Close)

@@ -263,9 +263,7 @@ func TestATokenMayStandForAListThatIsWrittenAlready(t *testing.T) {
 		w.put("Arith", "tcp@a:1", "")
 		d := w.discover("Arith")
 		pass(5 * time.Second)
-		d.mu.Lock()
-		k := d.service.keeper
-		d.mu.Unlock()
+		k := d.service().keeper
 		k.poke()
 		pass(5 * time.Second)
 		w.put("Arith", "tcp@b:1", "")

@@ -51,7 +51,7 @@ func TestAnObserverHearsOfListsConnectionsAndFiles(t *testing.T) {
 		w.mendFile(d)
 		d.Close()
 
-		path := d.path
+		path := d.view.path
 		if want := []Published{{path, Live, 1, 1, 0}, {path, Live, 2, 2, 1}, {path, Live, 3, 3, 1}}; !slices.Equal(h.published, want) {
 			t.Errorf("published %v, want %v", h.published, want)
 		}

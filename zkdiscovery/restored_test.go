@@ -114,9 +114,9 @@ func TestAnInstanceThatOnlyASiblingMayReadIsNoRestoredBackup(t *testing.T) {
 func (w *world) inEra(want int64, ds ...*Discovery) {
 	w.Helper()
 	for i, d := range ds {
-		d.mu.Lock()
-		got := d.shown.era
-		d.mu.Unlock()
+		d.view.mu.Lock()
+		got := d.view.shown.era
+		d.view.mu.Unlock()
 		if got != want {
 			w.Errorf("discovery %d: era %d, want %d", i, got, want)
 		}

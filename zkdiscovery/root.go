@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/edges"
@@ -19,12 +18,12 @@ type root struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
-	seq     atomic.Int64   // grows with every list
 	crowd   edges.Crowd    // the services, in what is logged of them
 
-	mu       sync.Mutex // guards what follows; may be held while a service's or a Discovery's mu is taken, never the other way round
+	mu       sync.Mutex // guards what follows; may be held while a service's or a view's mu is taken, never the other way round
 	closed   bool
 	services map[string]*service
+	begun    int64 // services so far: the number of the newest
 }
 
 func newRoot(cfg *config) *root {
@@ -42,66 +41,87 @@ func newRoot(cfg *config) *root {
 	return r
 }
 
-// attach gives d the service of its path, which begins if there is none. From fallbackAt on, the file may serve; zero: no hurry.
-func (r *root) attach(d *Discovery, fallbackAt time.Time) *service {
-	r.mu.Lock()
-	if r.closed || !d.wantsService() {
-		r.mu.Unlock()
-		return nil
+// attach gives v the service of its path, which begins if there is none; nil when the root or v was closed. From fallbackAt on, the file may serve;
+// zero: no hurry.
+func (r *root) attach(v *view, fallbackAt time.Time) *service {
+	sv := r.join(v, fallbackAt)
+	if sv != nil {
+		v.refresh()
+		sv.poke()
 	}
-	sv := r.services[d.path]
-	if sv == nil {
-		sv = newService(r, d.path)
-		r.services[d.path] = sv
-		r.wg.Go(sv.run)
-	}
-	sv.mu.Lock()
-	sv.views[d] = struct{}{}
-	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
-	cur := sv.current
-	sv.mu.Unlock()
-	d.setService(sv)
-	r.mu.Unlock()
-	if cur != nil {
-		d.deliver(cur)
-	}
-	sv.poke()
 	return sv
 }
 
-// release takes the service away from clones that nobody uses, and reports whether nobody has it any more: then it is forgotten, and its loop
-// must end. A clone that was used in the meantime keeps it.
-func (r *root) release(sv *service, idle []*Discovery) (gone bool) {
+func (r *root) join(v *view, fallbackAt time.Time) *service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || v.isOver() {
+		return nil
+	}
+	sv := r.services[v.path]
+	if sv == nil {
+		r.begun++
+		sv = newService(r, v.path, r.begun)
+		r.services[v.path] = sv
+		r.wg.Go(sv.run)
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	sv.views[v] = struct{}{}
+	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
+	v.take(sv.number, sv.current)
+	return sv
+}
+
+// serviceOf is the service that v has; nil when it has none, or has let it go.
+func (r *root) serviceOf(v *view) *service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sv := r.services[v.path]
+	if sv == nil || !v.has(sv.number) {
+		return nil
+	}
+	return sv
+}
+
+// release takes the service away from views that nobody uses, and reports whether nobody has it any more: then it is forgotten, and its loop
+// must end. A view that was used in the meantime keeps it.
+func (r *root) release(sv *service, idle []*view) (gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	for _, d := range idle {
-		if since, used := d.idleSince(); !used && time.Since(since) >= releaseIdle {
-			d.setService(nil)
-			delete(sv.views, d)
+	now := time.Now()
+	for _, v := range idle {
+		if v.letGo(now) {
+			delete(sv.views, v)
 		}
 	}
 	return r.forgetUnused(sv)
 }
 
-// leave takes the service away from a clone that was closed, and ends it when nobody else has it.
-func (r *root) leave(d *Discovery) {
-	r.mu.Lock()
-	sv := r.services[d.path]
-	if sv == nil {
-		r.mu.Unlock()
-		return
-	}
-	sv.mu.Lock()
-	delete(sv.views, d)
-	d.setService(nil)
-	gone := r.forgetUnused(sv)
-	sv.mu.Unlock()
-	r.mu.Unlock()
-	if gone {
+// leave takes the service away from a view that was closed, and ends it when nobody else has it.
+func (r *root) leave(v *view) {
+	if sv := r.forget(v); sv != nil {
 		sv.stop()
 	}
+}
+
+// forget takes v from its service, and returns that if nobody else has it.
+func (r *root) forget(v *view) *service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sv := r.services[v.path]
+	if sv == nil {
+		return nil
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	delete(sv.views, v)
+	if !r.forgetUnused(sv) {
+		return nil
+	}
+	return sv
 }
 
 // forgetUnused takes a service that nobody has from the map. The caller holds r.mu and sv.mu.

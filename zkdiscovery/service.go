@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	publishGap  = 10 * time.Millisecond // between two deliveries; the first is delivered at once
-	metricsGap  = time.Second           // between two deliveries of nothing but calls and connections
-	releaseIdle = time.Minute           // how long a clone that nobody watches or asks keeps its mirror
+	publishGap = 10 * time.Millisecond // between two deliveries; the first is delivered at once
+	metricsGap = time.Second           // between two deliveries of nothing but calls and connections
 
 	shortSilence = 10 * time.Second // is not worth a line in the log
 )
@@ -25,6 +24,7 @@ const (
 type service struct {
 	root   *root
 	path   string
+	number int64 // grows from service to service, also of one path
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -38,7 +38,7 @@ type service struct {
 	settled chan struct{}            // closed by the loop when it has a list, or knows that there is none to begin with
 
 	mu         sync.Mutex // guards what follows; nothing blocks or calls out under it
-	views      map[*Discovery]struct{}
+	views      map[*view]struct{}
 	current    *list
 	fallbackAt time.Time // from then on the file may serve; zero: nobody is in a hurry
 	failure    error     // why there is no list, once settled without one
@@ -55,7 +55,8 @@ type service struct {
 	file      *filecache.Snapshot
 	fileErr   error
 	override  *filecache.Snapshot
-	fallback  bool // the file may serve
+	fallback  bool  // the file may serve
+	lists     int64 // published
 	published time.Time
 	since     time.Time // when current's source became what it is
 	logged    Source    // the one that was logged last
@@ -72,13 +73,13 @@ type service struct {
 // savedMark tells what was handed to the keeper last; zero: nothing was.
 type savedMark struct{ era, edits, holds int64 }
 
-func newService(r *root, path string) *service {
+func newService(r *root, path string, number int64) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
 	sv := &service{
-		root: r, path: path, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
+		root: r, path: path, number: number, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
 		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
-		views: make(map[*Discovery]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
+		views: make(map[*view]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
 		fileErr: r.cfg.uncached, began: time.Now(), suspicion: newSuspicion(r.cfg),
 	}
 	switch {
@@ -223,13 +224,13 @@ func earlier(a, b time.Time) time.Time {
 func (sv *service) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 	sv.mu.Lock()
 	fallbackAt := sv.fallbackAt
-	var idle []*Discovery
-	for d := range sv.views {
-		if since, used := d.idleSince(); !used {
+	var idle []*view
+	for v := range sv.views {
+		if since, used := v.idleSince(); !used {
 			if due := since.Add(releaseIdle); now.Before(due) {
 				wake = earlier(wake, due)
 			} else {
-				idle = append(idle, d)
+				idle = append(idle, v)
 			}
 		}
 	}

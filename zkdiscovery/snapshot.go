@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
-
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // Source says where a list comes from, and so how far it can be trusted.
@@ -40,26 +38,4 @@ type Snapshot struct {
 	Revision int64     // grows with every published change of this Discovery; 0: nothing has been published
 	Zxid     int64     // newest transaction in it: the largest of the path's pzxid and the instances' mzxid; comparable within one lineage
 	AsOf     time.Time // when ZooKeeper last confirmed it: the last list, or the last ping answered while no change of it was known that is not in it
-}
-
-// list is an unfiltered snapshot as one service hands it to its discoveries. Nothing in it changes once it is handed over.
-type list struct {
-	generation
-	pairs  []*client.KVPair // sorted by key
-	held   []string
-	source Source
-	asOf   time.Time
-	link   int64                 // State.Link of the connection that confirmed it
-	sub    *session.Subscription // what tells how far a live list has been confirmed since
-	seq    int64                 // grows with every list of every service of a connection
-}
-
-// confirmed is when ZooKeeper last confirmed the list.
-func (l *list) confirmed() time.Time {
-	if l.source == Live {
-		if at := l.sub.Proven(); at.After(l.asOf) {
-			return at
-		}
-	}
-	return l.asOf
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // Status is the state of a Discovery for people and probes. A template's has the connection only.
@@ -16,6 +16,7 @@ type Status struct {
 	Held      int       // of them kept by the guard
 	Skipped   int       // children of the service path whose name is not network@address
 	Watchers  int       // of this Discovery
+	Resuming  bool      // nobody had used this clone for a minute, so that it let its mirror go; it is Stale for the moment that reading the list takes
 	Revision  int64     // of this Discovery
 	Zxid      int64     // of the list
 	AsOf      time.Time // when ZooKeeper last confirmed the list
@@ -42,61 +43,39 @@ type Status struct {
 	inert bool // a clone that cannot have a list: LastErr says why
 }
 
-// Counters count since the service was taken up.
-type Counters struct {
-	Lists      int64 // lists asked for
-	Reads      int64 // instances read
-	Checks     int64 // looks at rest
-	Mended     int64 // changes that no watch had told of
-	Saves      int64 // successful writes of the cache file
-	SaveErrors int64
-}
-
-// serviceStatus is what a service knows of itself.
-type serviceStatus struct {
-	Counters
-	Skipped    int
-	CacheSaved time.Time
-	CacheErr   error
-	refusal    error // what ZooKeeper says instead of the list; nil when it gives it
-	lastErr    error
-	lastErrAt  time.Time
-}
-
-func (st *serviceStatus) count(j mirror.Job) {
-	switch j.Kind {
-	case mirror.List:
-		st.Lists++
-	case mirror.Read:
-		st.Reads += int64(len(j.Names))
-	case mirror.Check:
-		st.Checks++
-		st.Reads += int64(len(j.Names))
-	case mirror.None:
-	}
-}
-
-// Status returns the state of this moment. It does not block.
+// Status returns the state of this moment. It does not block, and counts as a use: see RemoveWatcher.
 func (d *Discovery) Status() Status {
+	v := d.used()
 	conn := d.root.session.State()
 	st := Status{
-		Service: d.path, Watchers: d.set.Len(),
+		Service: v.path, Watchers: v.watchers.Len(),
 		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err, LastErrAt: conn.ErrAt,
 	}
-	d.mu.Lock()
-	sv := d.service
-	st.Source, st.Revision, st.Instances = d.sourceLocked(conn), d.revision, len(d.pairs)
-	if d.shown != nil {
-		st.Held, st.Zxid, st.AsOf = len(d.held()), d.shown.zxid, d.shown.confirmed()
+	v.status(&st, conn)
+	if d.kind == inert {
+		st.LastErr, st.LastErrAt, st.inert = d.wrong, d.made, true
 	}
-	d.mu.Unlock()
-	if d.wrong != nil {
-		st.LastErr, st.LastErrAt, st.inert = d.wrong, d.used, true
+	if sv := d.root.serviceOf(v); sv != nil {
+		sv.statusOf(&st)
 	}
-	if sv == nil {
-		return st
+	return st
+}
+
+// status fills in what v shows.
+func (v *view) status(st *Status, conn session.State) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	st.Source, st.Revision, st.Instances = v.sourceLocked(conn), v.shown.revision, len(v.shown.pairs)
+	if v.shown.list == nil {
+		return
 	}
+	st.Held, st.Zxid, st.AsOf = len(v.shown.heldShown()), v.shown.zxid, v.asOf()
+	st.Resuming = v.lapsed && v.service != 0 && !v.hasEnded()
+}
+
+// statusOf fills in what the service knows of itself.
+func (sv *service) statusOf(st *Status) {
 	if sv.keeper != nil {
 		st.CacheFile, st.OverrideFile = sv.keeper.path(), sv.keeper.overridePath()
 	}
@@ -107,7 +86,6 @@ func (d *Discovery) Status() Status {
 	if !sv.status.lastErrAt.Before(st.LastErrAt) {
 		st.LastErr, st.LastErrAt = sv.status.lastErr, sv.status.lastErrAt
 	}
-	return st
 }
 
 // String is one line for a person: what the list is, where it comes from and since when.

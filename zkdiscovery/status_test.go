@@ -141,22 +141,22 @@ func TestStatusTellsTheNewestError(t *testing.T) {
 // Also in the moment before the service's loop has noticed that a connection is gone, or another one there.
 func TestAListIsLiveOverItsOwnConnectionOnly(t *testing.T) {
 	up := session.State{Connected: true, Link: 7}
+	of := func(source Source, link int64) shown { return shown{list: &list{source: source, link: link}} }
 	for _, tc := range []struct {
 		name string
-		d    *Discovery
+		v    *view
 		st   session.State
 		want Source
 	}{
-		{"over its connection", &Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, up, Live},
-		{"that one is gone", &Discovery{shown: &list{source: Live, link: 7}, service: new(service)}, session.State{Link: 7}, Stale},
-		{"there is another one", &Discovery{shown: &list{source: Live, link: 6}, service: new(service)}, up, Stale},
-		{"nobody keeps it up to date", &Discovery{shown: &list{source: Live, link: 7}}, up, Stale},
-		{"it was closed", &Discovery{shown: &list{source: Live, link: 7}, service: new(service), closed: true}, up, Stale},
-		{"it is the file's", &Discovery{shown: &list{source: File, link: 7}, service: new(service)}, up, File},
-		{"there is none", &Discovery{service: new(service)}, up, None},
+		{"over its connection", &view{shown: of(Live, 7)}, up, Live},
+		{"that one is gone", &view{shown: of(Live, 7)}, session.State{Link: 7}, Stale},
+		{"there is another one", &view{shown: of(Live, 6)}, up, Stale},
+		{"nobody keeps it up to date", &view{shown: of(Live, 7), lapsed: true}, up, Stale},
+		{"it is the file's", &view{shown: of(File, 7)}, up, File},
+		{"there is none", &view{}, up, None},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := tc.d.sourceLocked(tc.st); got != tc.want {
+			if got := tc.v.sourceLocked(tc.st); got != tc.want {
 				t.Errorf("%v, want %v", got, tc.want)
 			}
 		})

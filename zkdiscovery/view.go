@@ -2,180 +2,256 @@ package zkdiscovery
 
 import (
 	"context"
-	"log/slog"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/watchers"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
-// What a service and its discoveries have to do with each other.
+// view is what one Discovery shows: the newest list of its service, through its filter, to whoever watches. It knows its service by number only.
+type view struct {
+	path     string
+	cfg      *config
+	ended    <-chan struct{} // closed when the connection's owner is
+	watchers watchers.Set
 
-// hasEnded reports whether d or what it depends on was closed: then nothing is delivered any more. The caller holds mu.
-func (d *Discovery) hasEnded() bool { return d.closed || d.root.ctx.Err() != nil }
-
-// wantsService reports whether d may have a service now.
-func (d *Discovery) wantsService() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return !d.closed && (d.kind == owner || d.kind == clone)
+	mu         sync.Mutex // guards what follows; may be held while watchers' is taken, never while a service's or root's is
+	closed     bool
+	use        use
+	service    int64 // number of the service whose lists are taken; 0: none, or it was let go
+	filter     *filter
+	newest     *list     // as the service handed it over
+	lapsed     bool      // nobody keeps newest up to date: live or not, it is stale until the service hands over a list again
+	frozen     time.Time // when what is shown was confirmed last, while lapsed
+	gen        int64     // grows when newest or filter changes
+	shown      shown
+	refreshing bool          // some goroutine is in refresh
+	changed    chan struct{} // closed, and replaced, whenever something changes that somebody may wait for
 }
 
-// setService notes which service d shows; nil says that it has none, and that its list is the last known from then on.
-func (d *Discovery) setService(sv *service) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.service = sv; sv == nil {
-		d.lapse()
-	}
-	close(d.changed)
-	d.changed = make(chan struct{})
+// shown is what Snapshot tells of.
+type shown struct {
+	*list                  // nil: nothing yet
+	gen      int64         // view.gen when it was made
+	pairs    watchers.List // filtered
+	revision int64
 }
 
-// lapse makes a live list a stale one, for good: also when d is taken up again, until the service that it has then brings one. The caller holds mu.
-func (d *Discovery) lapse() {
-	was := d.newest
-	if was == nil || was.source != Live {
-		return
-	}
-	l := *was
-	l.source, l.asOf = Stale, was.confirmed()
-	l.seq-- // so that the same list, live, is newer
-	if d.shown == was {
-		d.shown = &l
-		d.shownGen++
-	}
-	d.newest = &l
-	d.gen++
-}
-
-// idleSince returns when d was used last, or that it is in use.
-func (d *Discovery) idleSince() (since time.Time, used bool) {
-	if d.kind == owner || d.set.Len() > 0 {
-		return time.Time{}, true
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.used, false
-}
-
-// touch notes that d is used, and takes a service that was let go up again.
-func (d *Discovery) touch() {
-	if d.kind != clone {
-		return
-	}
-	d.mu.Lock()
-	d.used = time.Now()
-	released := d.service == nil && !d.closed
-	d.mu.Unlock()
-	if released {
-		d.root.attach(d, time.Time{})
+func newView(path string, cfg *config, ended <-chan struct{}) *view {
+	return &view{
+		path: path, cfg: cfg, ended: ended, filter: &filter{keeps: cfg.filter}, use: use{called: time.Now()}, changed: make(chan struct{}),
 	}
 }
 
-// deliver takes a list of the service's, unless it has a newer one.
-func (d *Discovery) deliver(l *list) {
-	d.mu.Lock()
-	if d.closed || !d.newest.isOlderThan(l) {
-		d.mu.Unlock()
-		return
-	}
-	d.newest = l
-	d.gen++
-	d.mu.Unlock()
-	d.refresh()
+// filterNow is the user's filter of this moment.
+func (v *view) filterNow() client.ServiceDiscoveryFilter {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.filter.keeps
 }
 
-// isOlderThan says whether o follows l, which may be nil. The file of a service that was let go and is taken up again during an outage may well
-// be older than what its clone remembers.
-func (l *list) isOlderThan(o *list) bool {
-	switch {
-	case l == nil:
+// isOver is hasEnded for those who do not hold mu.
+func (v *view) isOver() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.hasEnded()
+}
+
+// wake wakes everybody who waits for a change. The caller holds mu.
+func (v *view) wake() {
+	close(v.changed)
+	v.changed = make(chan struct{})
+}
+
+// hasEnded reports whether v or what it depends on was closed: then nothing is delivered any more. The caller holds mu.
+func (v *view) hasEnded() bool {
+	select {
+	case <-v.ended:
 		return true
-	case o.source == File && (l.source == Live || l.source == Stale):
-		return l.seq < o.seq && l.before(&o.generation)
+	default:
+		return v.closed
 	}
-	return l.seq < o.seq
 }
 
-// refresh shows the newest list through the newest filter. The filter is the user's, so it runs outside mu; if the list or the filter has
-// changed meanwhile, once more. When refresh returns, what was there when it was called is shown, or something newer; after Close, the last.
-func (d *Discovery) refresh() {
-	for {
-		d.mu.Lock()
-		gen, l, filter := d.gen, d.newest, d.filter
-		done := d.hasEnded() || l == nil || d.shownGen == gen
-		d.mu.Unlock()
-		if done {
-			return
+// close ends the delivery, and reports whether this was the first call.
+func (v *view) close() (first bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return false
+	}
+	v.closed = true
+	v.lapse()
+	return true
+}
+
+// lapse notes that nobody keeps the list up to date any more. The caller holds mu.
+func (v *view) lapse() {
+	if !v.lapsed {
+		v.frozen = v.asOf()
+	}
+	v.lapsed = true
+	v.wake()
+}
+
+// called notes a use of this moment, and reports whether v has a service.
+func (v *view) called() (served bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.use.called = time.Now()
+	return v.service != 0
+}
+
+// waits notes a use that lasts until done is called.
+func (v *view) waits() (done func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.use.waiters++
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.use.waiters--
+		v.use.called = time.Now()
+	}
+}
+
+// idleSince returns since when nobody has used v, or that somebody does.
+func (v *view) idleSince() (since time.Time, used bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.use.idleSince(v.watchers.Len())
+}
+
+// has reports whether v takes the lists of the service of that number.
+func (v *view) has(service int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.service == service
+}
+
+// letGo takes the service away if nobody has used v for long enough. It asks and acts in one step: a use that comes at the last moment keeps the
+// service, and one that comes later finds that it is gone and takes it up again.
+func (v *view) letGo(now time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.use.isOver(v.watchers.Len(), now) {
+		return false
+	}
+	v.lapse()
+	v.service = 0
+	return true
+}
+
+// take lets v take the lists of the service of that number, whose newest is cur, if it has any. The caller sees to it that the
+// service delivers nothing meanwhile, and calls refresh afterwards.
+func (v *view) take(service int64, cur *list) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return
+	}
+	v.service = service
+	if cur != nil {
+		v.accept(cur)
+	}
+	v.wake()
+}
+
+// deliver takes a list of the service's and returns when it is shown, or ctx has ended.
+func (v *view) deliver(ctx context.Context, l *list) {
+	v.mu.Lock()
+	accepted := v.accept(l)
+	v.mu.Unlock()
+	if accepted {
+		v.show(ctx.Done())
+	}
+}
+
+// accept makes l the newest list, unless there is a newer one or l comes from a service that v does not have any more. The caller holds mu.
+func (v *view) accept(l *list) bool {
+	switch {
+	case v.closed || l.service != v.service:
+		return false
+	case l == v.shown.list: // a sibling has kept the service, and nothing has changed
+		v.lapsed = false
+		return false
+	case !v.newest.isOlderThan(l):
+		return false
+	}
+	v.newest = l
+	v.gen++
+	return true
+}
+
+// setFilter makes f the filter and returns when it decides what is shown. It does not wait where it is called from inside a refresh, by the
+// filter of before for instance: that refresh shows the list through f before it ends.
+func (v *view) setFilter(f client.ServiceDiscoveryFilter) {
+	v.mu.Lock()
+	v.filter = &filter{keeps: f}
+	v.gen++
+	v.mu.Unlock()
+	v.show(nil)
+}
+
+// source says where the list comes from at this moment: a list is live only over the connection that confirmed it, also in the moment before
+// the service's loop has noticed that this is gone. changed is closed when that, or what else a waiter asks about, may have changed.
+func (v *view) source(st session.State) (s Source, changed <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.sourceLocked(st), v.changed
+}
+
+func (v *view) sourceLocked(st session.State) Source {
+	switch {
+	case v.shown.list == nil:
+		return None
+	case v.shown.source == Live && (v.lapsed || !st.Connected || st.Link != v.shown.link):
+		return Stale
+	}
+	return v.shown.source
+}
+
+// asOf is when ZooKeeper last confirmed what is shown. The caller holds mu.
+func (v *view) asOf() time.Time {
+	switch l := v.shown.list; {
+	case l == nil:
+		return time.Time{}
+	case !v.lapsed:
+		return l.confirmed()
+	case l.asOf.After(v.frozen):
+		return l.asOf
+	}
+	return v.frozen
+}
+
+// snapshot is what v shows at this moment.
+func (v *view) snapshot(st session.State) Snapshot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := Snapshot{Service: v.path, Revision: v.shown.revision}
+	if v.shown.list == nil {
+		return s
+	}
+	s.Source, s.Zxid, s.AsOf = v.sourceLocked(st), v.shown.zxid, v.asOf()
+	s.Servers = make([]client.KVPair, len(v.shown.pairs))
+	for i, p := range v.shown.pairs {
+		s.Servers[i] = *p
+	}
+	s.Held = v.shown.heldShown()
+	return s
+}
+
+// heldShown is whom the guard has kept in the list, as far as the filter shows them.
+func (s shown) heldShown() (keys []string) {
+	for _, key := range s.held {
+		if _, found := slices.BinarySearchFunc(s.pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) }); found {
+			keys = append(keys, key)
 		}
-		pairs := d.filtered(l.pairs, filter)
-		if p, ok := d.show(gen, l, pairs); ok {
-			if p != nil && d.root.cfg.observer.Published != nil {
-				d.root.cfg.observe(func(o *Observer) { o.Published(*p) })
-			}
-			return
-		}
 	}
-}
-
-// show makes l, filtered, the list of d, and delivers it if it says something new. ok is false when it is outdated already.
-func (d *Discovery) show(gen int64, l *list, pairs watchers.List) (p *Published, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if ended := d.hasEnded(); ended || d.gen != gen {
-		return nil, ended
-	}
-	news := d.shown == nil || !equalPairs(d.pairs, pairs)
-	d.shownGen, d.shown = gen, l
-	if news {
-		d.revision++
-		d.pairs = pairs
-		// Under mu, so that whoever receives the list finds Snapshot no older.
-		d.set.Publish(pairs)
-		p = &Published{Service: d.path, Source: l.source, Revision: d.revision, Instances: len(pairs), Watchers: d.set.Len()}
-	}
-	close(d.changed)
-	d.changed = make(chan struct{})
-	return p, true
-}
-
-// filtered is the part of pairs that the filter keeps. The filter gets copies.
-func (d *Discovery) filtered(pairs watchers.List, filter client.ServiceDiscoveryFilter) watchers.List {
-	if filter == nil {
-		return pairs
-	}
-	copies := make([]client.KVPair, len(pairs))
-	kept := make(watchers.List, 0, len(pairs))
-	for i, p := range pairs {
-		copies[i] = *p
-		if d.keeps(filter, &copies[i]) {
-			kept = append(kept, p)
-		}
-	}
-	return kept
-}
-
-func (d *Discovery) keeps(filter client.ServiceDiscoveryFilter, p *client.KVPair) (keep bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			level := slog.LevelDebug
-			if d.firstPanic() {
-				level = slog.LevelError
-			}
-			d.root.cfg.log.Log(context.Background(), level, "filter panicked, keeping the instance", "service", d.path, "panic", r)
-			keep = true
-		}
-	}()
-	return filter(p)
-}
-
-// firstPanic reports whether it is the filter's first: one that panics may do so for every instance of every list.
-func (d *Discovery) firstPanic() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	first := !d.panicked
-	d.panicked = true
-	return first
+	return keys
 }

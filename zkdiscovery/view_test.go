@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // alone is a Discovery without a service: its lists come from the test.
@@ -27,6 +29,9 @@ func alone(t *testing.T, opts ...Option) *Discovery {
 	t.Cleanup(d.Close)
 	return d
 }
+
+// deliver is what the loop of a service does with a list.
+func deliver(d *Discovery, l *list) { d.view.deliver(context.Background(), l) }
 
 func pairsOf(value string, keys ...string) []*client.KVPair {
 	pairs := make([]*client.KVPair, len(keys))
@@ -47,7 +52,7 @@ func TestTheNewestListIsShownThroughTheNewestFilter(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for n := int64(1); n <= rounds; n++ {
-			d.deliver(&list{pairs: pairsOf(strconv.FormatInt(n, 10), names...), generation: generation{zxid: n}, seq: n})
+			deliver(d, &list{pairs: pairsOf(strconv.FormatInt(n, 10), names...), generation: generation{zxid: n}, seq: n})
 			if got := d.Snapshot().Zxid; got < n {
 				t.Errorf("zxid %d is shown after %d was delivered", got, n)
 			}
@@ -79,7 +84,7 @@ func TestTheNewestListIsShownThroughTheNewestFilter(t *testing.T) {
 // What it has left of the list is outdated by the time it returns.
 func TestAFilterThatIsReplacedWhileItRunsHasNoSay(t *testing.T) {
 	d := alone(t)
-	d.deliver(&list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1"), seq: 1})
+	deliver(d, &list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1"), seq: 1})
 	d.SetFilter(func(p *client.KVPair) bool {
 		if p.Key == "tcp@a:1" {
 			d.SetFilter(func(p *client.KVPair) bool { return p.Key == "tcp@b:1" })
@@ -101,14 +106,14 @@ func TestARevisionIsAPublishedChange(t *testing.T) {
 		sent     bool
 	}{
 		{"nothing yet", func() {}, 0, false},
-		{"the first list, though empty", func() { d.deliver(&list{source: File, seq: 1}) }, 1, true},
-		{"another source", func() { d.deliver(&list{source: Stale, seq: 2}) }, 1, false},
-		{"an instance", func() { d.deliver(&list{pairs: pairsOf("", "tcp@a:1"), source: Stale, seq: 3}) }, 2, true},
-		{"the same again", func() { d.deliver(&list{pairs: pairsOf("", "tcp@a:1"), source: Stale, seq: 4}) }, 2, false},
-		{"an older one, late", func() { d.deliver(&list{source: Stale, seq: 3}) }, 2, false},
+		{"the first list, though empty", func() { deliver(d, &list{source: File, seq: 1}) }, 1, true},
+		{"another source", func() { deliver(d, &list{source: Stale, seq: 2}) }, 1, false},
+		{"an instance", func() { deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), source: Stale, seq: 3}) }, 2, true},
+		{"the same again", func() { deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), source: Stale, seq: 4}) }, 2, false},
+		{"an older one, late", func() { deliver(d, &list{source: Stale, seq: 3}) }, 2, false},
 		{"a filter that hides nothing", func() { d.SetFilter(func(*client.KVPair) bool { return true }) }, 2, false},
 		{"a filter that hides all", func() { d.SetFilter(func(*client.KVPair) bool { return false }) }, 3, true},
-		{"a change that the filter hides", func() { d.deliver(&list{pairs: pairsOf("x", "tcp@a:1"), source: Stale, seq: 5}) }, 3, false},
+		{"a change that the filter hides", func() { deliver(d, &list{pairs: pairsOf("x", "tcp@a:1"), source: Stale, seq: 5}) }, 3, false},
 		{"no filter", func() { d.SetFilter(nil) }, 4, true},
 		{"a filter that changes its copy", func() { d.SetFilter(func(p *client.KVPair) bool { p.Key, p.Value = "", "y"; return true }) }, 4, false},
 	}
@@ -128,7 +133,11 @@ func TestARevisionIsAPublishedChange(t *testing.T) {
 
 func TestWhichListReplacesWhich(t *testing.T) {
 	at := func(src Source, era, zxid, seq int64) *list {
-		return &list{source: src, generation: generation{"a", era, zxid}, seq: seq}
+		return &list{source: src, generation: generation{"a", era, zxid}, service: 1, seq: seq}
+	}
+	later := func(l *list) *list { // of a service that was taken up again, whose lists are counted anew
+		l.service, l.seq = 2, 1
+		return l
 	}
 	for _, tc := range []struct {
 		name string
@@ -147,6 +156,11 @@ func TestWhichListReplacesWhich(t *testing.T) {
 		{"a file of a later era", at(Stale, 1, 5, 1), at(File, 2, 3, 2), true},
 		{"a file after a file", at(File, 1, 5, 1), at(File, 1, 4, 2), true},
 		{"the file after an override", at(Override, 0, 0, 1), at(File, 1, 1, 2), true},
+		{"the same list, taken up again", at(Live, 1, 5, 9), later(at(Live, 1, 5, 0)), true},
+		{"what ZooKeeper says when taken up again", at(Stale, 3, 5, 9), later(at(Live, 1, 3, 0)), true},
+		{"an older file, taken up again", at(Live, 1, 5, 9), later(at(File, 1, 4, 0)), false},
+		{"a newer file, taken up again", at(Live, 1, 5, 9), later(at(File, 1, 6, 0)), true},
+		{"one of the service of before", later(at(Live, 1, 5, 0)), at(Live, 1, 6, 9), false},
 		{"an override", at(Live, 1, 5, 1), at(Override, 0, 0, 2), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -157,10 +171,38 @@ func TestWhichListReplacesWhich(t *testing.T) {
 	}
 }
 
+// Its loop was about to hand the list over when the clone was let go, and taken up again by a new service.
+func TestAListOfAServiceThatWasLetGoIsNotTaken(t *testing.T) {
+	d := alone(t)
+	v := d.view
+	sub := d.root.session.Subscribe("/rpcx/Arith")
+	defer sub.Close()
+	v.take(1, nil)
+	deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), source: Live, sub: sub, service: 1, seq: 1})
+	late := &list{pairs: pairsOf("", "tcp@b:1"), source: Live, sub: sub, service: 1, seq: 2}
+	if !v.letGo(time.Now().Add(2 * releaseIdle)) {
+		t.Fatal("not let go")
+	}
+	deliver(d, late)
+	v.take(2, nil)
+	deliver(d, late)
+	if got := keys(d.GetServices()); got != "tcp@a:1" {
+		t.Errorf("listed: %s", got)
+	}
+	up := session.State{Connected: true}
+	if s, _ := v.source(up); s != Stale {
+		t.Errorf("source %v before the new service has listed, want stale", s)
+	}
+	deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), source: Live, sub: sub, service: 2, seq: 1})
+	if s, _ := v.source(up); s != Live {
+		t.Errorf("source %v when it has, want live", s)
+	}
+}
+
 func TestAFilterThatPanicsIsReportedOnceByEveryoneWhoHasIt(t *testing.T) {
 	log := new(records)
 	d := alone(t, WithLogger(slog.New(log)))
-	d.deliver(&list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1", "tcp@c:1"), seq: 1})
+	deliver(d, &list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1", "tcp@c:1"), seq: 1})
 	panics := func(p *client.KVPair) bool {
 		if p.Key != "tcp@b:1" {
 			panic("mistake in " + p.Key)
@@ -172,7 +214,7 @@ func TestAFilterThatPanicsIsReportedOnceByEveryoneWhoHasIt(t *testing.T) {
 	}
 	d.SetFilter(panics)
 	for i := range int64(10) {
-		d.deliver(&list{pairs: pairsOf(strconv.FormatInt(i, 10), "tcp@a:1", "tcp@b:1", "tcp@c:1"), seq: 2 + i})
+		deliver(d, &list{pairs: pairsOf(strconv.FormatInt(i, 10), "tcp@a:1", "tcp@b:1", "tcp@c:1"), seq: 2 + i})
 	}
 	if got := keys(d.GetServices()); got != "tcp@a:1,tcp@c:1" {
 		t.Errorf("listed: %s; want what it panics over, and not what it hides", got)
@@ -189,7 +231,7 @@ func TestAFilterThatPanicsIsReportedOnceByEveryoneWhoHasIt(t *testing.T) {
 func TestHeldNamesOnlyWhoIsListed(t *testing.T) {
 	d := alone(t)
 	d.SetFilter(func(p *client.KVPair) bool { return p.Key != "tcp@b:1" })
-	d.deliver(&list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1", "tcp@c:1"), held: []string{"tcp@b:1", "tcp@c:1"}, source: Stale, seq: 1})
+	deliver(d, &list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1", "tcp@c:1"), held: []string{"tcp@b:1", "tcp@c:1"}, source: Stale, seq: 1})
 	if got := d.Snapshot().Held; !slices.Equal(got, []string{"tcp@c:1"}) || d.Status().Held != 1 {
 		t.Errorf("held: %v, Status has %d; want the one that the filter shows", got, d.Status().Held)
 	}
@@ -210,7 +252,7 @@ func TestNothingIsDeliveredAfterClose(t *testing.T) {
 		}
 		for _, d := range []*Discovery{d, c} {
 			d.SetFilter(hidesAll)
-			d.deliver(&list{seq: 1 << 40})
+			deliver(d, &list{seq: 1 << 40})
 		}
 		select {
 		case l := <-ch:
@@ -262,7 +304,7 @@ func TestATakenUpCloneDoesNotGoBackToAnOlderFile(t *testing.T) {
 		w.lists(c, "tcp@a:1,tcp@b:1")
 		time.Sleep(2 * releaseIdle)
 		pass(0)
-		if c.Status().CacheFile != "" {
+		if isHeld(c) {
 			t.Fatal("the clone has kept its service")
 		}
 		w.zk.Stop()

@@ -5,28 +5,13 @@ import (
 	"fmt"
 )
 
-// WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
-// ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, ErrClosed after Close, and at
-// once what is wrong with a clone of an impossible name. While an override is in force the list does not come from ZooKeeper.
-func (d *Discovery) WaitLive(ctx context.Context) error {
-	d.touch()
-	if d.kind == template {
-		return d.waitConnected(ctx)
-	}
-	return d.waitFor(ctx, func(s Source) bool { return s == Live })
-}
-
-func (d *Discovery) waitFor(ctx context.Context, ok func(Source) bool) error {
+// waitFor waits until the source of what v shows is ok.
+func (r *root) waitFor(ctx context.Context, v *view, ok func(Source) bool) error {
 	for {
-		st, moved := d.root.session.Changed()
-		d.mu.Lock()
-		s, changed, closed := d.sourceLocked(st), d.changed, d.closed
-		d.mu.Unlock()
-		if d.kind == inert {
-			return &OpError{Op: "wait for", Path: d.path, Err: d.wrong}
-		}
-		if closed || d.root.ctx.Err() != nil {
-			return &OpError{Op: "wait for", Path: d.path, Err: ErrClosed}
+		st, moved := r.session.Changed()
+		s, changed := v.source(st)
+		if v.isOver() {
+			return waitError(v, ErrClosed)
 		}
 		if ok(s) {
 			return nil
@@ -34,51 +19,45 @@ func (d *Discovery) waitFor(ctx context.Context, ok func(Source) bool) error {
 		select {
 		case <-changed:
 		case <-moved:
-		case <-d.root.ctx.Done():
+		case <-r.ctx.Done():
 		case <-ctx.Done():
-			return d.waited(ctx)
+			return r.waited(ctx, v)
 		}
 	}
 }
 
-func (d *Discovery) waitConnected(ctx context.Context) error {
+// waitConnected waits until there is a connection.
+func (r *root) waitConnected(ctx context.Context, v *view) error {
 	for {
-		st, moved := d.root.session.Changed()
+		st, moved := r.session.Changed()
 		switch {
 		case st.Closed:
-			return &OpError{Op: "wait for", Path: d.path, Err: ErrClosed}
+			return waitError(v, ErrClosed)
 		case st.Connected:
 			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return d.waited(ctx)
+			return r.waited(ctx, v)
 		}
 	}
 }
 
-// waited is the error of a wait that ctx has ended.
-func (d *Discovery) waited(ctx context.Context) error {
-	err := ctx.Err()
-	if why := d.trouble(); why != nil {
+func waitError(v *view, why error) error { return &OpError{Op: "wait for", Path: v.path, Err: why} }
+
+// waited is the error of a wait that ctx has ended. It tells why ZooKeeper does not give the list, if anything is known to be wrong.
+func (r *root) waited(ctx context.Context, v *view) error {
+	err, why := ctx.Err(), error(nil)
+	if sv := r.serviceOf(v); sv != nil {
+		why = sv.trouble()
+	} else if st := r.session.State(); !st.Connected {
+		why = st.Err
+	}
+	if why != nil {
 		err = fmt.Errorf("%w (ZooKeeper: %w)", err, why)
 	}
-	return &OpError{Op: "wait for", Path: d.path, Err: err}
-}
-
-// trouble is why ZooKeeper does not give the list at this moment, nil when nothing is known to be wrong.
-func (d *Discovery) trouble() error {
-	d.mu.Lock()
-	sv := d.service
-	d.mu.Unlock()
-	if sv != nil {
-		return sv.trouble()
-	}
-	if st := d.root.session.State(); !st.Connected {
-		return st.Err
-	}
-	return nil
+	return waitError(v, err)
 }
 
 // trouble is why there is no connection, or what was said on it instead of the list. What was wrong before the connection is no matter.
