@@ -76,7 +76,7 @@ type savedMark struct{ era, edits, holds int64 }
 func newService(r *root, path string, number int64) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
 	sv := &service{
-		root: r, path: path, number: number, log: r.cfg.log.With("service", path), ctx: ctx, cancel: cancel,
+		root: r, path: path, number: number, ctx: ctx, cancel: cancel,
 		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
 		views: make(map[*view]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
@@ -107,6 +107,7 @@ func (sv *service) poke() {
 // run is the loop.
 func (sv *service) run() {
 	defer close(sv.ended)
+	sv.log = sv.root.cfg.log.With("service", sv.path) // here, since With calls the user's handler and newService is called under root.mu
 	defer sv.jobs.Wait()
 	if sv.keeper != nil {
 		go sv.keeper.run()
