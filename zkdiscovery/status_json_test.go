@@ -27,6 +27,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
   "held": 1,
   "skipped": 2,
   "watchers": 4,
+  "resuming": false,
   "revision": 5,
   "zxid": "0x500000003",
   "asOf": "2026-01-02T03:04:05Z",
