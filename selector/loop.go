@@ -6,14 +6,15 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // answer is what a probe found.
 type answer struct {
 	server *server
 	epoch  uint32 // of the server when the probe began
-	found  guard.Answer
+	first  bool   // it was not asked before
+	found  probe.Answer
 }
 
 func (s *Selector) roll() float64 { return rand.Float64() }
@@ -84,7 +85,7 @@ func (s *Selector) turn() time.Duration {
 	s.mu.Unlock()
 
 	for _, a := range ask {
-		s.prober.Go(s.ctx, a.server.key, func(found guard.Answer) { s.answered(a, found) })
+		s.prober.Ask(s.ctx, a.server.key, a.first, func(o probe.Outcome) { s.answered(a, o.Answer) })
 	}
 	for _, tell := range news {
 		s.call(tell)
@@ -93,7 +94,7 @@ func (s *Selector) turn() time.Duration {
 }
 
 // answered hands the loop what a probe found.
-func (s *Selector) answered(a answer, found guard.Answer) {
+func (s *Selector) answered(a answer, found probe.Answer) {
 	a.found = found
 	s.mu.Lock()
 	s.probes--
@@ -110,11 +111,11 @@ func (s *Selector) take(a answer, now int64) {
 	}
 	e := event{kind: probeUnable, now: now, roll: s.roll(), doubtful: s.table.Load().panic || s.contradicted && !s.reached}
 	switch a.found {
-	case guard.Alive:
+	case probe.Alive:
 		e.kind, s.reached = probeAnswered, true
-	case guard.Silent:
+	case probe.Silent:
 		e.kind = probeSilent
-	case guard.Unaskable:
+	case probe.Unaskable, probe.CouldNotAsk: // a call may find out
 	}
 	s.apply(a.server, e)
 }
@@ -144,7 +145,7 @@ func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
 		case s.probes < s.config.probing.Parallel:
 			srv.probing = true
 			s.probes++
-			ask = append(ask, answer{server: srv, epoch: srv.epoch.Load()})
+			ask = append(ask, answer{server: srv, epoch: srv.epoch.Load(), first: srv.health.state == Fresh})
 		}
 	}
 	return ask

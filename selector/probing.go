@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // Probing configures how servers are asked in the background whether they are there: when they join, and when they are to come back after a
@@ -16,11 +16,13 @@ import (
 type Probing struct {
 	// Probe asks a server whether it is there; nil is the answer "yes". The default connects and exchanges one rpcx heartbeat, on the networks tcp,
 	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. A probe that never
-	// reached anybody is not believed once a call has.
+	// reached anybody is not believed once a call has. An error of this machine (no file descriptor, no local port, no route) or of its name server says
+	// nothing about the server: a call may find out.
 	Probe Probe
 	// Timeout bounds one probe. The default is 1 s, as rpcx's ConnectTimeout.
 	Timeout time.Duration
-	// Parallel is how many probes run at once, 1,000 at most. The default is 32.
+	// Parallel is how many probes of this Selector run at once, 1,000 at most. The default is 32. The whole process runs 64 at once at most, and takes at most
+	// a quarter of the free file descriptors for them; services take turns.
 	Parallel int
 	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
 	TLS *tls.Config
@@ -30,13 +32,13 @@ type Probing struct {
 // errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
 type Probe func(ctx context.Context, network, address string) error
 
-// maxParallel bounds Probing.Parallel: each probe is two goroutines and a socket.
+// maxParallel bounds Probing.Parallel. What runs at once is bounded by the process, too.
 const maxParallel = 1000
 
 func (p Probing) withDefaults() Probing {
-	p.Timeout, p.Parallel = cmp.Or(p.Timeout, guard.DefaultProbeTimeout), cmp.Or(p.Parallel, 32)
+	p.Timeout, p.Parallel = cmp.Or(p.Timeout, probe.DefaultTimeout), cmp.Or(p.Parallel, 32)
 	if p.Probe == nil {
-		p.Probe = Probe(guard.Heartbeat(p.TLS))
+		p.Probe = Probe(probe.Heartbeat(p.TLS))
 	}
 	return p
 }

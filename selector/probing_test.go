@@ -2,7 +2,11 @@ package selector
 
 import (
 	"context"
+	"net"
+	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,6 +119,58 @@ func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
 			t.Errorf("calls succeed, but %+v", c)
 		}
 		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+// A process without a free descriptor took every server for silent.
+func TestWhoCouldNotBeAskedIsNotPutAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustNew(t, WithProbing(Probing{Probe: func(context.Context, string, string) error {
+			return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+		}}))
+		s.UpdateServer(fleet(10, unweighted))
+		for range 100 {
+			picked(t, s, 10)
+			pass(100 * time.Millisecond)
+			if c := s.table.Load().counts; c.aside != 0 {
+				t.Fatalf("%+v", c)
+			}
+		}
+		if c := s.table.Load().counts; c.up != 10 {
+			t.Errorf("calls succeed, but %+v", c)
+		}
+		_ = s.Close()
+		synctest.Wait()
+	})
+}
+
+func TestAllSelectorsOfAProcessShareItsProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		probe := func(context.Context, string, string) error {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+			}
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		}
+		selectors := make([]*Selector, 20)
+		for i := range selectors {
+			selectors[i] = mustNew(t, WithProbing(Probing{Probe: probe, Parallel: 1000}))
+			selectors[i].UpdateServer(fleet(20, unweighted))
+		}
+		pass(5 * time.Second)
+		for i, s := range selectors {
+			if c := s.table.Load().counts; c.up != 20 {
+				t.Errorf("selector %d: %+v", i, c)
+			}
+			_ = s.Close()
+		}
+		if most.Load() != 64 {
+			t.Errorf("%d probes at once, want 64", most.Load())
+		}
 		synctest.Wait()
 	})
 }

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // Selector chooses servers for rpcx's XClient. Its methods may be called at once from anywhere, so XClients of one service may share one.
 type Selector struct {
 	config *config
 	began  time.Time // of the clock
-	prober *guard.Prober
+	prober *probe.Queue
 
 	// What Select and the reports of outcomes share without a lock.
 	table    atomic.Pointer[table]
@@ -53,7 +53,7 @@ func New(opts ...Option) (*Selector, error) {
 	s := &Selector{config: c, began: time.Now(), wake: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if !c.noProbing {
-		s.prober = guard.NewProber(guard.Probe(c.probing.Probe), c.probing.Timeout, c.probing.Parallel)
+		s.prober = probe.NewQueue(probe.Settings{Probe: probe.Probe(c.probing.Probe), Timeout: c.probing.Timeout, Parallel: c.probing.Parallel})
 	}
 	s.list.gone = make(map[string]*server)
 	s.table.Store(&table{pool: &pool{}})
