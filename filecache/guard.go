@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // Guard configures what Wrap does about a sudden loss of many servers: it suspects it instead of obeying it, keeps the missing ones in the list,
@@ -24,11 +25,13 @@ type Guard struct {
 	// HoldUnprobed is the same for servers whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
 	HoldUnprobed time.Duration
 	// Probe asks a server whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock; one that
-	// panics, or has not returned after ProbeTimeout, counts as no answer.
+	// panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no route) or of its
+	// name server says nothing about the server, which is asked again.
 	Probe Probe
 	// ProbeTimeout bounds one probe. The default is 1 s.
 	ProbeTimeout time.Duration
-	// Parallel is how many probes run at once, 1,000 at most. The default is 8.
+	// Parallel is how many probes of one service run at once, 1,000 at most. The default is 8. The whole process runs 64 at once at most, and takes at
+	// most a quarter of the free file descriptors for them; services take turns.
 	Parallel int
 	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
 	TLS *tls.Config
@@ -43,10 +46,10 @@ type Probe = func(ctx context.Context, network, address string) error
 
 // HeartbeatProbe connects and exchanges one rpcx heartbeat, with TLS where tc is not nil, on the networks tcp, unix and http. Something else that
 // listens on a reused address does not count as an answer; an rpcx server that answers with an error does.
-func HeartbeatProbe(tc *tls.Config) Probe { return guard.Heartbeat(tc) }
+func HeartbeatProbe(tc *tls.Config) Probe { return probe.Heartbeat(tc) }
 
 // DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
-func DialProbe() Probe { return guard.Dial }
+func DialProbe() Probe { return probe.Dial }
 
 func (g Guard) settings() guard.Settings {
 	if g.Window == 0 {

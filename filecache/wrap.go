@@ -10,7 +10,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
@@ -80,7 +80,7 @@ type fileBacked struct {
 	sources chan client.ServiceDiscovery // cap 1; connect sends, once at most; never closed
 
 	answers chan func(now time.Time) // a probe sends what to do with its outcome; run receives
-	prober  *guard.Prober
+	prober  *probe.Queue
 
 	// The goroutine of run owns these; before it, start does, and behind it, letGo.
 	updates chan watchers.List // the source's; nil when there is nothing to hear
@@ -104,7 +104,7 @@ func newFileBacked(cache *Cache, parent *fileBacked) *fileBacked {
 	return &fileBacked{
 		cache: cache, log: cache.config.logger.With("service", cache.service), saver: newSaver(cache), parent: parent,
 		ctx: ctx, cancel: cancel, sources: make(chan client.ServiceDiscovery, 1),
-		answers: make(chan func(time.Time)), prober: settings.NewProber(), belief: belief{guard: settings.NewGuard(cache.config.noGuard)},
+		answers: make(chan func(time.Time)), prober: settings.NewQueue(), belief: belief{guard: settings.NewGuard(cache.config.noGuard)},
 		clones: make(map[*fileBacked]struct{}),
 	}
 }

@@ -3,7 +3,7 @@ package filecache
 import (
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // verdictGap is the time between two lists that differ in nothing but what probes have said: a mass of them comes at once.
@@ -24,9 +24,9 @@ func (f *fileBacked) act(now time.Time) (wake time.Time) {
 	g := f.belief.guard
 	g.Tick(now)
 	for _, p := range g.Probes(now) {
-		f.prober.Go(f.ctx, p.Key, func(answer guard.Answer) {
+		f.prober.Ask(f.ctx, p.Key, p.First, func(o probe.Outcome) {
 			select {
-			case f.answers <- func(now time.Time) { g.Probed(p.Key, answer, now) }:
+			case f.answers <- func(now time.Time) { g.Probed(p.Key, o.Answer, now) }:
 			case <-f.ctx.Done():
 			}
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
@@ -19,7 +20,7 @@ const fileWait = 250 * time.Millisecond
 // suspicion is what stands between the mirror and what is published: the guard, whom it has probed, and what of it was saved.
 type suspicion struct {
 	guard  *guard.Guard
-	prober *guard.Prober
+	prober *probe.Queue
 
 	fed      whole               // what the guard was told last
 	relayed  *filecache.Snapshot // what a sibling process had heard, which the guard was told last
@@ -34,7 +35,7 @@ type suspicion struct {
 
 func newSuspicion(cfg *config) *suspicion {
 	settings := guard.Settings(cfg.guard)
-	return &suspicion{guard: settings.NewGuard(cfg.noGuard), prober: settings.NewProber()}
+	return &suspicion{guard: settings.NewGuard(cfg.noGuard), prober: settings.NewQueue()}
 }
 
 // consult tells the guard what is new, performs what it wants, and returns when it wants to be asked again. It reports false while the first list
@@ -68,9 +69,9 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 	s.guard.Away(m.Phase() != mirror.Live, now)
 	s.guard.Tick(now)
 	for _, p := range s.guard.Probes(now) {
-		s.prober.Go(sv.ctx, p.Key, func(answer guard.Answer) {
+		s.prober.Ask(sv.ctx, p.Key, p.First, func(o probe.Outcome) {
 			select {
-			case sv.answers <- func(now time.Time) { s.guard.Probed(p.Key, answer, now) }:
+			case sv.answers <- func(now time.Time) { s.guard.Probed(p.Key, o.Answer, now) }:
 			case <-sv.ctx.Done():
 			}
 		})

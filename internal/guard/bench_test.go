@@ -9,6 +9,8 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,15 +26,16 @@ type bench struct {
 	under   map[string]time.Time // the probes under way, with when they end
 	most    int                  // of them at once
 
-	answered map[string]Answer // the last of each instance
+	answered map[string]probe.Answer // the last of each instance that said something about it
 
+	cutOff    bool // no probe can ask: this process has no descriptor, say
 	unaskable func(key string) bool
 	blackHole func(key string) bool // whose silence a probe waits for, a second long
 }
 
 func newBench(t *testing.T, cfg Config) *bench {
 	t.Helper()
-	return &bench{T: t, g: New(cfg), now: time.Unix(1e9, 0), up: make(map[string]bool), lineage: "a", probes: make(map[string][]time.Time), under: make(map[string]time.Time), answered: make(map[string]Answer)}
+	return &bench{T: t, g: New(cfg), now: time.Unix(1e9, 0), up: make(map[string]bool), lineage: "a", probes: make(map[string][]time.Time), under: make(map[string]time.Time), answered: make(map[string]probe.Answer)}
 }
 
 // servers are the names s1 … sn, all up.
@@ -76,8 +79,12 @@ func (b *bench) pass(d time.Duration) {
 			}
 			delete(b.under, key)
 			answer := b.ask(key)
+			held := len(b.g.held)
 			b.g.Probed(key, answer, b.now)
-			if hold := b.g.held[key]; hold != nil && !hold.probing { // else it comes too late, or is another hold's
+			if answer == probe.CouldNotAsk && len(b.g.held) != held {
+				b.Fatalf("%s was let go because it could not be asked", key)
+			}
+			if hold := b.g.held[key]; answer != probe.CouldNotAsk && hold != nil && !hold.probing { // else it comes too late, or is another hold's
 				b.answered[key] = answer
 			}
 			ended = true
@@ -87,7 +94,7 @@ func (b *bench) pass(d time.Duration) {
 			b.probes[p.Key] = append(b.probes[p.Key], b.now)
 			b.under[p.Key] = b.now
 			if b.blackHole != nil && b.blackHole(p.Key) && !b.up[p.Key] {
-				b.under[p.Key] = b.now.Add(DefaultProbeTimeout)
+				b.under[p.Key] = b.now.Add(probe.DefaultTimeout)
 			}
 		}
 		b.most = max(b.most, len(b.under))
@@ -108,14 +115,16 @@ func (b *bench) pass(d time.Duration) {
 }
 
 // ask is what a probe of the instance would say.
-func (b *bench) ask(key string) Answer {
+func (b *bench) ask(key string) probe.Answer {
 	switch {
+	case b.cutOff:
+		return probe.CouldNotAsk
 	case b.unaskable != nil && b.unaskable(key):
-		return Unaskable
+		return probe.Unaskable
 	case b.up[key]:
-		return Alive
+		return probe.Alive
 	}
-	return Silent
+	return probe.Silent
 }
 
 func (b *bench) names() []string {

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // What it costs, at most.
@@ -102,7 +104,7 @@ func TestBlackHolesOutlastTheHoldAndLeaveAtItsEnd(t *testing.T) {
 	for range 299 { // a probe of a black hole takes its whole second
 		for key := range under {
 			delete(under, key)
-			b.g.Probed(key, Silent, b.now)
+			b.g.Probed(key, probe.Silent, b.now)
 		}
 		b.g.Tick(b.now)
 		for _, p := range b.g.Probes(b.now) {

@@ -15,10 +15,10 @@
 //   - While the registry cannot be asked nobody leaves and nobody is asked: it may be this process that is cut off.
 //   - What only a file knows is not put into the list until a probe has succeeded.
 //   - A held instance leaves when it is listed again, when two probes in a row fail, or when its hold ends without an answer. One that
-//     answers stays as long as it answers.
+//     answers stays as long as it answers. A probe that could not ask lets nobody go.
 //   - Memory and probes are bounded: [MaxHeld] instances, [Config.Parallel] probes at once, one per instance and second at most,
 //     however often a list flaps.
 //
 // Guard decides and does nothing else: a pure fold over events in which time is an event too, owned by one goroutine, so that tables, a fuzzer
-// and simulated days can drive it. [Prober] performs the probes that it asks for.
+// and simulated days can drive it. Package probe performs the probes that it asks for.
 package guard

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 func (h *history) check() {
@@ -97,12 +99,12 @@ func (h *history) whatOnlyTheFileKnowsHasAnswered() {
 func (h *history) nobodySilentIsHeldLongerThanTheHold() {
 	h.Helper()
 	for key := range h.g.held {
-		if h.silent[key].IsZero() || h.g.away || h.up[key] && !h.unaskable(key) {
+		if h.silent[key].IsZero() || h.g.away || h.cutOff || h.up[key] && !h.unaskable(key) {
 			h.silent[key] = h.now
 		}
 		limit := fuzzHold
 		if h.unaskable(key) {
-			limit = max(fuzzUnprobed, 8/2*(DefaultProbeTimeout+retryAfter)) // until its turn has come
+			limit = max(fuzzUnprobed, 8/2*(probe.DefaultTimeout+retryAfter)) // until its turn has come
 		}
 		if silent := h.now.Sub(h.silent[key]); silent > limit {
 			h.Fatalf("%s does not answer and is held since %v", key, silent)
@@ -129,7 +131,7 @@ func (h *history) whoAnswersStays() {
 	h.Helper()
 	got := h.names()
 	for key, answer := range h.answered {
-		if answer == Alive && !slices.Contains(got, key) {
+		if answer == probe.Alive && !slices.Contains(got, key) {
 			h.Fatalf("%s has answered when it was asked last, and is not in the list", key)
 		}
 	}
@@ -199,6 +201,7 @@ func (h *history) whenNobodyAnswersAndHoldsHaveEndedTheListIsTheRegistrys() {
 	h.Helper()
 	clear(h.up)
 	clear(h.silent)
+	h.cutOff = false
 	if !h.g.begun {
 		return
 	}
@@ -239,7 +242,7 @@ func FuzzGuard(f *testing.F) {
 		h := newHistory(t, 1/float64(1+len(script)%2)) // where Share is 1, only the loss of the last is suspicious
 		for ; len(script) >= 3; script = script[3:] {
 			op, a, b := script[0], script[1], script[2]
-			switch op % 10 {
+			switch op % 11 {
 			case 0, 1:
 				if op&0x80 == 0 {
 					b = 0 // a goodbye is the exception
@@ -266,6 +269,8 @@ func FuzzGuard(f *testing.F) {
 				h.g.Away(a&1 == 0, h.now)
 			case 9:
 				h.replaced(a, b)
+			case 10:
+				h.cutOff = a&1 == 0
 			}
 			h.check()
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // hold is an instance that the registry does not list.
@@ -16,6 +18,7 @@ type hold struct {
 	answers bool      // a probe did, and not two in a row since did not: it has no end
 	fails   int       // probes in a row without an answer
 	probing bool
+	asked   bool      // a probe was asked for
 	due     time.Time // of the next probe
 	index   int       // in the queue; -1: not there
 }
@@ -77,7 +80,7 @@ func (g *Guard) drop(h *hold) {
 }
 
 // Probed takes the outcome of a probe that Probes asked for.
-func (g *Guard) Probed(key string, answer Answer, now time.Time) {
+func (g *Guard) Probed(key string, answer probe.Answer, now time.Time) {
 	g.probing--
 	h := g.held[key]
 	if h == nil || !h.probing {
@@ -85,7 +88,7 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 	}
 	h.probing = false
 	switch answer {
-	case Alive:
+	case probe.Alive:
 		h.answers, h.fails = true, 0
 		h.due = now.Add(againAfter)
 		if !h.inside {
@@ -94,7 +97,7 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 			g.holds++
 			g.list = nil
 		}
-	case Silent:
+	case probe.Silent:
 		if !g.away {
 			h.fails++
 		}
@@ -103,23 +106,32 @@ func (g *Guard) Probed(key string, answer Answer, now time.Time) {
 			return
 		}
 		h.due = now.Add(retryAfter)
-	case Unaskable:
+	case probe.Unaskable:
 		h.answers, h.end = false, h.since.Add(g.cfg.Unprobed)
 		g.endsAt = sooner(g.endsAt, h.end)
 		return
+	case probe.CouldNotAsk: // which says nothing about the instance
+		h.due = now.Add(retryAfter)
 	}
 	g.queue.push(h)
 }
 
+// Ask is an instance that is to be probed.
+type Ask struct {
+	*client.KVPair
+	First bool // it was not asked yet since it is held
+}
+
 // Probes returns the instances that are to be probed now, as many as may be under way at once; each must come back through Probed.
-func (g *Guard) Probes(now time.Time) []*client.KVPair {
-	var ask []*client.KVPair
+func (g *Guard) Probes(now time.Time) []Ask {
+	var ask []Ask
 	for !g.away && g.probing < g.cfg.Parallel && len(g.queue) > 0 && !now.Before(g.queue[0].due) {
 		h := g.queue.pop()
 		h.probing = true
 		g.probing++
 		g.asked[h.pair.Key] = now
-		ask = append(ask, h.pair)
+		ask = append(ask, Ask{h.pair, !h.asked})
+		h.asked = true
 	}
 	return ask
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // Settings is what a user may say about a guard; zero fields have their defaults. The packages that offer one have a documented struct of their
@@ -15,13 +17,13 @@ type Settings struct {
 	Window       time.Duration
 	Hold         time.Duration
 	HoldUnprobed time.Duration
-	Probe        Probe
+	Probe        probe.Probe
 	ProbeTimeout time.Duration
 	Parallel     int
 	TLS          *tls.Config
 }
 
-// maxParallel bounds Settings.Parallel: each probe is two goroutines and a socket.
+// maxParallel bounds Settings.Parallel. What runs at once is bounded by the process, too: see package probe.
 const maxParallel = 1000
 
 // Validate says which value breaks which rule.
@@ -54,11 +56,11 @@ func (s Settings) NewGuard(disabled bool) *Guard {
 	})
 }
 
-// NewProber returns who asks for it.
-func (s Settings) NewProber() *Prober {
-	probe := s.Probe
-	if probe == nil {
-		probe = Heartbeat(s.TLS)
+// NewQueue returns what asks for it.
+func (s Settings) NewQueue() *probe.Queue {
+	p := s.Probe
+	if p == nil {
+		p = probe.Heartbeat(s.TLS)
 	}
-	return NewProber(probe, cmp.Or(s.ProbeTimeout, DefaultProbeTimeout), cmp.Or(s.Parallel, DefaultParallel))
+	return probe.NewQueue(probe.Settings{Probe: p, Timeout: s.ProbeTimeout, Parallel: cmp.Or(s.Parallel, DefaultParallel)})
 }
