@@ -30,24 +30,17 @@ func (b *belief) heard(list watchers.List, now time.Time) {
 	b.guard.Listed(list, "", now)
 }
 
-// told takes what Watch has said: an override, or the file's snapshot and that there is no override.
-func (b *belief) told(s Snapshot) {
-	if s.Override {
-		b.override, b.overridden = listOf(s), true
-		return
-	}
-	b.override, b.overridden = nil, false
-	if !b.guard.Begun() {
-		b.read(s, true)
+// overrule takes an operator's override; nil: there is none.
+func (b *belief) overrule(s *Snapshot) {
+	b.override, b.overridden = nil, s != nil
+	if s != nil {
+		b.override = listOf(*s)
 	}
 }
 
-// read takes the file's snapshot, before the source has listed anything. A snapshot that was never saved means that there is no file. serve says
-// that the source has nothing to say yet, so that the file's list is the list.
+// read takes the file's snapshot, before the source has listed anything. serve says that the source has nothing to say yet, so that the file's list is
+// the list.
 func (b *belief) read(s Snapshot, serve bool) {
-	if s.SavedAt.IsZero() {
-		return
-	}
 	b.served, b.record = serve, knownOf(s)
 	b.guard.Remember(b.record, "", serve)
 }

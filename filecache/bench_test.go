@@ -43,10 +43,13 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkWatchAtRest(b *testing.B) {
 	c := mustOpen(b, b.TempDir())
 	mustSave(b, c, many(1_000, "weight=5"))
-	w := &watch{c: c, ch: make(chan Snapshot, 1), seen: c.baseline()}
+	w := c.newWatch(func(Snapshot) {})
+	now := time.Now()
+	w.compare(now)
+	w.compare(now.Add(coarsest))
 	b.ReportAllocs()
 	for b.Loop() {
-		w.look()
+		w.compare(now.Add(2 * coarsest))
 	}
 }
 

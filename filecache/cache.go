@@ -16,35 +16,39 @@ import (
 // Cache is the file of one service of one ensemble. All methods may be called at once from anywhere; several Caches and several
 // processes may share the file.
 type Cache struct {
-	dir, ensemble, service string
-	config                 config
-	fsys                   fileSystem
-	directories            *registry
+	dir, service string
+	id           ensemble // ours
+	config       config
+	fsys         fileSystem
+	notify       *notifier
 
-	plain files // <service>.json and its kin
-	own   files // <service>~<hash of an ensemble>.json: ours while another ensemble has the plain name; see adopt
+	// Decided by Open, and never changed after it.
+	home      string   // the ensemble's directory
+	owner     ensemble // whose it is: ours, or ours at another time
+	files              // in the service's directory
+	overrides []string // where an override may be, the first wins
 
-	saving   sync.Mutex // held for the whole of a Save
-	lockless sync.Once  // to report that the file system has no locks
+	saving sync.Mutex // held for the whole of a Save
+	litter string     // a temporary file that could not be removed; guarded by saving
 
-	mu       sync.Mutex
-	known    stamp     // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
-	knows    bool      // known is set
-	override *Snapshot // what LoadOverride has returned last; nil if there was none. It does not change.
+	mu        sync.Mutex
+	known     stamp           // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
+	knows     bool            // known is set
+	override  *Snapshot       // what LoadOverride has returned last; nil if there was none. It does not change.
+	tolerated map[string]bool // what was told by tolerate
 
 	closed  bool
 	stop    chan struct{}  // Close closes it
 	watches sync.WaitGroup // a goroutine for each Watch; added to under mu, and not once closed
 }
 
-// files are the names that belong to one stem.
+// files are those of a service: its directory, and their paths.
 type files struct {
-	main, prev, override, lock string
+	at, main, prev, lock string
 }
 
-func filesOf(dir, stem string) files {
-	at := func(suffix string) string { return filepath.Join(dir, stem+suffix) }
-	return files{main: at(".json"), prev: at(".prev.json"), override: at(".override.json"), lock: at(".lock")}
+func filesIn(dir string) files {
+	return files{at: dir, main: filepath.Join(dir, listFile), prev: filepath.Join(dir, prevFile), lock: filepath.Join(dir, lockFile)}
 }
 
 // Limits of what Open takes, so that a head is never longer than maxHead.
@@ -56,56 +60,46 @@ const (
 // orphanAge is how old a temporary file must be before Open takes its writer for dead. A live one needs milliseconds, seconds at worst.
 const orphanAge = 10 * time.Minute
 
-// Open prepares the file of service in dir; it does not read it. The name of the ensemble goes into the file, so that lists of two
-// ensembles are not confused; it may be empty. Open creates dir (mode 0700) where it can and removes what writers that were killed have
-// left there. That dir cannot be created or written now is not an error: Save will say so. An error names the value and the rule that it
-// breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory or negative option.
+// Open prepares the file of a service below dir; it does not read it. The ensemble is a name, which may be empty, or hosts with ports and what all
+// paths begin with, as in "zk1:2181,zk2:2181/prod" (see WithNamedEnsemble). Which directory below dir is the ensemble's is decided now and does not change; see
+// the package documentation, "Places". Open makes the directories (mode 0700) where it can and removes what writers that were killed have
+// left there. That they cannot be made or written now is not an error: Save will say so.
+//
+// An error names the value and the rule that it breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory
+// or negative option. Open waits at most a second for other processes that are in it at the same time.
 func Open(dir, ensemble, service string, opts ...Option) (*Cache, error) {
 	cfg := newConfig(opts)
-	return open(disk{}, dir, ensemble, service, cfg, cfg.forOpen())
-}
-
-// open is Open on any file system. It adds what is wrong already, if anything, to what it finds wrong itself.
-func open(fsys fileSystem, dir, ensemble, service string, cfg config, wrong error) (*Cache, error) {
-	errs := []error{wrong, cfg.validate(), checkName("ensemble", ensemble), checkName("service", service)}
-	if service == "" {
-		errs = append(errs, errors.New(`service "": must not be empty`))
+	c, err := prepare(disk{}, dir, ensemble, service, cfg, cfg.forOpen())
+	if err == nil {
+		err = c.open()
 	}
-	if dir == "" {
-		errs = append(errs, errors.New(`directory "": must not be empty`))
-		return nil, wrapOpen(errs)
-	}
-	abs, err := filepath.Abs(dir) // so that a later change of the working directory does not move the file
 	if err != nil {
-		return nil, wrapOpen(append(errs, err))
-	}
-	if err := makeDir(fsys, abs); err != nil {
-		errs = append(errs, err)
-	}
-	if err := wrapOpen(errs); err != nil {
 		return nil, err
-	}
-
-	stem := escape(service)
-	c := &Cache{
-		dir: abs, ensemble: ensemble, service: service, config: cfg, fsys: fsys, directories: &directories,
-		plain: filesOf(abs, stem), own: filesOf(abs, stem+ensembleSuffix(ensemble)),
-		stop: make(chan struct{}),
-	}
-	c.warnOfStrangers()
-	entries, err := fsys.readDir(abs)
-	if err == nil { // otherwise there is nothing to be found, and Save will say so
-		c.adopt(stem, entries)
-		c.removeOrphans(entries)
 	}
 	return c, nil
 }
 
-func wrapOpen(errs []error) error {
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("filecache: open: %w", err)
+// prepare is the part of Open that does not touch the disk. It adds what is wrong already, if anything, to what it finds wrong itself.
+func prepare(fsys fileSystem, dir, ensemble, service string, cfg config, wrong error) (*Cache, error) {
+	errs := []error{wrong, cfg.validate(), checkName("ensemble", ensemble), checkName("service", service)}
+	if service == "" {
+		errs = append(errs, errors.New(`service "": must not be empty`))
 	}
-	return nil
+	abs, err := filepath.Abs(dir) // so that a later change of the working directory does not move the file
+	if dir == "" {
+		err = errors.New(`directory "": must not be empty`)
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("filecache: open: %w", err)
+	}
+	id := parseEnsemble(ensemble)
+	if cfg.nameOnly {
+		id = nameOf(ensemble)
+	}
+	return &Cache{
+		dir: abs, id: id, service: service, config: cfg, fsys: fsys, notify: &notifications, stop: make(chan struct{}),
+		tolerated: make(map[string]bool),
+	}, nil
 }
 
 func checkName(what, name string) error {
@@ -118,12 +112,21 @@ func checkName(what, name string) error {
 	return nil
 }
 
-// makeDir reports only what cannot heal by itself: something which is no directory stands where dir or a parent of it should be.
-func makeDir(fsys fileSystem, dir string) error {
-	err := fsys.mkdirAll(dir)
+// open is the part of Open that does. Its error is what cannot heal by itself: something which is no directory stands where one should be.
+func (c *Cache) open() error {
+	err := c.fsys.mkdirAll(c.dir)
 	if errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("directory %q: must be a directory, but it or a parent of it is a file", dir)
+		return fmt.Errorf("filecache: open: directory %q: must be a directory, but it or a parent of it is a file", c.dir)
 	}
+	c.warnOfStrangers()
+	c.settle()
+	c.files = filesIn(filepath.Join(c.home, place(c.service)))
+	c.overrides = []string{filepath.Join(c.at, overrideFile)}
+	if dir := c.config.overrideDir; dir != "" {
+		c.overrides = append(c.overrides, filepath.Join(dir, flatName(c.service)))
+	}
+	_ = c.fsys.mkdirAll(c.at) // so that an operator finds it; Save will say if it cannot be made
+	c.removeOrphans()
 	return nil
 }
 
@@ -136,78 +139,38 @@ func (c *Cache) warnOfStrangers() {
 	}
 }
 
-// adopt looks for the file that is ours beside the plain name. The hash in its name is of what the ensemble was called when it was first written,
-// which may be another name of the same (see WithEnsembleMatch): whose it is stands in it. Of several the latest is it.
-func (c *Cache) adopt(stem string, entries []fs.DirEntry) {
-	newest := beforeAll
-	for _, e := range entries {
-		name, isFile := strings.CutSuffix(e.Name(), ".json")
-		name = strings.TrimSuffix(name, ".prev")
-		if hash, ok := strings.CutPrefix(name, stem); !isFile || !ok || !isEnsembleSuffix(hash) {
-			continue
-		}
-		if h, err := c.readHead(filepath.Join(c.dir, e.Name())); err == nil && h.stamp().after(newest) {
-			newest, c.own = h.stamp(), filesOf(c.dir, name)
-		}
-	}
-}
-
 // removeOrphans removes the temporary files of writers that were killed. That it cannot is no matter: they do not hurt.
-func (c *Cache) removeOrphans(entries []fs.DirEntry) {
-	for _, e := range entries {
-		if !c.isTemporary(e.Name()) {
-			continue
-		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > orphanAge {
-			_ = c.fsys.remove(filepath.Join(c.dir, e.Name()))
-		}
-	}
-}
-
-// tempPrefix is how renameio begins the name of the temporary file for path; digits follow.
-func tempPrefix(path string) string { return "." + filepath.Base(path) }
-
-func (c *Cache) isTemporary(name string) bool {
-	for _, path := range []string{c.plain.main, c.plain.prev, c.own.main, c.own.prev} {
-		digits, ok := strings.CutPrefix(name, tempPrefix(path))
-		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" {
-			return true
+func (c *Cache) removeOrphans() {
+	for _, dir := range []string{c.home, c.at} {
+		entries, _ := c.fsys.readDir(dir) // without it, nothing is removed
+		for _, e := range entries {
+			if !isTemporary(e.Name()) {
+				continue
+			}
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > orphanAge {
+				_ = c.fsys.remove(filepath.Join(dir, e.Name()))
+			}
 		}
 	}
-	return false
 }
 
-// Path is the file that Save writes. It looks at the directory: while a file of another ensemble has the plain name, ours has a hash in it.
-func (c *Cache) Path() string {
-	f, _ := c.locate() // in doubt the plain name
-	return f.main
-}
+// Path is the file that Save writes.
+func (c *Cache) Path() string { return c.main }
 
-// OverridePath is where an operator may put a list by hand; see LoadOverride. Like Path it looks at the directory.
-func (c *Cache) OverridePath() string {
-	f, _ := c.locate() // in doubt the plain name
-	return f.override
-}
-
-// locate finds out which names are ours. The plain ones are not while a file of another ensemble, or of a later version of this library,
-// stands at one of them: it is not ours to move or to write over. With an error, which is about reading them, it returns the plain ones.
-func (c *Cache) locate() (files, error) {
-	var errs []error
-	for _, path := range []string{c.plain.main, c.plain.prev} {
-		_, err := c.readHead(path)
-		switch {
-		case errors.Is(err, ErrForeign), errors.Is(err, ErrVersion):
-			return c.own, nil
-		case err != nil && !absent(err) && !errors.Is(err, ErrCorrupt):
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
-		}
-	}
-	return c.plain, errors.Join(errs...)
-}
+// OverridePath is where an operator may put a list by hand; see LoadOverride. WithOverrideDir adds a second place.
+func (c *Cache) OverridePath() string { return c.overrides[0] }
 
 // readHead reads and judges the head of the file at path. The rest of the file may be damaged, and so may the head.
 func (c *Cache) readHead(path string) (head, error) {
-	data, err := readLines(c.fsys, path, headLines, maxHead)
+	h, err := readHead(c.fsys, path)
+	if err != nil {
+		return head{}, err
+	}
+	return h, c.checkOwner(h)
+}
+
+func readHead(fsys fileSystem, path string) (head, error) {
+	data, err := readLines(fsys, path, headLines, maxHead)
 	if errors.Is(err, errIrregular) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
@@ -215,17 +178,26 @@ func (c *Cache) readHead(path string) (head, error) {
 		return head{}, err
 	}
 	h, _, err := decodeHead(data)
-	if err != nil {
-		return head{}, err
-	}
-	return h, c.checkOwner(h)
+	return h, err
 }
 
+// checkOwner says whose a file is that somebody has put into our directory.
 func (c *Cache) checkOwner(h head) error {
-	if h.Service != c.service || !c.config.sameEnsemble(c.ensemble, h.Ensemble) {
-		return fmt.Errorf("%w: it is of service %q, ensemble %q; ours is %q, %q", ErrForeign, h.Service, h.Ensemble, c.service, c.ensemble)
+	if h.Service != c.service || h.Ensemble != c.owner.text && !c.owner.mayBe(parseEnsemble(h.Ensemble)) {
+		return fmt.Errorf("%w: it is of service %q, ensemble %q; ours is %q, %q", ErrForeign, h.Service, h.Ensemble, c.service, c.owner.text)
 	}
 	return nil
+}
+
+// tolerate reports, once, what a file system refuses to do and we can do without.
+func (c *Cache) tolerate(what, path string, err error) {
+	c.mu.Lock()
+	told := c.tolerated[what]
+	c.tolerated[what] = true
+	c.mu.Unlock()
+	if !told {
+		c.config.logger.Warn("the file system refuses something, going on without", "what", what, "path", path, "error", err)
+	}
 }
 
 // learn notes what the user of this Cache knows, so that Watch does not tell it again.
@@ -261,3 +233,22 @@ func (c *Cache) Close() error {
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
+
+// refused reports whether err says that a file system does not do such a thing, rather than that it has failed to do it.
+func refused(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL)
+}
+
+// isTemporary reports whether name is one that writeBeside makes.
+func isTemporary(name string) bool {
+	for _, path := range []string{listFile, prevFile, ensembleFile} {
+		digits, ok := strings.CutPrefix(name, tempPrefix(path))
+		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// tempPrefix is how the name of the temporary file for path begins; digits follow.
+func tempPrefix(path string) string { return "." + filepath.Base(path) }

@@ -49,13 +49,14 @@ func Example() {
 	for _, s := range snapshot.Servers {
 		fmt.Println(s.Key, s.Value)
 	}
-	fmt.Println(filepath.Base(cache.Path()))
+	file, err := filepath.Rel(dir, cache.Path())
+	fmt.Println(file, err)
 	// Output:
 	// nothing yet
 	// refused: true
 	// tcp@127.0.0.1:8972 weight=5
 	// tcp@127.0.0.2:8972 weight=1
-	// prod,rpcx,_Arith.json
+	// zk1_2181,zk2_2181/prod/rpcx/Arith~c1/list.json <nil>
 }
 
 // An operator puts a list beside the file, and everybody who watches has it at once.

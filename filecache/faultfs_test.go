@@ -5,7 +5,7 @@ import (
 	"io/fs"
 )
 
-// faultFS makes the n-th operation fail and does all others. What an operation is: whatever may fail by itself, so replacing a file is three.
+// faultFS makes the n-th operation fail and does all others. What an operation is: whatever may fail by itself, so replacing a file is several.
 type faultFS struct {
 	fileSystem
 	failAt int // counted from 1; 0: none
@@ -105,15 +105,15 @@ func (f *faultFS) tryLock(path string) (func() error, bool, error) {
 	return func() error { return errors.Join(unlock(), f.fail("unlock", path)) }, true, nil
 }
 
-func (f *faultFS) pending(path string) (pendingFile, error) {
+func (f *faultFS) create(path string) (newFile, error) {
 	if err := f.fail("create", path); err != nil {
 		return nil, err
 	}
-	p, err := f.fileSystem.pending(path)
+	file, err := f.fileSystem.create(path)
 	if err != nil {
 		return nil, err
 	}
-	return &faultPending{p, f, path}, nil
+	return &faultNew{file, f, path}, nil
 }
 
 // faultFile is open for reading, so that closing it cannot lose anything and need not be reported.
@@ -137,39 +137,40 @@ func (f *faultFile) Read(p []byte) (int, error) {
 	return f.File.Read(p)
 }
 
-type faultPending struct {
-	pendingFile
+// faultNew is being written.
+type faultNew struct {
+	newFile
 	fs   *faultFS
 	path string
 }
 
-func (p *faultPending) Write(data []byte) (int, error) {
-	if err := p.fs.fail("write", p.path); err != nil {
-		n, _ := p.pendingFile.Write(data[:len(data)/2]) // as a disk does that is full
-		return n, err
+func (p *faultNew) Stat() (fs.FileInfo, error) {
+	if err := p.fs.fail("fstat", p.path); err != nil {
+		return nil, err
 	}
-	return p.pendingFile.Write(data)
+	return p.newFile.Stat()
 }
 
-func (p *faultPending) Sync() error {
+func (p *faultNew) Chmod(mode fs.FileMode) error {
+	if err := p.fs.fail("chmod", p.path); err != nil {
+		return err
+	}
+	return p.newFile.Chmod(mode)
+}
+
+func (p *faultNew) Write(data []byte) (int, error) {
+	if err := p.fs.fail("write", p.path); err != nil {
+		n, _ := p.newFile.Write(data[:len(data)/2]) // as a disk does that is full
+		return n, err
+	}
+	return p.newFile.Write(data)
+}
+
+func (p *faultNew) Sync() error {
 	if err := p.fs.fail("sync", p.path); err != nil {
 		return err
 	}
-	return p.pendingFile.Sync()
+	return p.newFile.Sync()
 }
 
-func (p *faultPending) CloseAtomicallyReplace() error {
-	for _, op := range []string{"sync", "close", "rename"} {
-		if err := p.fs.fail(op, p.path); err != nil {
-			return err
-		}
-	}
-	return p.pendingFile.CloseAtomicallyReplace()
-}
-
-func (p *faultPending) Cleanup() error {
-	if err := p.fs.fail("cleanup", p.path); err != nil {
-		return err
-	}
-	return p.pendingFile.Cleanup()
-}
+func (p *faultNew) Close() error { return errors.Join(p.newFile.Close(), p.fs.fail("close", p.path)) }

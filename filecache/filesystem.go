@@ -19,24 +19,24 @@ type fileSystem interface {
 	lstat(path string) (fs.FileInfo, error)
 	readDir(dir string) ([]fs.DirEntry, error)
 	mkdirAll(dir string) error
+	// create makes a new file, which only its owner may read and write.
+	create(path string) (newFile, error)
 	link(old, path string) error
 	rename(old, path string) error
 	remove(path string) error
-	pending(path string) (pendingFile, error)
 	// syncDir makes the names in dir durable, where the system can.
 	syncDir(dir string) error
 	// tryLock takes the advisory lock on path, creating the file. It never waits: ok is false while somebody else has the lock.
 	tryLock(path string) (unlock func() error, ok bool, err error)
 }
 
-// pendingFile is a temporary file beside the one that it will replace.
-type pendingFile interface {
+// newFile is an *os.File that is being written.
+type newFile interface {
 	io.Writer
+	Stat() (fs.FileInfo, error)
+	Chmod(mode fs.FileMode) error
 	Sync() error
-	// CloseAtomicallyReplace syncs, closes and renames: whoever opens the path sees the old file or the whole new one.
-	CloseAtomicallyReplace() error
-	// Cleanup removes the file if it has not replaced its target.
-	Cleanup() error
+	Close() error
 }
 
 // disk is the real file system.
@@ -44,6 +44,10 @@ type disk struct{}
 
 func (disk) open(path string) (fs.File, error) {
 	return os.Open(path) //nolint:gosec // the path is the Cache's own, its service name escaped
+}
+
+func (disk) create(path string) (newFile, error) {
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, private) //nolint:gosec // as above
 }
 func (disk) stat(path string) (fs.FileInfo, error)     { return os.Stat(path) }
 func (disk) lstat(path string) (fs.FileInfo, error)    { return os.Lstat(path) }
@@ -53,13 +57,15 @@ func (disk) link(old, path string) error               { return os.Link(old, pat
 func (disk) remove(path string) error                  { return os.Remove(path) }
 
 func (disk) tryLock(path string) (unlock func() error, ok bool, err error) {
-	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|dontWait))
-	ok, err = lock.TryLock()
-	if err != nil && lockUnsupported(err) {
-		return nil, false, errors.Join(err, errors.ErrUnsupported)
+	lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|dontWait), flock.SetPermissions(private))
+	if ok, err = lock.TryLock(); !ok {
+		return nil, false, errors.Join(err, lock.Close())
 	}
-	return lock.Unlock, ok, err
+	return lock.Unlock, true, nil
 }
+
+// private is the mode of every file: who writes it decides which servers are called.
+const private fs.FileMode = 0o600
 
 var (
 	errTooLarge  = errors.New("too large")

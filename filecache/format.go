@@ -179,7 +179,8 @@ func verify(data []byte) error {
 	}
 	want := string(data[len(crcPrefix):crcEnd])
 	if got := checksum(data[crcEnd:]); got != want {
-		return fmt.Errorf("%w: checksum %s, the file says %s", ErrCorrupt, got, want)
+		return fmt.Errorf("%w: checksum %s, the file says %s (if it was edited: to decide the list by hand, write %s beside it)",
+			ErrCorrupt, got, want, overrideFile)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Load returns the newest good generation of the file, read anew. The Servers are the caller's own. A HeldSince in the future, by a clock that was
-// ahead, is now: otherwise the hold would not end before that clock's time has come.
+// Load returns the newest good generation of the file, read anew, with the Path that it was read from. The Servers are the caller's own. A HeldSince in
+// the future, by a clock that was ahead, is now: otherwise the hold would not end before that clock's time has come.
 //
 // A damaged file is renamed, so that it can be looked into (the newest three are kept), and reported to the logger, and the generation
 // before it is used; it stays where it is when the directory cannot be written or a writer has the lock. Files of another ensemble and of
@@ -31,37 +31,26 @@ func (c *Cache) Load() (Snapshot, error) {
 
 func (c *Cache) load() (Snapshot, error) {
 	var errs []error
-	for _, f := range c.generations() {
-		for _, path := range []string{f.main, f.prev} {
-			s, err := c.readOrSetAside(f, path)
-			if err == nil {
-				err = c.checkAge(s)
+	for _, path := range []string{c.main, c.prev} {
+		s, err := c.readOrSetAside(path)
+		if err == nil {
+			err = c.checkAge(s)
+		}
+		if err == nil {
+			holdByNow(s.Servers, time.Now())
+			if len(errs) > 0 {
+				c.config.logger.Warn("an older generation is used", "path", path, "as_of", s.AsOf, "reason", errors.Join(errs...))
 			}
-			if err == nil {
-				holdByNow(s.Servers, time.Now())
-				if len(errs) > 0 {
-					c.config.logger.Warn("an older generation is used", "path", path, "as_of", s.AsOf, "reason", errors.Join(errs...))
-				}
-				return s, nil
-			}
-			if !absent(err) {
-				errs = append(errs, fmt.Errorf("%s: %w", path, err))
-			}
+			return s, nil
+		}
+		if !absent(err) {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	if len(errs) == 0 {
-		return Snapshot{}, &fs.PathError{Op: "open", Path: c.plain.main, Err: fs.ErrNotExist}
+		return Snapshot{}, &fs.PathError{Op: "open", Path: c.main, Err: fs.ErrNotExist}
 	}
 	return Snapshot{}, errors.Join(errs...)
-}
-
-// generations lists where our snapshots may be, the likelier first: the plain name may have been taken by another ensemble since, or given
-// back.
-func (c *Cache) generations() []files {
-	if f, _ := c.locate(); f == c.own { // in doubt the plain one; reading it will tell why
-		return []files{c.own, c.plain}
-	}
-	return []files{c.plain, c.own}
 }
 
 // read returns the snapshot at path if it is whole and ours.
@@ -70,7 +59,9 @@ func (c *Cache) read(path string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return decode(data)
+	s, err := decode(data)
+	s.Path = path
+	return s, err
 }
 
 // readWhole returns the file at path if its head is sound and ours. The checksum has not been looked at: a damaged file whose head says
@@ -119,24 +110,21 @@ const (
 )
 
 // readOrSetAside is read, which moves a damaged file out of the way if no writer is at work; it waits for none.
-func (c *Cache) readOrSetAside(f files, path string) (Snapshot, error) {
+func (c *Cache) readOrSetAside(path string) (Snapshot, error) {
 	s, err := c.read(path)
 	if !errors.Is(err, ErrCorrupt) {
 		return s, err
 	}
-	unlock, ok, lockErr := c.fsys.tryLock(f.lock)
-	if errors.Is(lockErr, errors.ErrUnsupported) {
-		unlock, ok = func() error { return nil }, true
-	}
-	if !ok {
-		c.config.logger.Warn("damaged file left in place", "path", path, "reason", err, "error", lockErr)
+	unlock, ok, lockErr := c.fsys.tryLock(c.lock)
+	switch {
+	case lockErr != nil: // no locks here, so nobody has one
+		c.tolerate("lock", c.lock, lockErr)
+	case !ok:
+		c.config.logger.Warn("damaged file left in place, since somebody is writing", "path", path, "reason", err)
 		return s, err
+	default:
+		defer c.giveBack(unlock)
 	}
-	defer func() {
-		if err := unlock(); err != nil {
-			c.config.logger.Warn("lock not given back", "path", f.lock, "error", err)
-		}
-	}()
 	s, err = c.read(path) // again: a writer may have replaced it before we had the lock
 	if errors.Is(err, ErrCorrupt) {
 		c.setAside(path, err)
@@ -158,10 +146,9 @@ func (c *Cache) setAside(path string, reason error) {
 	}
 }
 
-// forgetCorrupt removes all but the newest files whose names are prefix and a time. What else begins so is another service's, of a name
-// that nobody would expect; a time it cannot have, since its capital letters are escaped.
+// forgetCorrupt removes all but the newest files whose names are prefix and a time.
 func (c *Cache) forgetCorrupt(prefix string) error {
-	entries, err := c.fsys.readDir(c.dir)
+	entries, err := c.fsys.readDir(c.at)
 	if err != nil {
 		return err
 	}
@@ -174,7 +161,7 @@ func (c *Cache) forgetCorrupt(prefix string) error {
 	}
 	slices.Sort(names)
 	for len(names) > keptCorrupt {
-		if err := c.fsys.remove(filepath.Join(c.dir, names[0])); err != nil {
+		if err := c.fsys.remove(filepath.Join(c.at, names[0])); err != nil {
 			return err
 		}
 		names = names[1:]

@@ -49,8 +49,8 @@ func TestDamagedFileIsSetAsideAndItsPredecessorUsed(t *testing.T) {
 			wantSame(t, mustLoad(t, c), at(3, "tcp@c:1"))
 
 			// Both: nothing is left to use.
-			spoil(t, c.plain.main)
-			spoil(t, c.plain.prev)
+			spoil(t, c.main)
+			spoil(t, c.prev)
 			_, err := c.Load()
 			wantError(t, err, ErrCorrupt)
 			if errors.Is(err, errNone) {
@@ -103,38 +103,12 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 	}
 }
 
-// A service may be called as if its file had been set aside: its files are no less its own for that.
-func TestServicesNamedLikeDamagedFilesKeepTheirFiles(t *testing.T) {
-	dir := t.TempDir()
-	damaged, err := Open(dir, "zk1:2181", "x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var others []*Cache
-	for _, suffix := range []string{"0", "1", "2", "20260102T150405.000000000Z", ""} {
-		c, err := Open(dir, "zk1:2181", "x.json.corrupt-"+suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustSave(t, c, at(1, "tcp@a:1"))
-		others = append(others, c)
-	}
-	for range keptCorrupt + 1 {
-		write(t, damaged.Path(), "damaged")
-		_, err := damaged.Load()
-		wantError(t, err, ErrCorrupt)
-	}
-	for _, c := range others {
-		wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
-	}
-}
-
 // A writer at work may just be replacing the damaged file, so Load neither waits for it nor moves what it has put there.
 func TestLoadDoesNotWaitForAWriter(t *testing.T) {
 	c := mustOpen(t, t.TempDir())
 	mustSave(t, c, at(1, "tcp@a:1"))
 	spoil(t, c.Path())
-	unlock, ok, err := disk{}.tryLock(c.plain.lock)
+	unlock, ok, err := disk{}.tryLock(c.lock)
 	if !ok || err != nil {
 		t.Fatal(ok, err)
 	}
@@ -181,15 +155,15 @@ func TestUnreadableFileIsReportedAndNotMoved(t *testing.T) {
 	good := mustOpen(t, dir)
 	mustSave(t, good, at(1, "tcp@a:1"))
 	mustSave(t, good, at(2, "tcp@b:1"))
-	before := names(t, dir)
+	before := names(t, good.at)
 	logs := &lines{}
-	c := onFaults(t, dir, noPermission{disk{}, good.plain.main}, logs)
+	c := onFaults(t, dir, noPermission{disk{}, good.main}, logs)
 	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
 	if logs.count("permission denied") != 1 {
 		t.Errorf("reported as\n%s", logs)
 	}
 	wantError(t, c.Save(at(3, "tcp@c:1")), os.ErrPermission) // what must not be overwritten cannot be told
-	if after := names(t, dir); !slices.Equal(before, after) {
+	if after := names(t, good.at); !slices.Equal(before, after) {
 		t.Errorf("files before %q, after %q", before, after)
 	}
 }
@@ -257,7 +231,7 @@ func names(tb testing.TB, dir string) []string {
 // setAside are the damaged files that were set aside.
 func setAside(tb testing.TB, c *Cache) []string {
 	tb.Helper()
-	return slices.DeleteFunc(names(tb, c.dir), func(name string) bool { return !strings.Contains(name, ".corrupt-") })
+	return slices.DeleteFunc(names(tb, c.at), func(name string) bool { return !strings.Contains(name, ".corrupt-") })
 }
 
 // A clock was ahead when the file was written, or ours was set back since.

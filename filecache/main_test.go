@@ -52,7 +52,7 @@ func mustSave(tb testing.TB, c *Cache, s Snapshot) {
 	}
 }
 
-// mustLoad returns what is loaded, without what Save adds.
+// mustLoad returns what is loaded, without what Save and Load add.
 func mustLoad(tb testing.TB, c *Cache) Snapshot {
 	tb.Helper()
 	s, err := c.Load()
@@ -64,7 +64,7 @@ func mustLoad(tb testing.TB, c *Cache) Snapshot {
 
 // bare is s as it was given to Save.
 func bare(s Snapshot) Snapshot {
-	s.Ensemble, s.Service, s.SavedAt = "", "", time.Time{}
+	s.Ensemble, s.Service, s.SavedAt, s.Path = "", "", time.Time{}, ""
 	return s
 }
 

@@ -2,7 +2,6 @@ package filecache
 
 import (
 	"bytes"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -18,7 +17,6 @@ type memFS struct {
 	durable map[string]*memNode // as of the last syncDir
 	journal []func(names map[string]*memNode)
 	locked  map[string]bool
-	temps   int
 
 	changing func() // called before anything changes
 }
@@ -68,7 +66,7 @@ func (m *memFS) open(path string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memFile{Reader: bytes.NewReader(node.data), info: memInfo{filepath.Base(path), int64(len(node.data))}}, nil
+	return &memFile{Reader: bytes.NewReader(node.data), info: memInfo{name: filepath.Base(path), size: int64(len(node.data))}}, nil
 }
 
 func (m *memFS) stat(path string) (fs.FileInfo, error) {
@@ -76,17 +74,26 @@ func (m *memFS) stat(path string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return memInfo{filepath.Base(path), int64(len(node.data))}, nil
+	return memInfo{name: filepath.Base(path), size: int64(len(node.data))}, nil
 }
 
 func (m *memFS) lstat(path string) (fs.FileInfo, error) { return m.stat(path) }
 
 func (m *memFS) readDir(dir string) ([]fs.DirEntry, error) {
 	var entries []fs.DirEntry
+	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(m.names)) {
-		if filepath.Dir(path) == dir {
-			entries = append(entries, fs.FileInfoToDirEntry(memInfo{filepath.Base(path), int64(len(m.names[path].data))}))
+		rest, below := strings.CutPrefix(path, dir+"/")
+		name, _, isDir := strings.Cut(rest, "/")
+		if !below || seen[name] {
+			continue
 		}
+		seen[name] = true
+		info := memInfo{name: name, isDir: isDir}
+		if !isDir {
+			info.size = int64(len(m.names[path].data))
+		}
+		entries = append(entries, fs.FileInfoToDirEntry(info))
 	}
 	return entries, nil
 }
@@ -145,42 +152,35 @@ func (m *memFS) tryLock(path string) (func() error, bool, error) {
 	return func() error { m.locked[path] = false; return nil }, true, nil
 }
 
-func (m *memFS) pending(path string) (pendingFile, error) {
+func (m *memFS) create(path string) (newFile, error) {
 	m.changing()
-	m.temps++
-	p := &memPending{m: m, node: &memNode{}, path: path}
-	p.temp = filepath.Join(filepath.Dir(path), fmt.Sprintf("%s%d", tempPrefix(path), m.temps))
-	m.change(func(names map[string]*memNode) { names[p.temp] = p.node })
-	return p, nil
+	node := &memNode{}
+	m.change(func(names map[string]*memNode) { names[path] = node })
+	return &memNew{m: m, node: node, path: path}, nil
 }
 
-// memPending does what renameio does.
-type memPending struct {
-	m          *memFS
-	node       *memNode
-	temp, path string
+// memNew is a file that is being written.
+type memNew struct {
+	m    *memFS
+	node *memNode
+	path string
 }
 
-func (p *memPending) Write(data []byte) (int, error) {
+func (p *memNew) Write(data []byte) (int, error) {
 	p.m.changing()
 	p.node.data = append(p.node.data, data...)
 	return len(data), nil
 }
 
-func (p *memPending) Sync() error {
+func (p *memNew) Sync() error {
 	p.m.changing()
 	p.node.synced = slices.Clone(p.node.data)
 	return nil
 }
 
-func (p *memPending) CloseAtomicallyReplace() error {
-	if err := p.Sync(); err != nil {
-		return err
-	}
-	return p.m.rename(p.temp, p.path)
-}
-
-func (p *memPending) Cleanup() error { return p.m.remove(p.temp) }
+func (p *memNew) Stat() (fs.FileInfo, error) { return p.m.stat(p.path) }
+func (p *memNew) Chmod(fs.FileMode) error    { return nil }
+func (p *memNew) Close() error               { return nil }
 
 type memFile struct {
 	*bytes.Reader
@@ -191,15 +191,21 @@ func (f *memFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 func (f *memFile) Close() error               { return nil }
 
 type memInfo struct {
-	name string
-	size int64
+	name  string
+	size  int64
+	isDir bool
 }
 
-func (i memInfo) Name() string       { return i.name }
-func (i memInfo) Size() int64        { return i.size }
-func (i memInfo) Mode() fs.FileMode  { return 0o600 }
+func (i memInfo) Name() string { return i.name }
+func (i memInfo) Size() int64  { return i.size }
+func (i memInfo) Mode() fs.FileMode {
+	if i.isDir {
+		return 0o700 | fs.ModeDir
+	}
+	return 0o600
+}
 func (i memInfo) ModTime() time.Time { return noon }
-func (i memInfo) IsDir() bool        { return false }
+func (i memInfo) IsDir() bool        { return i.isDir }
 func (i memInfo) Sys() any           { return nil }
 
 // paths is for messages.

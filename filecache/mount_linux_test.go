@@ -29,12 +29,12 @@ func TestFullDiskKeepsTheFile(t *testing.T) {
 	c := mustOpen(t, dir)
 	mustSave(t, c, at(1, "tcp@a:1"))
 	mustSave(t, c, at(2, "tcp@b:1"))
-	before := names(t, dir)
+	before := names(t, c.at)
 	large := many(5_000, "weight=5")
 	large.Zxid, large.Lineage = 3, "one"
 	wantError(t, c.Save(large), syscall.ENOSPC)
 	wantSame(t, mustLoad(t, c), at(2, "tcp@b:1"))
-	if after := names(t, dir); len(after) != len(before) {
+	if after := names(t, c.at); len(after) != len(before) {
 		t.Errorf("files before %q, after %q", before, after)
 	}
 	spoil(t, c.Path())
@@ -85,7 +85,7 @@ func TestMountedFileSaysWhatToMount(t *testing.T) {
 		t.Errorf("error %q does not say what to do", err)
 	}
 	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
-	if left := temporaries(t, dir); len(left) != 0 {
+	if left := temporaries(t, c.at); len(left) != 0 {
 		t.Errorf("left: %q", left)
 	}
 }
@@ -93,7 +93,7 @@ func TestMountedFileSaysWhatToMount(t *testing.T) {
 // Opening a FIFO for reading waits for a writer; the kind is looked at first.
 func TestFIFOIsNotWaitedFor(t *testing.T) {
 	c := mustOpen(t, t.TempDir())
-	for _, path := range []string{c.Path(), c.OverridePath(), c.plain.lock} {
+	for _, path := range []string{c.Path(), c.OverridePath(), c.lock} {
 		if err := syscall.Mkfifo(path, 0o600); err != nil {
 			t.Skip(err)
 		}

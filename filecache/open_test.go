@@ -93,7 +93,7 @@ func TestRelativeDirectoryStaysWhereItWas(t *testing.T) {
 }
 
 func TestOptionsThatAreNilMeanTheDefault(t *testing.T) {
-	c := mustOpen(t, t.TempDir(), WithLogger(nil), WithEnsembleMatch(nil), nil)
+	c := mustOpen(t, t.TempDir(), WithLogger(nil), WithOverrideDir(""), nil)
 	mustSave(t, c, at(1, "tcp@a:1"))
 	write(t, c.Path(), "damaged")
 	if _, err := c.Load(); !errors.Is(err, ErrCorrupt) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/logs"
@@ -17,21 +18,20 @@ type optionFunc func(*config)
 func (f optionFunc) apply(c *config) { f(c) }
 
 type config struct {
-	maxAge       time.Duration
-	logger       *slog.Logger
-	sameEnsemble func(ours, theirs string) bool
-	pollingOnly  bool
-	service      string
-	guard        Guard
-	guardSet     bool
-	noGuard      bool
+	maxAge      time.Duration
+	logger      *slog.Logger
+	pollingOnly bool
+	overrideDir string
+	ensemble    string
+	nameOnly    bool
+	service     string
+	guard       Guard
+	guardSet    bool
+	noGuard     bool
 }
 
 func defaultConfig() config {
-	return config{
-		logger:       logs.Default(),
-		sameEnsemble: func(ours, theirs string) bool { return ours == theirs },
-	}
+	return config{logger: logs.Default()}
 }
 
 func newConfig(opts []Option) config {
@@ -59,6 +59,9 @@ func (c config) validate() error {
 // forOpen says what is only for Wrap.
 func (c config) forOpen() error {
 	var mistakes []error
+	if c.ensemble != "" {
+		mistakes = append(mistakes, fmt.Errorf("WithEnsemble(%q): it is for Wrap and Connect; Open has the ensemble as its argument", c.ensemble))
+	}
 	if c.service != "" {
 		mistakes = append(mistakes, fmt.Errorf("WithService(%q): it is for Wrap; Open has the service as its argument", c.service))
 	}
@@ -88,12 +91,20 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithEnsembleMatch replaces the rule by which a file of ensemble theirs counts as ours. The default, also for nil, is equality. It should
-// only compare: it is called from whatever goroutine reads a file, also while a Save is under way, and must not call the Cache.
-func WithEnsembleMatch(match func(ours, theirs string) bool) Option {
+// WithOverrideDir names a directory in which overrides are looked for, too, flat as a mounted ConfigMap is. The override of a service has the
+// service's whole name, without the first slash, each other slash written as two underscores, and ".json":
+//
+//	/prod/rpcx/Arith     prod__rpcx__Arith.json
+//	Arith                Arith.json
+//
+// Nothing is written there. An override in the cache directory wins over one here. The default, also for "", is none. Trap: the names say nothing of the
+// ensemble, so that two ensembles with services of the same name need two directories.
+func WithOverrideDir(dir string) Option {
 	return optionFunc(func(c *config) {
-		if match != nil {
-			c.sameEnsemble = match
+		if c.overrideDir = dir; dir != "" {
+			if abs, err := filepath.Abs(dir); err == nil { // otherwise it stays as it is, and follows the working directory
+				c.overrideDir = abs
+			}
 		}
 	})
 }
@@ -104,7 +115,19 @@ func WithPollingOnly() Option {
 	return optionFunc(func(c *config) { c.pollingOnly = true })
 }
 
-// WithService names the service that the discovery given to Wrap lists; its file is called after it. The default, also for "", is
+// WithEnsemble names the registry that Wrap or Connect is for, and so its directory below the one that they are given. The default, also for "", is the type
+// of the wrapped discovery with Wrap, and "registry" with Connect. It is needed where one directory serves two registries of one type. Open refuses it: there
+// the ensemble is an argument.
+func WithEnsemble(name string) Option {
+	return optionFunc(func(c *config) { c.ensemble = name })
+}
+
+// WithNamedEnsemble takes the ensemble that Open is given for a name, even if it looks like hosts with ports: only a directory of exactly this name is ours.
+func WithNamedEnsemble() Option {
+	return optionFunc(func(c *config) { c.nameOnly = true })
+}
+
+// WithService names the service that the discovery given to Wrap or Connect lists; its directory is called after it. The default, also for "", is
 // "default". Trap: two wrapped discoveries with one directory and one service name share a file, so name the service wherever a directory
 // serves more than one. Clones need no name, they have their service path. Open refuses this option: there the service is an argument.
 func WithService(name string) Option {

@@ -2,10 +2,12 @@ package filecache
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -25,18 +27,36 @@ const maxOverride = 8 << 20
 // A list without servers is believed only as {"empty": true}. The snapshot has Override set, the file's time as AsOf and SavedAt, and the
 // servers in the file's order.
 //
+// What list.json has beside the servers is ignored, so that a copy of it is a valid override, with some lines changed or taken out.
+//
+// WithOverrideDir adds a second place. The first that has a good override counts.
+//
 // Without the file the error wraps fs.ErrNotExist. A file that breaks a rule is refused whole: the error wraps ErrOverride and names line,
 // column and reason. Rules: JSON; no unknown or repeated field; no key twice; a key is network@address, the address host:port with a
 // numeric port, except for the networks unix, memu and inprocess, where it only must not be empty.
 func (c *Cache) LoadOverride() (Snapshot, error) {
-	s, _, err := c.loadOverride(c.OverridePath())
-	switch {
-	case err == nil:
-		c.learnOverride(&s)
-		s.Servers = slices.Clone(s.Servers)
-		return s, nil
-	case absent(err):
+	var errs []error
+	missing := 0
+	for _, path := range c.overrides {
+		text, err := c.readOverride(path)
+		if err == nil {
+			var s Snapshot
+			if s, err = c.judgeOverride(path, text); err == nil {
+				c.learnOverride(&s)
+				s.Servers = slices.Clone(s.Servers)
+				return s, nil
+			}
+		}
+		if absent(err) {
+			missing++
+			err = nil
+		}
+		errs = append(errs, err)
+	}
+	err := errors.Join(errs...)
+	if missing == len(c.overrides) {
 		c.learnOverride(nil)
+		err = &fs.PathError{Op: "open", Path: c.overrides[0], Err: fs.ErrNotExist}
 	}
 	return Snapshot{}, fmt.Errorf("filecache: override: %w", err)
 }
@@ -48,26 +68,27 @@ func (c *Cache) learnOverride(s *Snapshot) {
 	c.override = s
 }
 
-// loadOverride returns the text too, by which Watch tells one bad override from another.
-func (c *Cache) loadOverride(path string) (s Snapshot, text []byte, err error) {
-	text, err = readFile(c.fsys, path, maxOverride)
-	if absent(err) {
-		return Snapshot{}, nil, err
+func (c *Cache) readOverride(path string) ([]byte, error) {
+	text, err := readFile(c.fsys, path, maxOverride)
+	if err != nil && !absent(err) {
+		err = fmt.Errorf("%w: %w", ErrOverride, err)
 	}
-	if err != nil {
-		return Snapshot{}, nil, fmt.Errorf("%w: %w", ErrOverride, err)
-	}
+	return text, err
+}
+
+// judgeOverride returns the snapshot that text, read from path, stands for.
+func (c *Cache) judgeOverride(path string, text []byte) (Snapshot, error) {
 	servers, err := parseOverride(text)
 	if err != nil {
-		return Snapshot{}, text, fmt.Errorf("%w: %s:%w", ErrOverride, path, err)
+		return Snapshot{}, fmt.Errorf("%w: %s:%w", ErrOverride, path, err)
 	}
 	asOf := time.Time{}
 	if info, err := c.fsys.stat(path); err == nil {
 		asOf = info.ModTime()
 	}
 	return Snapshot{
-		Ensemble: c.ensemble, Service: c.service, SavedAt: asOf, AsOf: asOf, Servers: servers, Override: true,
-	}, text, nil
+		Ensemble: c.id.text, Service: c.service, SavedAt: asOf, AsOf: asOf, Servers: servers, Override: true, Path: path,
+	}, nil
 }
 
 // parseOverride returns the servers of an override; its error begins with line and column.
@@ -185,8 +206,14 @@ func (p *overrideParser) object() (servers []Server, empty bool, err error) {
 		case "comment":
 			_, err := p.string(name)
 			return err
+		case "holdfast", "crc32c", "ensemble", "service", "lineage", "era", "zxid", "savedAt", "asOf":
+			tok, err := p.next() // the head of a list
+			if _, nested := tok.(json.Delim); nested {
+				return p.fault("%q must be a plain value", name)
+			}
+			return err
 		default:
-			return p.fault(`unknown field %q; known are "servers", "empty" and "comment"`, name)
+			return p.fault(`unknown field %q; known are "servers", "empty", "comment" and what %s has`, name, listFile)
 		}
 	})
 	return servers, empty, err
@@ -243,6 +270,16 @@ func (p *overrideParser) server() (s Server, keyAt int, err error) {
 		case "value":
 			s.Value, err = p.string(name)
 			return err
+		case "keyBase64": // as the list has what is not UTF-8
+			s.Key, err = p.base64(name)
+			keyAt, hasKey = p.at, true
+			return err
+		case "valueBase64":
+			s.Value, err = p.base64(name)
+			return err
+		case "heldSince":
+			_, err := p.string(name)
+			return err
 		default:
 			return p.fault(`unknown field %q; known are "key" and "value"`, name)
 		}
@@ -286,4 +323,16 @@ func (p *overrideParser) string(field string) (string, error) {
 		return "", p.fault("%q must be a string", field)
 	}
 	return s, nil
+}
+
+func (p *overrideParser) base64(field string) (string, error) {
+	text, err := p.string(field)
+	if err != nil {
+		return "", err
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", p.fault("%q: %v", field, err)
+	}
+	return string(raw), nil
 }

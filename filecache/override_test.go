@@ -59,7 +59,7 @@ func TestBadOverrideIsRefusedWithPlaceAndReason(t *testing.T) {
 		{"empty as a word", `{"empty": "yes"}`, `1:11: "empty" must be true or false`},
 		{"servers as an object", `{"servers": {"tcp@a:1": ""}}`, `1:13: "servers" must be a list`},
 		{"comment as a list", `{"comment": []}`, `1:13: "comment" must be a string`},
-		{"an unknown field", "{\n  \"server\": []}", `2:3: unknown field "server"; known are "servers", "empty" and "comment"`},
+		{"an unknown field", "{\n  \"server\": []}", `2:3: unknown field "server"; known are "servers", "empty", "comment" and what list.json has`},
 		{"a field twice", `{"servers": ["tcp@a:1"], "servers": []}`, `1:26: field "servers" is there twice`},
 		{"a number as a server", `["tcp@a:1", 7]`, `1:13: a server must be "network@address" or an object with "key"`},
 		{"a list as a server", `[["tcp@a:1"]]`, `1:2: a server must be "network@address" or an object with "key"`},

@@ -128,20 +128,22 @@ func TestKilledWriterLeavesAWholeSnapshot(t *testing.T) {
 	if logs.String() != "" {
 		t.Fatalf("there was something to repair:\n%s", logs)
 	}
-	t.Logf("%d kills, %d snapshots, %d orphans", kills, last, len(temporaries(t, dir)))
+	t.Logf("%d kills, %d snapshots, %d orphans", kills, last, len(temporaries(t, reader.at)))
 }
 
-// temporaries are the files in dir that a writer is, or was, about to write.
-func temporaries(tb testing.TB, dir string) []string {
+// temporaries are the files in these directories that a writer is, or was, about to write.
+func temporaries(tb testing.TB, dirs ...string) []string {
 	tb.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	var names []string
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
-			names = append(names, filepath.Join(dir, e.Name()))
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), ".") {
+				names = append(names, filepath.Join(dir, e.Name()))
+			}
 		}
 	}
 	return names
@@ -210,24 +212,21 @@ func TestProcessesShareAFile(t *testing.T) {
 
 // The temporary files of killed writers go when somebody opens the Cache; those that may be a living writer's stay, and so do other files.
 func TestOpenRemovesOrphans(t *testing.T) {
-	ours, theirs := ensembleSuffix("zk1:2181"), ensembleSuffix("other:2181")
 	for _, tt := range []struct {
 		rule, name string
 		age        time.Duration
 		removed    bool
 	}{
-		{"an old temporary file goes", ".prod,rpcx,_Arith.json123456", 2 * orphanAge, true},
-		{"that of a predecessor too", ".prod,rpcx,_Arith.prev.json987", 2 * orphanAge, true},
-		{"and under our other name", ".prod,rpcx,_Arith" + ours + ".json5", 2 * orphanAge, true},
-		{"a young one may have a living writer", ".prod,rpcx,_Arith.json123456", orphanAge / 2, false},
-		{"another service's is not ours", ".prod,rpcx,other.json1", 2 * orphanAge, false},
-		{"nor is that of a service that begins with our name", ".prod,rpcx,_Arith.json12.json99", 2 * orphanAge, false},
-		{"nor another ensemble's", ".prod,rpcx,_Arith" + theirs + ".json5", 2 * orphanAge, false},
-		{"a file set aside stays", "prod,rpcx,_Arith.json.corrupt-2026", 2 * orphanAge, false},
+		{"an old temporary file goes", ".list.json123456", 2 * orphanAge, true},
+		{"that of a predecessor too", ".prev.json987", 2 * orphanAge, true},
+		{"and that of the ensemble's", "../../../.ensemble.json5", 2 * orphanAge, true},
+		{"a young one may have a living writer", ".list.json123456", orphanAge / 2, false},
+		{"what is not named so is not ours", ".list.json12.json99", 2 * orphanAge, false},
+		{"a file set aside stays", "list.json.corrupt-2026", 2 * orphanAge, false},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, tt.name)
+			path := filepath.Join(mustOpen(t, dir).at, tt.name)
 			write(t, path, "x")
 			then := time.Now().Add(-tt.age)
 			if err := os.Chtimes(path, then, then); err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"path/filepath"
-	"syscall"
 	"time"
 	"unicode/utf8"
 )
@@ -38,7 +36,7 @@ func (c *Cache) save(s Snapshot) error {
 	if err := c.admissible(s); err != nil {
 		return err
 	}
-	s.Ensemble, s.Service, s.SavedAt = c.ensemble, c.service, time.Now()
+	s.Ensemble, s.Service, s.SavedAt = c.id.text, c.service, time.Now()
 	data, err := encode(s)
 	if err != nil {
 		return err
@@ -50,18 +48,16 @@ func (c *Cache) save(s Snapshot) error {
 	c.saving.Lock()
 	defer c.saving.Unlock()
 
-	if err := c.fsys.mkdirAll(c.dir); err != nil {
+	if err := c.removeLitter(); err != nil {
 		return err
 	}
-	f, err := c.locate()
-	if err != nil {
+	if err := c.fsys.mkdirAll(c.at); err != nil {
 		return err
 	}
-	err = c.saveAt(f, s, data)
-	if f == c.plain && (errors.Is(err, ErrForeign) || errors.Is(err, ErrVersion)) {
-		err = c.saveAt(c.own, s, data) // the plain name was taken while this Save waited for its lock
+	if err := c.claim(); err != nil {
+		return err
 	}
-	return err
+	return c.saveLocked(s, data)
 }
 
 func (c *Cache) admissible(s Snapshot) error {
@@ -76,26 +72,37 @@ func (c *Cache) admissible(s Snapshot) error {
 	return nil
 }
 
-// saveAt saves s, which data encodes, at f.
-func (c *Cache) saveAt(f files, s Snapshot, data []byte) (err error) {
-	unlock, err := c.lock(f.lock)
-	if err != nil {
+// saveLocked saves s, which data encodes, under the writers' lock. Where the file system has no locks, writers do without: what they lose is only the
+// order of two that write at once.
+func (c *Cache) saveLocked(s Snapshot, data []byte) error {
+	unlock, err := c.lockFor(c.lock)
+	if errors.Is(err, errLocked) {
 		return err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer c.giveBack(unlock)
+	if saveErr := c.saveInOrder(s, data); saveErr != nil {
+		return errors.Join(saveErr, err)
+	}
+	if err != nil {
+		c.tolerate("lock", c.lock, err)
+	}
+	return nil
+}
 
-	switch info, err := c.fsys.lstat(f.main); {
+// saveInOrder saves s unless the file is later.
+func (c *Cache) saveInOrder(s Snapshot, data []byte) error {
+	switch info, err := c.fsys.lstat(c.main); {
 	case err != nil && !absent(err):
 		return err
 	case err == nil && info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link, which would be replaced by a file", f.main)
+		return fmt.Errorf("%s is a symbolic link, which would be replaced by a file", c.main)
 	}
-	cur, found, err := c.current(f)
+	cur, found, err := c.current()
 	if err != nil {
 		return err
 	}
 	if !found {
-		return c.replace(f, data, nil)
+		return c.replace(data, nil)
 	}
 	same := cur.lists(data, s.Servers)
 	switch old := cur.head.stamp(); {
@@ -104,41 +111,43 @@ func (c *Cache) saveAt(f files, s Snapshot, data []byte) (err error) {
 		return fmt.Errorf("%s: %w: era %d, zxid %d, as of %v; refused era %d, zxid %d, as of %v", cur.path, ErrNewer,
 			old.era, old.zxid, old.asOf, s.Era, s.Zxid, s.AsOf.UTC())
 	case old.asOf.After(s.SavedAt): // by a clock that was ahead; ours counts, or the file would look fresh until it has caught up
-	case cur.path == f.main && cur.sameBody(data):
+	case cur.path == c.main && cur.sameBody(data):
 		return nil
-	default: // the same list, confirmed no later, but HeldSince differs or f.main is lost
+	default: // the same list, confirmed no later, but HeldSince differs or c.main is lost
 		s.AsOf = old.asOf
 		if data, err = encode(s); err != nil {
 			return err
 		}
 	}
-	if same || cur.path != f.main {
-		return c.replace(f, data, nil)
+	if same || cur.path != c.main {
+		return c.replace(data, nil)
 	}
-	return c.replace(f, data, &cur)
+	return c.replace(data, &cur)
 }
 
 // errLocked: another writer, or several in turn, had the lock.
 var errLocked = errors.New("locked by others")
 
-// lock takes the writers' lock, or gives up after lockTimeout. Where the file system has no locks, writers do without: what they lose is
-// only the order of two that write at once.
-func (c *Cache) lock(path string) (unlock func() error, err error) {
+// lockFor takes the lock at path. It waits for lockTimeout at most; then the error is errLocked. After any other error there are no locks here. unlock
+// is never nil.
+func (c *Cache) lockFor(path string) (unlock func() error, err error) {
+	nothing := func() error { return nil }
 	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond + rand.N(4*time.Millisecond)) {
 		unlock, ok, err := c.fsys.tryLock(path)
 		switch {
-		case errors.Is(err, errors.ErrUnsupported):
-			c.lockless.Do(func() {
-				c.config.logger.Warn("the file system has no locks, writing without", "path", path, "error", err)
-			})
-			return func() error { return nil }, nil
 		case err != nil:
-			return nil, err
+			return nothing, err
 		case ok:
 			return unlock, nil
 		case time.Now().After(deadline):
-			return nil, fmt.Errorf("%s: %w for %v", path, errLocked, lockTimeout)
+			return nothing, fmt.Errorf("%s: %w for %v", path, errLocked, lockTimeout)
 		}
+	}
+}
+
+func (c *Cache) giveBack(unlock func() error) {
+	if err := unlock(); err != nil {
+		c.tolerate("unlock", c.lock, err)
 	}
 }
 
@@ -170,8 +179,8 @@ func (g *generation) lists(data []byte, servers []Server) bool {
 }
 
 // current returns the newest good generation, if there is one. Damaged ones are set aside. The caller has the lock.
-func (c *Cache) current(f files) (g generation, found bool, err error) {
-	for _, path := range []string{f.main, f.prev} {
+func (c *Cache) current() (g generation, found bool, err error) {
+	for _, path := range []string{c.main, c.prev} {
 		data, err := c.readWhole(path)
 		if err == nil {
 			err = verify(data)
@@ -187,64 +196,4 @@ func (c *Cache) current(f files) (g generation, found bool, err error) {
 		}
 	}
 	return generation{}, false, nil
-}
-
-// replace puts data in the place of f.main. If keep is not nil it is what stands there now, and becomes the previous generation. The caller
-// has the lock.
-func (c *Cache) replace(f files, data []byte, keep *generation) error {
-	p, err := c.fsys.pending(f.main)
-	if err != nil {
-		return err
-	}
-	// Whatever can fail for want of space or permission does so before the previous generation is touched.
-	if _, err = p.Write(data); err == nil {
-		err = p.Sync()
-	}
-	if err == nil && keep != nil {
-		err = c.keepPrevious(f, keep)
-	}
-	if err == nil {
-		err = p.CloseAtomicallyReplace()
-	}
-	if err != nil {
-		if errors.Is(err, syscall.EBUSY) {
-			err = fmt.Errorf("%w (a file that is a mount point cannot be replaced: mount its directory instead)", err)
-		}
-		return errors.Join(err, p.Cleanup())
-	}
-	if err := c.fsys.syncDir(c.dir); err != nil {
-		return fmt.Errorf("written, but may not survive a power cut: %w", err)
-	}
-	return nil
-}
-
-// keepPrevious gives the file that is about to be replaced a second name, so that there is no instant without a whole one. Where hard links
-// are not possible it copies.
-func (c *Cache) keepPrevious(f files, keep *generation) error {
-	link := filepath.Join(c.dir, tempPrefix(f.prev)+"link")     // one name is enough under the lock, and leaves one orphan at most
-	if err := c.fsys.remove(link); err != nil && !absent(err) { // a killed writer's
-		return err
-	}
-	if err := c.fsys.link(f.main, link); err != nil {
-		c.config.logger.Debug("no hard link, so the predecessor is copied", "path", f.main, "error", err)
-		return c.copyPrevious(f, keep)
-	}
-	if err := c.fsys.rename(link, f.prev); err != nil {
-		return errors.Join(err, c.fsys.remove(link))
-	}
-	return nil
-}
-
-func (c *Cache) copyPrevious(f files, keep *generation) error {
-	p, err := c.fsys.pending(f.prev)
-	if err != nil {
-		return err
-	}
-	if _, err = p.Write(keep.data); err == nil {
-		err = p.CloseAtomicallyReplace()
-	}
-	if err != nil {
-		return errors.Join(err, p.Cleanup())
-	}
-	return nil
 }

@@ -169,7 +169,7 @@ func TestSaveWaitsForAnotherWriterButNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := mustOpen(t, dir)
 		mustSave(t, c, at(1, "tcp@a:1"))
-		unlock, ok, err := disk{}.tryLock(c.plain.lock)
+		unlock, ok, err := disk{}.tryLock(c.lock)
 		if !ok || err != nil {
 			t.Fatal(ok, err)
 		}
@@ -182,7 +182,7 @@ func TestSaveWaitsForAnotherWriterButNotForEver(t *testing.T) {
 
 		time.AfterFunc(lockTimeout/2, func() { _ = unlock() })
 		mustSave(t, c, at(2, "tcp@b:1"))
-		if _, err := os.Stat(c.plain.lock); err != nil {
+		if _, err := os.Stat(c.lock); err != nil {
 			t.Errorf("the lock's file is gone, %v: two writers might each have one", err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestFileSystemWithoutLocksWillDo(t *testing.T) {
 	mustSave(t, c, at(2, "tcp@b:1"))
 	spoil(t, c.Path())
 	wantSame(t, mustLoad(t, c), at(1, "tcp@a:1"))
-	if logs.count("no locks") != 1 || logs.count("set aside") != 1 {
+	if logs.count("what=lock") != 1 || logs.count("set aside") != 1 {
 		t.Errorf("reported as\n%s", logs)
 	}
 }

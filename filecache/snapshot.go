@@ -22,6 +22,8 @@ type Snapshot struct {
 
 	Servers  []Server
 	Override bool // an operator wrote it by hand; never saved
+
+	Path string // the file that it was read from; not part of what is saved
 }
 
 // Server is one line of a Snapshot.

@@ -2,7 +2,6 @@ package filecache
 
 import (
 	"context"
-	"hash/crc32"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -25,28 +24,34 @@ const (
 //     override is in force. If this Cache has done neither, what is there when Watch is called counts as known.
 //
 // A bad override is reported to the logger, once for each content, and changes nothing: the last good one stays in force while the file is
-// there.
+// there. A file in our directories that looks like an override or a list but is none by its name is reported once, with the name that is right.
 //
 // The channel has room for one snapshot, and a newer one replaces one that was not taken: a slow reader misses steps, never the last one,
 // and delays nobody. It is closed when ctx or the Cache has ended and the goroutine behind it has let go of everything; a snapshot that
 // was not taken can still be received then. The slices are the receiver's own.
 //
 // Changes are noticed within about 50 ms where file notification works, and within 6 s otherwise; the end of an override a moment later,
-// since an editor may only be replacing the file.
+// since an editor may only be replacing the file. While nothing changes, nothing is read: a look asks for the files' size, time and inode.
 func (c *Cache) Watch(ctx context.Context) <-chan Snapshot {
-	w := &watch{c: c, ch: make(chan Snapshot, 1), seen: c.baseline()}
+	ch := make(chan Snapshot, 1)
+	w := c.newWatch(func(s Snapshot) {
+		select {
+		case <-ch: // was not taken
+		default:
+		}
+		ch <- s // only this goroutine sends, so there is room
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.override = c.override
 	if c.closed {
-		close(w.ch)
-		return w.ch
+		close(ch)
+		return ch
 	}
 	c.watches.Go(func() {
-		defer close(w.ch) // when run has let go of everything
+		defer close(ch) // when run has let go of everything
 		w.run(ctx)
 	})
-	return w.ch
+	return ch
 }
 
 // baseline is the latest snapshot that the user of this Cache knows.
@@ -60,104 +65,148 @@ func (c *Cache) baseline() stamp {
 	return beforeAll
 }
 
-// watch is one call of Watch. Its goroutine owns it.
+// watch is one call of Watch, or a Keeper's. Its goroutine owns it.
 type watch struct {
-	c  *Cache
-	ch chan Snapshot // cap 1; run sends, Watch's goroutine closes it when run has returned
+	c    *Cache
+	send func(Snapshot)
 
-	override *Snapshot // in force; nil when there is none
-	sent     bool      // override, here; until then only LoadOverride has told of it
-	missing  bool      // the override in force was not there at the last look
-	bad      uint32    // checksum of the last bad override and its error, so that it is reported once
+	force     *Snapshot // the override that the user knows of; nil when there is none
+	overrides []overrideWatch
 
+	file    looked    // what the list's file was at the last look
+	lost    bool      // it was not there
 	seen    stamp     // the latest snapshot that was sent, or known at the beginning
 	refused time.Time // SavedAt of the file that was later but could not be used, so that it is not read again and again
+
+	sub    *subscription
+	poll   *time.Timer
+	settle *time.Timer
+	events <-chan struct{} // nil while events gather
+}
+
+func (c *Cache) newWatch(send func(Snapshot)) *watch {
+	w := &watch{c: c, send: send, seen: c.baseline(), sub: &subscription{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.force = c.override
+	for _, path := range c.overrides {
+		o := overrideWatch{path: path}
+		if w.force != nil && w.force.Path == path {
+			o.good = w.force
+		}
+		w.overrides = append(w.overrides, o)
+	}
+	return w
+}
+
+// begin starts what wakes the watch. The first look is now.
+func (w *watch) begin() {
+	if !w.c.config.pollingOnly {
+		w.sub = w.c.notify.subscribe(w.c.filesThatMatter())
+	}
+	w.poll = time.NewTimer(jitter(pollInterval))
+	w.settle = time.NewTimer(0)
+	w.events = w.sub.events
+}
+
+func (w *watch) end() {
+	w.poll.Stop()
+	w.settle.Stop()
+	if w.sub.notifier != nil {
+		w.sub.notifier.release(w.sub)
+	}
 }
 
 func (w *watch) run(ctx context.Context) {
-	sub := &subscription{} // without a channel: polling only
-	if !w.c.config.pollingOnly {
-		sub = w.c.directories.subscribe(w.c.dir, w.c.concerns)
-		defer w.c.directories.release(sub)
-	}
-	poll := time.NewTimer(jitter(pollInterval))
-	defer poll.Stop()
-	settle := time.NewTimer(0) // the first look is now
-	defer settle.Stop()
-	for events := sub.events; ; {
+	w.begin()
+	defer w.end()
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.c.stop:
 			return
-		case err := <-sub.failed:
-			w.c.config.logger.Warn("no file notification, looking every few seconds instead", "dir", w.c.dir, "error", err)
-			continue
-		case <-events:
-			settle.Reset(settleTime)
-			events = nil // until the look, which sees what comes meanwhile
-			continue
-		case <-settle.C:
-			events = sub.events
-		case <-poll.C:
-			poll.Reset(jitter(pollInterval))
-		}
-		if again := w.look(); again {
-			settle.Reset(settleTime)
+		case err := <-w.sub.failed:
+			w.without(err)
+		case <-w.events:
+			w.gather()
+		case <-w.settle.C:
+			w.look()
+		case <-w.poll.C:
+			w.sub.attach()
+			w.look()
 		}
 	}
+}
+
+// without reports that there is no notification.
+func (w *watch) without(err error) {
+	w.c.config.logger.Warn("no file notification, looking every few seconds instead", "dir", w.c.at, "error", err)
+}
+
+// gather lets events gather until the look, which sees what comes meanwhile.
+func (w *watch) gather() {
+	w.settle.Reset(settleTime)
+	w.events = nil
 }
 
 // jitter spreads the looks of many processes.
 func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 
-// look compares the files with what was sent. It asks for another look soon when the override seems to be gone: somebody may be
-// replacing it.
-func (w *watch) look() (again bool) {
-	f, _ := w.c.locate() // in doubt the plain names; reading them will tell
-	s, text, err := w.c.loadOverride(f.override)
+// look compares the files with what was sent. When an override seems to be gone it comes back soon: somebody may be replacing it.
+func (w *watch) look() {
+	w.events = w.sub.events
+	w.poll.Reset(jitter(pollInterval))
+	if w.compare(time.Now()) {
+		w.settle.Reset(settleTime)
+	}
+}
+
+// compare does the work of look, and reports whether another is wanted soon.
+func (w *watch) compare(now time.Time) (again bool) {
+	strayFiles.look(w.c, now)
+	var force *Snapshot
+	for i := range w.overrides {
+		o := &w.overrides[i]
+		again = o.look(w.c, now) || again
+		if force == nil {
+			force = o.good
+		}
+	}
+	was := w.force
+	w.force = force
 	switch {
-	case err == nil:
-		w.missing, w.bad = false, 0
-		if !w.sent || !sameList(w.override.Servers, s.Servers) {
-			w.override, w.sent = &s, true
-			w.send(s)
-		}
-	case !absent(err):
-		w.missing = false
-		if sum := crc32.Update(crc32.ChecksumIEEE(text), crc32.IEEETable, []byte(err.Error())); sum != w.bad {
-			w.bad = sum
-			w.c.config.logger.Error("the override file is not used", "error", err, "in_force", w.override != nil)
-		}
-	case w.override == nil:
-		w.bad = 0
-	case !w.missing:
-		w.missing = true
-		return true
-	default:
-		w.override, w.sent, w.missing, w.bad = nil, false, false, 0
-		w.send(w.c.latest())
-		return false
+	case force != nil && force != was:
+		w.tell(*force)
+	case force == nil && was != nil:
+		w.tell(w.c.latest())
 	}
-	if w.override == nil {
-		w.lookAtFile(f.main)
-	}
-	return false
+	w.lookAtFile(now)
+	return again
 }
 
 // latest is the newest good generation, or an empty snapshot.
 func (c *Cache) latest() Snapshot {
 	s, err := c.load()
 	if err != nil {
-		return Snapshot{Ensemble: c.ensemble, Service: c.service}
+		return Snapshot{Ensemble: c.id.text, Service: c.service}
 	}
 	return s
 }
 
-// lookAtFile sends the file's snapshot if another has saved it and it is news.
-func (w *watch) lookAtFile(path string) {
-	h, err := w.c.readHead(path)
-	if err != nil || !w.isNews(h.stamp()) || h.SavedAt.Equal(w.refused) {
+// lookAtFile sends the file's snapshot if another has saved it, it is news and no override is in force.
+func (w *watch) lookAtFile(now time.Time) {
+	info, err := w.c.fsys.stat(w.c.main)
+	w.lost = absent(err)
+	if err != nil || w.force != nil || w.file.unchanged(info, now) {
+		return
+	}
+	h, err := w.c.readHead(w.c.main)
+	if err != nil {
+		w.file = looked{} // what keeps it from being read may go without a trace: a mode, a mount
+		return
+	}
+	if !w.isNews(h.stamp()) || h.SavedAt.Equal(w.refused) {
 		return
 	}
 	s, err := w.c.load()
@@ -165,7 +214,7 @@ func (w *watch) lookAtFile(path string) {
 		w.refused = h.SavedAt // too old, damaged behind its head, unreadable: that has been reported, the next save may be better
 		return
 	}
-	w.send(s)
+	w.tell(s)
 }
 
 func (w *watch) isNews(s stamp) bool {
@@ -173,27 +222,20 @@ func (w *watch) isNews(s stamp) bool {
 	return s.after(w.seen) && (!ok || s.after(known))
 }
 
-// send leaves s in the channel, dropping one that was not taken. It never blocks: only this goroutine sends.
-func (w *watch) send(s Snapshot) {
+func (w *watch) tell(s Snapshot) {
 	if !s.Override && s.stamp().after(w.seen) {
 		w.seen = s.stamp()
 	}
 	s.Servers = slices.Clone(s.Servers) // an override stays here for comparison
-	select {
-	case <-w.ch:
-	default:
-	}
-	w.ch <- s
+	w.send(s)
 }
 
-// concerns reports whether an event for name, a file in the Cache's directory, may mean that there is something to read. The names of
-// other services do not. Any name that is not of this library's making does: it may be a symbolic link on the way to our files, as in a
-// Kubernetes volume, where "..data" changes and our names never do.
-func (c *Cache) concerns(name string) bool {
-	for _, f := range []files{c.plain, c.own} {
-		if name == filepath.Base(f.main) || name == filepath.Base(f.override) {
-			return true
-		}
+// filesThatMatter are the files of which an event may mean that there is something to read. In an operator's directory "..data" is one: in a
+// Kubernetes volume our name is a link that leads over it, and only it changes.
+func (c *Cache) filesThatMatter() map[string][]string {
+	matter := map[string][]string{c.at: {listFile, overrideFile}}
+	for _, path := range c.overrides[1:] {
+		matter[filepath.Dir(path)] = append(matter[filepath.Dir(path)], filepath.Base(path), "..data")
 	}
-	return !madeHere(name)
+	return matter
 }

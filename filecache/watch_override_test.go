@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func wantOverride(tb testing.TB, ch <-chan Snapshot, keys ...string) {
@@ -159,17 +160,18 @@ func TestBadOverrideChangesNothing(t *testing.T) {
 func TestEditorReplacingTheOverrideDoesNotEndIt(t *testing.T) {
 	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
 		write(t, ours.OverridePath(), `["tcp@o:1"]`)
-		w := &watch{c: ours, ch: make(chan Snapshot, 1), seen: ours.baseline()}
-		w.look()
-		wantOverride(t, w.ch, "tcp@o:1")
+		ch := make(chan Snapshot, 1)
+		w := ours.newWatch(func(s Snapshot) { ch <- s })
+		w.compare(time.Now())
+		wantOverride(t, ch, "tcp@o:1")
 		remove(t, ours.OverridePath())
-		if !w.look() {
+		if !w.compare(time.Now()) {
 			t.Error("no second look at what may only be on its way")
 		}
 		write(t, ours.OverridePath(), `["tcp@o:2"]`)
-		w.look()
-		wantOverride(t, w.ch, "tcp@o:2")
-		wantNothing(t, w.ch)
+		w.compare(time.Now())
+		wantOverride(t, ch, "tcp@o:2")
+		wantNothing(t, ch)
 	})
 }
 
@@ -189,12 +191,12 @@ func TestOverrideOfAKubernetesVolumeIsFollowed(t *testing.T) {
 func volume(tb testing.TB, c *Cache, version, text string) {
 	tb.Helper()
 	name := filepath.Base(c.OverridePath())
-	real := filepath.Join(c.dir, ".."+version)
+	real := filepath.Join(c.at, ".."+version)
 	if err := os.Mkdir(real, 0o700); err != nil {
 		tb.Fatal(err)
 	}
 	write(tb, filepath.Join(real, name), text)
-	data, temp := filepath.Join(c.dir, "..data"), filepath.Join(c.dir, "..data_tmp")
+	data, temp := filepath.Join(c.at, "..data"), filepath.Join(c.at, "..data_tmp")
 	if err := errors.Join(os.Symlink(".."+version, temp), os.Rename(temp, data)); err != nil {
 		tb.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package filecache
 import (
 	"context"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,9 +205,16 @@ func TestWatchEndsWithItsContextAndItsCache(t *testing.T) {
 	})
 }
 
+var writes atomic.Int64
+
+// write makes path a file with this text. Its time is another at each call, as it is where two changes are not within one tick of the file system's clock.
 func write(tb testing.TB, path, text string) {
 	tb.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	at := time.Now().Add(time.Duration(writes.Add(1)) * time.Millisecond)
+	if err := os.Chtimes(path, at, at); err != nil {
 		tb.Fatal(err)
 	}
 }

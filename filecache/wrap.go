@@ -1,10 +1,12 @@
 package filecache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,63 +50,97 @@ const defaultService = "default"
 // closes the clones and d, and waits for every goroutine that was started, also for a Clone of d that is under way; only a probe of the user's that
 // ignores its context is left behind. Afterwards the last list stays readable, and Clone returns a discovery that lists nothing.
 func Wrap(d client.ServiceDiscovery, dir string, opts ...Option) (client.ServiceDiscovery, error) {
-	var wrong error
 	if d == nil {
-		wrong = errors.New("discovery <nil>: there is nothing to wrap")
+		return connect(nil, errors.New("discovery <nil>: there is nothing to wrap"), "nil", dir, opts)
 	}
+	kind := strings.TrimPrefix(fmt.Sprintf("%T", d), "*")
+	return connect(func() (client.ServiceDiscovery, error) { return d, nil }, nil, kind, dir, opts)
+}
+
+// Connect is Wrap for a constructor which fails, or does not return, while its registry is away. It calls open in the background, again after growing pauses
+// (up to a minute) until there is a discovery, and lists what the file has until then. It does not wait for open longer than half a second. A discovery
+// that open returns belongs to what Connect has returned, which closes it.
+//
+// The files' ensemble is "registry" unless WithEnsemble names it. The error is a mistake in the arguments, and then open was not called.
+func Connect(open func() (client.ServiceDiscovery, error), dir string, opts ...Option) (client.ServiceDiscovery, error) {
+	var wrong error
+	if open == nil {
+		wrong = errors.New("constructor <nil>: there is nothing to connect")
+	}
+	return connect(open, wrong, "registry", dir, opts)
+}
+
+func connect(open func() (client.ServiceDiscovery, error), wrong error, kind, dir string, opts []Option) (client.ServiceDiscovery, error) {
 	cfg := newConfig(opts)
-	if cfg.service == "" {
-		cfg.service = defaultService
-	}
-	cache, err := open(disk{}, dir, fmt.Sprintf("%T", d), cfg.service, cfg, wrong)
+	cfg.nameOnly = true
+	cache, err := prepare(disk{}, dir, cmp.Or(cfg.ensemble, kind), cmp.Or(cfg.service, defaultService), cfg, wrong)
 	if err != nil {
 		return nil, err
 	}
 	f := newFileBacked(cache, nil)
-	f.start(d, nil)
+	f.start(open)
 	return f, nil
 }
 
 // fileBacked is a discovery and its file.
 type fileBacked struct {
-	cache  *Cache
-	saver  *saver
+	cache  *Cache // opened by the keeper
+	keeper *Keeper
 	log    *slog.Logger
 	parent *fileBacked // nil for what Wrap has returned
 	shown  shown
 
-	ctx     context.Context // of the goroutines; Close cancels it
-	cancel  context.CancelFunc
-	workers sync.WaitGroup
-	ending  sync.Once
-	sources chan client.ServiceDiscovery // cap 1; connect sends, once at most; never closed
+	ctx       context.Context // of the goroutines; Close cancels it
+	cancel    context.CancelFunc
+	workers   sync.WaitGroup
+	ending    sync.Once
+	sources   chan outcome  // connect sends each outcome, run receives; never closed
+	connected chan struct{} // connect closes it at its end
+	settled   chan struct{} // run closes it when the first list is shown, or there is none
 
 	answers chan func(now time.Time) // a probe sends what to do with its outcome; run receives
 	prober  *probe.Queue
 
-	// The goroutine of run owns these; before it, start does, and behind it, letGo.
-	updates chan watchers.List // the source's; nil when there is nothing to hear
-	belief  belief
-	holding holding
-	shownAt time.Time // when the list was shown last
-	asOf    time.Time // when the source last said a list, and a little later with each save of what has become of it
-	unsaved bool      // the file should have what it has not
-	savedAt time.Time // when a list was given to the saver last
+	own ownByRun
 
 	mu      sync.Mutex
-	source  client.ServiceDiscovery // the wrapped one; nil while a clone has none yet
+	source  client.ServiceDiscovery // the wrapped one; nil while there is none yet
+	updates chan watchers.List      // its channel; nil when there is nothing to hear
 	clones  map[*fileBacked]struct{}
 	started bool
 	closed  bool
+}
+
+// ownByRun is what the goroutine of run owns.
+type ownByRun struct {
+	hear    chan watchers.List // updates, while they come
+	belief  belief
+	holding holding
+	shownAt time.Time // when the list was shown last
+
+	said    time.Time // when the source last said a list
+	counter int64     // grows with each save; it is the saved snapshot's Zxid, and at least that of the file
+	era     int64     // the file's
+	saved   Snapshot  // what the keeper was given last; empty when the file may have something else
+	savedAt time.Time // when
+	unsaved bool      // the file should have what it has not
+}
+
+// outcome is that of an attempt to have a source: what it lists, or why there is none.
+type outcome struct {
+	updates chan watchers.List
+	list    watchers.List
+	err     error
 }
 
 func newFileBacked(cache *Cache, parent *fileBacked) *fileBacked {
 	ctx, cancel := context.WithCancel(context.Background())
 	settings := cache.config.guard.settings()
 	return &fileBacked{
-		cache: cache, log: cache.config.logger.With("service", cache.service), saver: newSaver(cache), parent: parent,
-		ctx: ctx, cancel: cancel, sources: make(chan client.ServiceDiscovery, 1),
-		answers: make(chan func(time.Time)), prober: settings.NewQueue(), belief: belief{guard: settings.NewGuard(cache.config.noGuard)},
+		cache: cache, log: cache.config.logger.With("service", cache.service), parent: parent,
+		ctx: ctx, cancel: cancel, sources: make(chan outcome), connected: make(chan struct{}), settled: make(chan struct{}),
+		answers: make(chan func(time.Time)), prober: settings.NewQueue(),
+		own:    ownByRun{belief: belief{guard: settings.NewGuard(cache.config.noGuard)}},
 		clones: make(map[*fileBacked]struct{}),
 	}
 }
@@ -124,11 +160,9 @@ func (f *fileBacked) SetFilter(filter client.ServiceDiscoveryFilter) {
 }
 
 // Clone returns the discovery of the service at servicePath. The error is that this cannot be a service's name, never the registry's, which
-// OneClient could not bear.
+// OneClient could not bear. It waits for the registry and the disk half a second at most.
 func (f *fileBacked) Clone(servicePath string) (client.ServiceDiscovery, error) {
-	cfg := f.cache.config
-	cfg.service = servicePath
-	cache, err := open(f.cache.fsys, f.cache.dir, f.cache.ensemble, servicePath, cfg, nil)
+	cache, err := prepare(f.cache.fsys, f.cache.dir, f.cache.id.text, servicePath, f.cache.config, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -145,13 +179,7 @@ func (f *fileBacked) Clone(servicePath string) (client.ServiceDiscovery, error) 
 		clone.Close()
 		return clone, nil
 	}
-	connect := func() (client.ServiceDiscovery, error) { return f.cloneSource(servicePath) }
-	if d, err := connect(); err == nil {
-		clone.start(d, nil)
-	} else {
-		cfg.logger.Warn("cannot clone the wrapped discovery: the file has to do meanwhile", "service", servicePath, "error", err)
-		clone.start(nil, connect)
-	}
+	clone.start(func() (client.ServiceDiscovery, error) { return f.cloneSource(servicePath) })
 	return clone, nil
 }
 
@@ -162,11 +190,7 @@ func (f *fileBacked) cloneSource(servicePath string) (client.ServiceDiscovery, e
 	if source == nil {
 		return nil, errors.New("the discovery to be cloned is not there yet itself")
 	}
-	d, err := source.Clone(servicePath)
-	if err == nil && d == nil {
-		err = errors.New("the clone is nil")
-	}
-	return d, err
+	return source.Clone(servicePath)
 }
 
 // Close ends everything that was started for f and its clones, and closes the wrapped discovery. Further calls wait for the first.
@@ -178,9 +202,11 @@ func (f *fileBacked) Close() {
 		f.clones = nil // Clone looks at closed first
 		f.mu.Unlock()
 
+		var closing sync.WaitGroup // at once: each may have something to wait for
 		for clone := range clones {
-			clone.Close()
+			closing.Go(clone.Close)
 		}
+		closing.Wait()
 		f.cancel()
 		f.workers.Wait()
 		f.prober.Wait()
@@ -199,19 +225,24 @@ func (f *fileBacked) forget(clone *fileBacked) {
 	delete(f.clones, clone)
 }
 
-// letGo closes the source and forgets the watchers. No goroutine of f is left.
+// letGo closes the source and forgets the watchers. Of f's goroutines only connect may be left: in a call of the registry's, which nothing can end.
 func (f *fileBacked) letGo() {
-	select {
-	case d := <-f.sources: // connected, but too late for run
-		d.Close()
-	default:
-	}
-	if f.source != nil {
-		if f.updates != nil {
-			f.source.RemoveWatcher(f.updates)
+	f.mu.Lock()
+	source, updates := f.source, f.updates
+	f.mu.Unlock()
+	if source != nil {
+		if updates != nil {
+			source.RemoveWatcher(updates)
 		}
-		f.source.Close()
+		source.Close()
 	}
 	f.shown.set.Clear()
-	_ = f.cache.Close() // its Watch has ended with ctx
+
+	t := time.NewTimer(silentEnd)
+	defer t.Stop()
+	select {
+	case <-f.connected:
+	case <-t.C:
+		f.log.Error("a call of the registry's does not return, leaving it")
+	}
 }

@@ -21,7 +21,7 @@ type holding struct {
 // act performs what the guard wants, lists and saves what has come of it, and returns when to come back if nothing happens before; zero when
 // never.
 func (f *fileBacked) act(now time.Time) (wake time.Time) {
-	g := f.belief.guard
+	g := f.own.belief.guard
 	g.Tick(now)
 	for _, p := range g.Probes(now) {
 		f.prober.Ask(f.ctx, p.Key, p.First, func(o probe.Outcome) {
@@ -33,18 +33,18 @@ func (f *fileBacked) act(now time.Time) (wake time.Time) {
 	}
 	f.report(now)
 	wake = g.Wake()
-	if n := g.Holds(); n != f.holding.saved {
-		f.holding.saved, f.unsaved = n, f.unsaved || g.Begun()
+	if n := g.Holds(); n != f.own.holding.saved {
+		f.own.holding.saved, f.own.unsaved = n, f.own.unsaved || g.Begun()
 	}
-	if g.Holds() != f.holding.shown {
-		if due := f.shownAt.Add(verdictGap); now.Before(due) {
+	if g.Holds() != f.own.holding.shown {
+		if due := f.own.shownAt.Add(verdictGap); now.Before(due) {
 			wake = sooner(wake, due)
 		} else {
 			f.show(now)
 		}
 	}
-	if f.unsaved {
-		if due := f.savedAt.Add(saveSpacing); g.Holding() && now.Before(due) {
+	if f.own.unsaved {
+		if due := f.own.savedAt.Add(saveGap); g.Holding() && now.Before(due) {
 			wake = sooner(wake, due)
 		} else {
 			f.save(now)
@@ -53,16 +53,23 @@ func (f *fileBacked) act(now time.Time) (wake time.Time) {
 	return wake
 }
 
-// save hands what the file is to have to the saver.
+// save hands what the file is to have to the keeper, unless it is what it was given last, and that not long ago. The counter orders the saves: the clock
+// may be set back between two.
 func (f *fileBacked) save(now time.Time) {
-	f.unsaved, f.savedAt = false, now
-	f.saver.offer(Snapshot{AsOf: f.asOf, Servers: f.belief.toSave(now)})
-	f.asOf = f.asOf.Add(1) // what the probes say until the source does is later, if not by much
+	f.own.unsaved, f.own.savedAt = false, now
+	s := Snapshot{Era: f.own.era, AsOf: f.own.said, Servers: f.own.belief.toSave(now)}
+	if age := f.own.said.Sub(f.own.saved.AsOf); age >= 0 && age < lastRestamp && sameServers(s.Servers, f.own.saved.Servers) {
+		return
+	}
+	f.own.counter++
+	s.Zxid = f.own.counter
+	f.own.saved = s
+	f.keeper.Save(s)
 }
 
 // report logs one line when holding begins and one when it ends.
 func (f *fileBacked) report(now time.Time) {
-	h, g := &f.holding, f.belief.guard
+	h, g := &f.own.holding, f.own.belief.guard
 	n := g.Inside()
 	h.most = max(h.most, n)
 	switch {

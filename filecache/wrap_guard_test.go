@@ -30,7 +30,7 @@ func TestARegistryThatComesBackEmptyIsNotObeyed(t *testing.T) {
 		}
 		w.lists(all)
 		w.neverLess(20)
-		w.pass(2 * saveSpacing)
+		w.pass(2 * saveGap)
 		if keys, held := w.file(); len(keys) != 20 || len(held) > 0 {
 			t.Errorf("afterwards the file has %d, %d of them held", len(keys), len(held))
 		}
@@ -85,7 +85,7 @@ func TestFewAndGoodbyesPassAtOnce(t *testing.T) {
 		w.pass(time.Second)
 		w.say(0)
 		w.lists(nil)
-		w.pass(2 * saveSpacing)
+		w.pass(2 * saveGap)
 		if keys, _ := w.file(); len(keys) > 0 {
 			t.Errorf("the file has %q", keys)
 		}

@@ -1,12 +1,10 @@
 package filecache
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +12,6 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
-
-	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 // wrap_test.go has the hazards of rpcx's CacheDiscovery; here is what else a wrapped discovery promises.
@@ -51,7 +47,7 @@ func TestFilterTakesEffectAtOnceAndIsInherited(t *testing.T) {
 		w.SetFilter(func(kv *client.KVPair) bool { return len(w.GetServices()) > 0 }) // may ask: no lock is held
 		w.SetFilter(nil)
 
-		pass(2 * saveSpacing)
+		pass(2 * saveGap)
 		file, err := w.(*fileBacked).cache.Load()
 		if err != nil {
 			t.Fatal(err)
@@ -183,10 +179,10 @@ func TestClockSetBackDoesNotStopTheSaves(t *testing.T) {
 		s := newSource("tcp@a:1")
 		w := wrap(s)
 		cache := w.(*fileBacked).cache
-		future := Snapshot{AsOf: time.Now().Add(1000 * time.Hour), Servers: []Server{{Key: "tcp@old:1"}}}
+		future := Snapshot{Zxid: 100, AsOf: time.Now().Add(1000 * time.Hour), Servers: []Server{{Key: "tcp@old:1"}}}
 		mustSave(t, cache, future)
 		s.say("tcp@b:1")
-		pass(2 * saveSpacing)
+		pass(2 * saveGap)
 		file, err := cache.Load()
 		if err != nil {
 			t.Fatal(err)
@@ -216,10 +212,15 @@ func TestClosedTemplateClonesSomethingInert(t *testing.T) {
 
 func TestFileIsNamedAfterTheService(t *testing.T) {
 	inBubble(t, func(t *testing.T, wrap wrapFunc) {
-		for want, opts := range map[string][]Option{"default.json": nil, "_Who.json": {WithService("Who")}} {
+		for want, opts := range map[string][]Option{
+			"filecache.source/default/list.json": nil,
+			"filecache.source/Who~c1/list.json":  {WithService("Who")},
+			"etcd-2/Who~c1/list.json":            {WithService("Who"), WithEnsemble("etcd-2")},
+		} {
 			w := wrap(newSource("tcp@a:1"), opts...)
-			if got := filepath.Base(w.(*fileBacked).cache.Path()); got != want {
-				t.Errorf("the file is %s, want %s", got, want)
+			c := w.(*fileBacked).cache
+			if got, err := filepath.Rel(c.dir, c.Path()); err != nil || filepath.ToSlash(got) != want {
+				t.Errorf("the file is %s, want %s, %v", got, want, err)
 			}
 			w.Close()
 		}
@@ -261,33 +262,4 @@ func TestOfAKeyThatIsListedTwiceTheLastCounts(t *testing.T) {
 		synctest.Wait()
 		wantKeys(t, w.GetServices(), "tcp@b:1")
 	})
-}
-
-// A disk that is full by turns fills no log.
-func TestF4SavesThatFailByTurnsAreToldEightTimes(t *testing.T) {
-	logs := &lines{}
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		s := newSaver(mustOpen(t, dir, WithLogger(logs.logger())))
-		lock := filesOf(dir, escape("/prod/rpcx/Arith")).lock
-		for i := range 50 {
-			if err := errors.Join(os.RemoveAll(lock), os.Mkdir(lock, 0o700)); err != nil {
-				t.Fatal(err)
-			}
-			failed := s.try(Snapshot{AsOf: time.Now(), Servers: []Server{{Key: "tcp@a:1", Value: strconv.Itoa(i)}}})
-			time.Sleep(time.Minute)
-			if err := os.Remove(lock); err != nil {
-				t.Fatal(err)
-			}
-			if saved := s.try(Snapshot{AsOf: time.Now()}); failed || !saved {
-				t.Fatalf("saved %v, then %v", failed, saved)
-			}
-			time.Sleep(time.Minute)
-		}
-		time.Sleep(time.Hour)
-		s.try(Snapshot{AsOf: time.Now()})
-	})
-	if told := logs.count("level=WARN") + logs.count("level=INFO"); told != edges.Limit+2 || logs.count("saving the list has settled") != 1 || logs.count("level=DEBUG") < 90 {
-		t.Errorf("%d lines told:\n%s", told, logs)
-	}
 }

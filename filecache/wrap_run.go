@@ -1,7 +1,8 @@
 package filecache
 
 import (
-	"context"
+	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,74 +13,64 @@ import (
 	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
-// Between two attempts to get a source for a clone.
 const (
+	// Between two attempts to get a source.
 	minConnectDelay = time.Second
 	maxConnectDelay = time.Minute
+
+	// silent is how long Wrap, Connect and Clone wait for the registry and the disk, and silentEnd how long Close waits for a call of the registry's.
+	silent    = 500 * time.Millisecond
+	silentEnd = 2 * time.Second
 )
 
-// start shows what is known already and starts the goroutines. Without a source they call connect until they have one.
-func (f *fileBacked) start(source client.ServiceDiscovery, connect func() (client.ServiceDiscovery, error)) {
-	if s, err := f.cache.LoadOverride(); err == nil {
-		f.told(s)
-	}
-	var list watchers.List
-	if source != nil {
-		list = f.attach(source)
-	}
-	f.readFile(len(list) == 0)
-	if len(list) > 0 {
-		f.hear(list)
-	}
-	f.show(time.Now())
-
-	files := f.cache.Watch(f.ctx)
+// start starts the goroutines, and waits a little for the first list.
+func (f *fileBacked) start(open func() (client.ServiceDiscovery, error)) {
 	f.mu.Lock()
-	f.started = !f.closed
+	f.started = !f.closed // the parent may have been closed meanwhile
 	if f.started {
-		f.workers.Go(func() {
-			ctx, end := context.WithCancel(context.Background())
-			f.workers.Go(func() { f.saver.run(ctx) })
-			defer end() // not with f.ctx: what run offers last is to be written
-			f.run(files)
-		})
-		if connect != nil {
-			f.workers.Go(func() { f.connect(connect) })
-		}
+		f.keeper = Keep(func() (*Cache, error) { return f.cache, f.cache.open() }, KeeperConfig{Logger: f.log, Dir: f.cache.dir})
+		f.workers.Go(f.run)
+		go f.connect(open) // not a worker: it may never come back from a call of the registry's
 	}
 	started := f.started
 	f.mu.Unlock()
-	if !started { // the parent was closed meanwhile
-		f.letGo()
+	if started {
+		<-f.settled
 	}
 }
 
-// readFile remembers what the file has; serve says that it is the list, for want of a better one.
-func (f *fileBacked) readFile(serve bool) {
-	s, err := f.cache.Load()
-	switch {
-	case err == nil:
-		if serve {
-			f.log.Info("the list is the file's until the wrapped discovery has one",
-				"path", f.cache.Path(), "servers", len(s.Servers), "as_of", s.AsOf)
+// begin waits for what the file and the source have, at most for silent, and shows it.
+func (f *fileBacked) begin() {
+	defer close(f.settled)
+	limit := time.NewTimer(silent)
+	defer limit.Stop()
+	var found News
+	var first outcome
+	for fromFile, fromSource := false, false; !fromFile || !fromSource; {
+		select {
+		case n := <-f.keeper.News():
+			found, fromFile = found.and(n), true
+		case s := <-f.sources:
+			first, fromSource = s, true
+		case <-limit.C:
+			fromFile, fromSource = true, true
+		case <-f.ctx.Done():
+			return
 		}
-		f.belief.read(s, serve)
-	case !absent(err):
-		f.log.Warn("no list from the file", "error", err)
 	}
-}
-
-// attach makes d the source and returns what it lists now. Watching comes first: a change between the two calls is in the channel then.
-func (f *fileBacked) attach(d client.ServiceDiscovery) watchers.List {
-	f.mu.Lock()
-	f.source = d
-	f.mu.Unlock()
-	f.updates = d.WatchService()
-	return copyOf(d.GetServices())
+	f.own.hear = first.updates
+	f.overrule(found.Override)
+	f.heardOfFile(found, len(first.list) == 0)
+	if len(first.list) > 0 {
+		f.hear(first.list)
+	}
+	f.show(time.Now())
 }
 
 // run owns the belief.
-func (f *fileBacked) run(files <-chan Snapshot) {
+func (f *fileBacked) run() {
+	defer f.keeper.Close()
+	f.begin()
 	wake := time.NewTimer(0) // set anew in each round
 	defer wake.Stop()
 	for {
@@ -90,30 +81,28 @@ func (f *fileBacked) run(files <-chan Snapshot) {
 		}
 		select {
 		case <-f.ctx.Done():
-			if f.unsaved {
+			if f.own.unsaved {
 				f.save(time.Now())
 			}
 			return
 		case <-wake.C:
 		case answer := <-f.answers:
 			answer(time.Now())
-		case d := <-f.sources:
-			if list := f.attach(d); len(list) > 0 { // silence is not news
-				f.hear(list)
+		case s := <-f.sources:
+			f.own.hear = s.updates
+			if len(s.list) > 0 { // silence is not news
+				f.hear(s.list)
 			}
-		case list, ok := <-f.updates:
+		case list, ok := <-f.own.hear:
 			if !ok {
-				f.updates = nil // its owner has closed it: nothing more will come
+				f.own.hear = nil // its owner has closed it: nothing more will come
 				f.log.Warn("the wrapped discovery has closed its channel: the list stays as it is")
 				continue
 			}
 			f.hear(copyOf(list))
-		case s, ok := <-files:
-			if !ok {
-				files = nil
-				continue
-			}
-			f.told(s)
+		case n := <-f.keeper.News():
+			f.overrule(n.Override)
+			f.heardOfFile(n, true)
 			f.show(time.Now())
 		}
 	}
@@ -122,36 +111,71 @@ func (f *fileBacked) run(files <-chan Snapshot) {
 // hear takes what the source lists now, and lists it.
 func (f *fileBacked) hear(list watchers.List) {
 	now := time.Now()
-	f.belief.heard(list, now)
-	// Saved lists are ordered by AsOf, and two may come within one tick of the clock.
-	if !now.After(f.asOf) {
-		now = f.asOf.Add(1)
-	}
-	f.asOf, f.unsaved = now, true
+	f.own.belief.heard(list, now)
+	f.own.said, f.own.unsaved = now, true
 	f.show(now)
 }
 
-// told takes what Watch has said, and reports what a person may want to know.
-func (f *fileBacked) told(s Snapshot) {
-	was, old := f.belief.overridden, f.belief.override
-	f.belief.told(s)
-	switch is := f.belief.overridden; {
-	case is && (!was || !equal(old, f.belief.override)):
-		f.log.Warn("an operator's override is in force", "path", f.cache.OverridePath(), "servers", len(f.belief.override))
+// heardOfFile takes what the keeper has found in the file. serve says that it is the list, for want of a better one.
+func (f *fileBacked) heardOfFile(n News, serve bool) {
+	own := &f.own
+	if n.File == nil {
+		if n.Err != nil && !absent(n.Err) {
+			f.log.Warn("no list from the file", "error", n.Err)
+		}
+		return
+	}
+	own.counter, own.era, own.saved = max(own.counter, n.File.Zxid), max(own.era, n.File.Era), Snapshot{}
+	if n.InTheWay {
+		// Another process has saved what it heard. If that was before we heard ours, ours is later, whatever its number. A time in the future says nothing.
+		if !n.File.AsOf.After(own.said) || n.File.AsOf.After(time.Now()) {
+			own.unsaved = true
+		}
+	}
+	if own.belief.guard.Begun() {
+		return
+	}
+	if serve {
+		f.log.Info("the list is the file's until the wrapped discovery has one", "path", n.File.Path, "servers", len(n.File.Servers), "as_of", n.File.AsOf)
+	}
+	own.belief.read(*n.File, serve)
+}
+
+// overrule takes the override that is in force, if any, and reports what a person may want to know.
+func (f *fileBacked) overrule(s *Snapshot) {
+	b := &f.own.belief
+	was, old := b.overridden, b.override
+	b.overrule(s)
+	switch is := b.overridden; {
+	case is && (!was || !equal(old, b.override)):
+		f.log.Warn("an operator's override is in force", "path", s.Path, "servers", len(b.override))
 	case was && !is:
-		f.log.Warn("the override is gone", "servers", len(f.belief.list()))
+		f.log.Warn("the override is gone", "servers", len(b.list()))
 	}
 }
 
 // show lists what is believed.
 func (f *fileBacked) show(now time.Time) {
-	f.shownAt, f.holding.shown = now, f.belief.guard.Holds()
-	f.shown.setList(f.belief.list())
+	f.own.shownAt, f.own.holding.shown = now, f.own.belief.guard.Holds()
+	f.shown.setList(f.own.belief.list())
 }
 
-// connect calls get until it has a source for run, or Close.
-func (f *fileBacked) connect(get func() (client.ServiceDiscovery, error)) {
+// connect calls open until there is a source for run, or Close.
+func (f *fileBacked) connect(open func() (client.ServiceDiscovery, error)) {
+	defer close(f.connected)
+	level := slog.LevelWarn
 	for delay := minConnectDelay; ; delay = min(2*delay, maxConnectDelay) {
+		s := f.attach(open)
+		select {
+		case f.sources <- s:
+		case <-f.ctx.Done():
+			return
+		}
+		if s.err == nil {
+			return
+		}
+		f.log.Log(f.ctx, level, "the wrapped discovery is not there yet: the file has to do meanwhile", "error", s.err)
+		level = slog.LevelDebug
 		pause := time.NewTimer(delay/2 + rand.N(delay/2))
 		select {
 		case <-f.ctx.Done():
@@ -159,13 +183,33 @@ func (f *fileBacked) connect(get func() (client.ServiceDiscovery, error)) {
 			return
 		case <-pause.C:
 		}
-		d, err := get()
-		if err == nil {
-			f.sources <- d // has room: it is sent once
-			return
-		}
-		f.log.Debug("still no clone of the wrapped discovery", "error", err)
 	}
+}
+
+// attach makes what open returns the source. Watching comes before asking: a change between the two calls is in the channel then.
+func (f *fileBacked) attach(open func() (client.ServiceDiscovery, error)) outcome {
+	d, err := open()
+	if err == nil && d == nil {
+		err = errors.New("the discovery is nil")
+	}
+	if err != nil {
+		return outcome{err: err}
+	}
+	f.mu.Lock()
+	closed := f.closed
+	if !closed {
+		f.source = d
+	}
+	f.mu.Unlock()
+	if closed {
+		d.Close()
+		return outcome{err: errors.New("closed meanwhile")}
+	}
+	updates := d.WatchService()
+	f.mu.Lock()
+	f.updates = updates
+	f.mu.Unlock()
+	return outcome{updates: updates, list: copyOf(d.GetServices())}
 }
 
 // copyOf returns list sorted by key, in pairs of our own: the source may change its own at any time. Of several with one key it has the last.

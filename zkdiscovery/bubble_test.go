@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -224,15 +225,17 @@ func wantError(t *testing.T, err, want error, parts ...string) {
 	}
 }
 
-// breakFile makes every write of d's cache file fail, also for a user whom no permission stops: a directory stands where the lock should be.
+// breakFile makes every write of the cache file of d fail, also for a user whom no permission stops: a file stands where its directory should be.
 func (w *world) breakFile(d *Discovery) {
 	w.Helper()
-	lock := strings.TrimSuffix(d.Status().CacheFile, ".json") + ".lock"
-	w.do(os.RemoveAll(lock))
-	w.do(os.Mkdir(lock, 0o700))
+	dir := filepath.Dir(d.Status().CacheFile)
+	w.do(os.Rename(dir, dir+"-away"))
+	w.do(os.WriteFile(dir, nil, 0o600))
 }
 
 func (w *world) mendFile(d *Discovery) {
 	w.Helper()
-	w.do(os.Remove(strings.TrimSuffix(d.Status().CacheFile, ".json") + ".lock"))
+	dir := filepath.Dir(d.Status().CacheFile)
+	w.do(os.Remove(dir))
+	w.do(os.Rename(dir+"-away", dir))
 }

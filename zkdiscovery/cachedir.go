@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,12 +29,52 @@ func isFile(path string) bool {
 	}
 }
 
-// defaultCacheDir is "holdfast" in the user's cache directory. Where there is none, as in a container without HOME, it is a directory below the
-// temporary one, where anybody may make one: it is made here, and refused when it is somebody else's, who could so direct our calls.
-func defaultCacheDir() (string, error) {
-	if dir, err := os.UserCacheDir(); err == nil {
-		return filepath.Join(dir, "holdfast"), nil
+// cacheDirectory is dir, or the default for "". It looks at the disk.
+func cacheDirectory(dir string, log *slog.Logger) (string, error) {
+	if dir != "" {
+		return dir, nil
 	}
+	home, err := os.UserCacheDir()
+	if err == nil {
+		home = filepath.Join(home, "holdfast")
+		if err = usable(home); err == nil {
+			return home, nil
+		}
+	}
+	dir, tempErr := privateTempDir()
+	if tempErr != nil {
+		return "", errors.Join(err, tempErr)
+	}
+	log.Warn("the user's cache directory cannot be used, the cache files are in a temporary one: see WithCacheDir", "dir", dir, "err", err)
+	return dir, nil
+}
+
+// usable says why a cache directory is of no use: it can be neither written nor read. One that has files in it, and was made read-only since, is.
+func usable(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = writable(dir)
+	}
+	if err == nil {
+		return nil
+	}
+	if entries, readErr := os.ReadDir(dir); readErr == nil && len(entries) > 0 {
+		return nil
+	}
+	return err
+}
+
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".probe")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// privateTempDir is a directory below the temporary one, where anybody may make one: it is made here, and refused when it is somebody else's, who
+// could so direct our calls.
+func privateTempDir() (string, error) {
 	dir := filepath.Join(os.TempDir(), "holdfast-"+strconv.Itoa(os.Geteuid()))
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -25,9 +26,11 @@ func homeless(t *testing.T, prepare func(temp, ours string)) (temp, ours string)
 }
 
 func TestTheCacheBelongsInTheUsersCacheDirectory(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", "/home/somebody/.cache")
-	if dir, err := defaultCacheDir(); dir != "/home/somebody/.cache/holdfast" && os.Getenv("HOME") != "" || err != nil {
-		t.Errorf("%q, %v", dir, err)
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", home)
+	log := new(records)
+	if dir, err := cacheDirectory("", slog.New(log)); dir != filepath.Join(home, "holdfast") || err != nil || len(log.from(slog.LevelDebug)) > 0 {
+		t.Errorf("%q, %v, log %q", dir, err, log.from(slog.LevelDebug))
 	}
 }
 
@@ -66,10 +69,14 @@ func TestADirectoryBelowTheTemporaryOneIsUsedOnlyIfItIsOurs(t *testing.T) {
 				t.Skip("only root can give a directory away")
 			}
 			_, ours := homeless(t, tc.prepare)
-			dir, err := defaultCacheDir()
+			log := new(records)
+			dir, err := cacheDirectory("", slog.New(log))
 			if tc.why == "" {
 				if info, statErr := os.Stat(ours); err != nil || dir != ours || statErr != nil || info.Mode().Perm()&0o022 != 0 {
 					t.Errorf("%q, %v", dir, err)
+				}
+				if len(log.with(slog.LevelWarn, "temporary", ours)) != 1 {
+					t.Errorf("told: %q", log.from(slog.LevelDebug))
 				}
 				return
 			}
@@ -77,6 +84,52 @@ func TestADirectoryBelowTheTemporaryOneIsUsedOnlyIfItIsOurs(t *testing.T) {
 				t.Errorf("%q, %v; want it refused, because it %s", dir, err, tc.why)
 			}
 		})
+	}
+}
+
+// F9: a home directory that cannot be written is as good as none, unless there are lists in it from before.
+func TestAHomeThatCannotBeWrittenIsAsGoodAsNone(t *testing.T) {
+	_, ours := homeless(t, func(string, string) {})
+	home := t.TempDir()
+	cache := filepath.Join(home, "holdfast")
+	t.Setenv("XDG_CACHE_HOME", home)
+	want := func(what, dir string, lines int) {
+		t.Helper()
+		log := new(records)
+		if got, err := cacheDirectory("", slog.New(log)); got != dir || err != nil || len(log.with(slog.LevelWarn, "temporary", ours)) != lines {
+			t.Errorf("%s: %q, %v, want %q; log %q", what, got, err, dir, log.from(slog.LevelDebug))
+		}
+	}
+	if err := os.WriteFile(cache, nil, 0o600); err != nil { // nobody can make a directory there, root neither
+		t.Fatal(err)
+	}
+	want("a file in its place", ours, 1)
+	if err := os.Remove(cache); err != nil {
+		t.Fatal(err)
+	}
+	want("a directory that can be made", cache, 0)
+	if entries, err := os.ReadDir(cache); err != nil || len(entries) > 0 {
+		t.Errorf("something is left: %v, %v", entries, err)
+	}
+	if os.Geteuid() == 0 {
+		if err := syscall.Mount("none", home, "tmpfs", 0, "size=64k"); err != nil {
+			t.Skipf("cannot mount here: %v", err)
+		}
+		defer func() { _ = syscall.Unmount(home, 0) }()
+		remount := func(flags uintptr) {
+			t.Helper()
+			if err := syscall.Mount("none", home, "tmpfs", syscall.MS_REMOUNT|flags, "size=64k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remount(syscall.MS_RDONLY)
+		want("a read-only file system", ours, 1)
+		remount(0)
+		if err := os.MkdirAll(filepath.Join(cache, "zk"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		remount(syscall.MS_RDONLY)
+		want("one that has become so since", cache, 0)
 	}
 }
 

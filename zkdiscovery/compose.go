@@ -13,6 +13,9 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
+// saveGap is the time between two lists for the file that differ in nothing but what probes have said.
+const saveGap = time.Second
+
 var errNoCache = errors.New("no cache file: WithoutCache")
 
 // choose decides what the list is made of: an override above all, then what ZooKeeper said, unless it cannot be asked and a sibling process
@@ -145,10 +148,10 @@ func (sv *service) logEdge(now time.Time) (wake time.Time) {
 			"since", sv.since, "confirmed", is.asOf)
 	case File:
 		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "file"), "ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.pairs),
-			"confirmed", is.asOf, "age", age, "file", sv.keeper.path())
+			"confirmed", is.asOf, "age", age, "file", sv.file.Path)
 	case Override:
 		sv.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
-			"instances", len(is.pairs), "file", sv.keeper.overridePath())
+			"instances", len(is.pairs), "file", sv.override.Path)
 	case None:
 		sv.log.Warn("the override file is gone and nothing else is known, keeping its list", "instances", len(is.pairs))
 	}
@@ -187,19 +190,19 @@ func (sv *service) noList() error {
 }
 
 // takeFile takes what the keeper found.
-func (sv *service) takeFile(n fileNews, now time.Time) {
-	if n.restamp {
-		sv.restamp = true
+func (sv *service) takeFile(n filecache.News, now time.Time) {
+	sv.restamp = sv.restamp || n.Restamp
+	if sv.loaded && n.File == nil && n.Err == nil && n.Override == sv.override {
 		return
 	}
-	sv.loaded, sv.override = true, n.override
-	if n.file != nil {
-		sv.file, sv.fileErr = n.file, nil
-		if sv.history.found(generationOf(n.file), n.conflict || sv.mirror.Phase() != mirror.Live, now) {
+	sv.loaded, sv.override = true, n.Override
+	if n.File != nil {
+		sv.file, sv.fileErr = n.File, nil
+		if sv.history.found(generationOf(n.File), n.InTheWay || sv.mirror.Phase() != mirror.Live, now) {
 			sv.mirror.Doubt()
 		}
-	} else if n.err != nil {
-		sv.fileErr = n.err
+	} else if n.Err != nil {
+		sv.fileErr = n.Err
 	}
 	sv.dirty = true
 }
@@ -219,6 +222,7 @@ func (sv *service) save(now time.Time) (wake time.Time) {
 		return due
 	}
 	sv.saved, sv.offered, sv.restamp = mark, now, false
-	sv.keeper.offer(sv.suspicion.toSave(now, w))
+	saved := sv.suspicion.toSave(now, w)
+	sv.keeper.Save(sv.snapshotOf(&saved))
 	return time.Time{}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -36,6 +37,9 @@ func hangingDisk(t *testing.T) (dir string, giveUp func()) {
 	return dir, giveUp
 }
 
+// hungDisk is how long Close may wait for it.
+const hungDisk = 2 * time.Second
+
 // On a real disk, and so in real time.
 func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 	hung, giveUp := hangingDisk(t)
@@ -61,7 +65,7 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 			t.Errorf("%s has taken %v", what, took)
 		}
 	}
-	var left []*keeper
+	var left []*filecache.Keeper
 	for _, dir := range []string{hung, filepath.Join(hung, "cache")} {
 		var d, other *Discovery
 		quick("New", func() { d = discover(dir) })
@@ -72,7 +76,7 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 		healthy := t.TempDir()
 		quick("New with another disk", func() { other = discover(healthy) })
 		quick("Close with another disk", other.Close)
-		if files, _ := filepath.Glob(healthy + "/*.json"); len(files) != 1 {
+		if files, _ := filepath.Glob(healthy + "/zk_2181/rpcx/Arith~c1/list.json"); len(files) != 1 {
 			t.Errorf("files on the other disk: %q", files)
 		}
 		quick("Close", d.Close)
@@ -82,6 +86,23 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 	}
 	giveUp()
 	for _, k := range left {
-		<-k.ended
+		k.Close()
+	}
+}
+
+// O3, F7: New has the start timeout and two seconds.
+func TestNewFailsInTimeThoughTheDiskHangs(t *testing.T) {
+	for _, timeout := range []time.Duration{10 * time.Millisecond, time.Second, 3 * time.Second} {
+		hung, giveUp := hangingDisk(t)
+		began := time.Now()
+		d, err := New("/rpcx", "Arith", []string{"127.0.0.1:1"}, WithCacheDir(hung), WithStartTimeout(timeout))
+		if err == nil {
+			d.Close()
+		}
+		wantError(t, err, ErrNoSnapshot, "not looked at in time")
+		if took := time.Since(began); took > timeout+2*time.Second {
+			t.Errorf("start timeout %v: New fails after %v", timeout, took)
+		}
+		giveUp()
 	}
 }

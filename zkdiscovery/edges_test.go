@@ -52,31 +52,6 @@ func TestAZooKeeperThatGivesTheListByTurnsFillsNoLog(t *testing.T) {
 	})
 }
 
-func TestADiskThatIsFullByTurnsFillsNoLog(t *testing.T) {
-	inBubble(t, func(w *world) {
-		w.put("Arith", "tcp@a:1", "")
-		d := w.discover("Arith")
-		pass(time.Minute)
-		for i := range 100 {
-			w.breakFile(d)
-			w.put("Arith", fmt.Sprintf("tcp@b%d:1", i), "")
-			pass(15 * time.Second)
-			w.mendFile(d)
-			pass(15 * time.Second)
-			if st := d.Status(); st.SaveErrors <= int64(i) || st.CacheErr != nil {
-				w.Fatalf("%d: %+v", i, st)
-			}
-		}
-		if lines := w.log.with(slog.LevelInfo, "cache file"); len(lines) > edges.Limit+1 {
-			w.Errorf("%d lines: %q", len(lines), lines)
-		}
-		pass(time.Hour)
-		if n := len(w.log.with(slog.LevelWarn, "writing the cache file has settled", "err=<nil>")); n != 1 {
-			w.Errorf("%d lines say that it has settled", n)
-		}
-	})
-}
-
 // A lock recipe below the service's path makes and removes a child each time.
 func TestChildrenThatAreNoInstancesAreReportedOnce(t *testing.T) {
 	inBubble(t, func(w *world) {

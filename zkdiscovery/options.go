@@ -37,8 +37,8 @@ type config struct {
 	cacheDir       string
 	cacheDirSet    bool
 	noCache        bool
-	uncached       error // why there is no cache file; nil when there is to be one
 	pollFiles      bool
+	overrideDir    string
 	ensembleName   string
 	maxCacheAge    time.Duration
 	sessionTimeout time.Duration
@@ -68,14 +68,25 @@ func defaultConfig() config {
 	}
 }
 
-// WithCacheDir names the directory of the cache files, one per service. The default is "holdfast" in the user's cache directory
-// (os.UserCacheDir), or, where there is none, a private directory below os.TempDir, if that is this user's alone. It is created with mode 0700
-// when missing. Processes may share it. In a container, give it a volume that outlives the container, or a restart during an outage finds no
-// file.
+// WithCacheDir names the directory of the cache files. In it each ensemble has a directory, and each service one in that, see package filecache, "Places".
+// The default is "holdfast" in the user's cache directory (os.UserCacheDir), or, where that cannot be written, a private directory below os.TempDir, if that
+// is this user's alone; then a line in the log says so. It is created with mode 0700 when missing. Processes may share it. In a container, give it a volume
+// that outlives the container, or a restart during an outage finds no file.
 func WithCacheDir(dir string) Option {
 	return optionFunc(func(c *config) {
 		if c.cacheDir, c.cacheDirSet = dir, true; dir == "" {
 			c.mistake("WithCacheDir(%q): a directory is needed; WithoutCache does without", dir)
+		}
+	})
+}
+
+// WithOverrideDir names a directory in which operators' overrides are looked for, too, flat as a mounted ConfigMap is: of service Arith below /rpcx the file
+// is rpcx__Arith.json. The name is the service's whole path without the first slash, each other slash written as two underscores. An override in the
+// cache directory wins over one here. The default is none. Nothing is written there. Trap: the names say nothing of the ensemble.
+func WithOverrideDir(dir string) Option {
+	return optionFunc(func(c *config) {
+		if c.overrideDir = dir; dir == "" {
+			c.mistake("WithOverrideDir(%q): a directory is needed", dir)
 		}
 	})
 }
@@ -87,10 +98,10 @@ func WithoutCache() Option { return optionFunc(func(c *config) { c.noCache = tru
 // give none (NFS, FUSE, some container mounts). Without it both are done; it saves the notice, no correctness.
 func WithCachePolling() Option { return optionFunc(func(c *config) { c.pollFiles = true }) }
 
-// WithEnsembleName names the ensemble in the cache file, so that a file written by clients of another ensemble is never taken for ours even
-// when both have servers of the same name, and a file is ours whatever becomes of the servers. Without it, a file is ours when its chroot is
-// equal and its servers intersect with ours. Trap: a file from before the name was given, or changed, is not ours. Start with a new name while
-// ZooKeeper is there.
+// WithEnsembleName names the ensemble, and so its directory below the cache directory: what clients of other ensembles write is never taken for ours even when
+// their servers have the same names, and the lists are ours whatever becomes of the servers. Without it, the ensemble is known by its chroot and servers;
+// after a change of servers the lists are found as long as the chroot and one of the servers that there were at the first start are the same. Trap: lists from
+// before the name was given, or changed, are not ours. Start with a new name while ZooKeeper is there.
 func WithEnsembleName(name string) Option {
 	return optionFunc(func(c *config) {
 		if c.ensembleName = name; name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 }) {
@@ -228,6 +239,9 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	if c.noCache && c.cacheDirSet {
 		c.mistake("WithoutCache contradicts WithCacheDir(%q)", c.cacheDir)
 	}
+	if c.noCache && c.overrideDir != "" {
+		c.mistake("WithoutCache contradicts WithOverrideDir(%q)", c.overrideDir)
+	}
 	if c.noCache && c.maxCacheAge > 0 {
 		c.mistake("WithoutCache contradicts WithMaxCacheAge(%v)", c.maxCacheAge)
 	}
@@ -240,11 +254,6 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	}
 	if err := errors.Join(c.mistakes...); err != nil {
 		return nil, fmt.Errorf("zkdiscovery: %w", err)
-	}
-	if c.noCache {
-		c.uncached = errNoCache
-	} else if c.cacheDir == "" {
-		c.cacheDir, c.uncached = defaultCacheDir()
 	}
 	c.ensemble = ensembleID(c.ensembleName, c.addrs, c.chroot)
 	return &c, nil

@@ -30,7 +30,7 @@ var effects = map[string]func(w *world){
 		dir := w.TempDir()
 		d := w.discover("Arith", WithCacheDir(dir))
 		pass(time.Second)
-		if got := d.Status().CacheFile; filepath.Dir(got) != dir {
+		if got := d.Status().CacheFile; got != filepath.Join(dir, "zk_2181", "rpcx", "Arith~c1", "list.json") {
 			w.Errorf("the file is %s", got)
 		}
 		if info, err := os.Stat(d.Status().CacheFile); err != nil || info.Size() == 0 {
@@ -53,6 +53,19 @@ var effects = map[string]func(w *world){
 		w.source(d, Live)
 		pass(10 * time.Second)
 		w.source(d, Override)
+	},
+	"WithOverrideDir": func(w *world) {
+		dir := w.TempDir()
+		path := filepath.Join(dir, "rpcx__Arith.json")
+		w.do(os.WriteFile(path, []byte(`["tcp@z:1"]`), 0o600))
+		d := w.discover("Arith", WithOverrideDir(dir))
+		w.source(d, Override)
+		if got := d.Status().OverrideFile; got != path {
+			w.Errorf("the override in force is said to be %s", got)
+		}
+		if lines := w.log.with(slog.LevelWarn, "override file", path); len(lines) != 1 {
+			w.Errorf("told: %q", w.log.from(slog.LevelInfo))
+		}
 	},
 	"WithEnsembleName": func(w *world) {
 		w.discover("Arith").Close()

@@ -20,6 +20,8 @@ type root struct {
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
 	crowd   edges.Crowd    // the services, in what is logged of them
 
+	cacheDir func() (string, error) // where the cache files are; it looks at the disk, so only keepers call it
+
 	mu       sync.Mutex // guards what follows; may be held while a service's or a view's mu is taken, never the other way round
 	closed   bool
 	services map[string]*service
@@ -29,12 +31,10 @@ type root struct {
 func newRoot(cfg *config) *root {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &root{cfg: cfg, ctx: ctx, cancel: cancel, services: make(map[string]*service)}
+	r.cacheDir = sync.OnceValues(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
 	})
-	if cfg.uncached != nil && !cfg.noCache {
-		cfg.log.Error("no cache file: an outage at the next start will not find one", "err", cfg.uncached)
-	}
 	if cfg.observer.Connection != nil {
 		r.wg.Go(r.reportConnections)
 	}

@@ -28,12 +28,11 @@ type service struct {
 	log    *slog.Logger
 	ctx    context.Context
 	cancel context.CancelFunc
-	looped chan struct{} // closed when the loop has ended: the keeper is offered nothing after it
-	ended  chan struct{} // closed when that and all that it started are gone
+	ended  chan struct{} // closed when the loop and all that it started are gone
 	jobs   sync.WaitGroup
 
 	answers chan func(now time.Time) // a job sends what to do with its answer; the loop receives
-	files   chan fileNews            // the keeper sends, the loop receives
+	files   <-chan filecache.News    // the keeper's; nil without a cache
 	pokes   chan struct{}            // one token: look at what is under mu. Anybody sends
 	settled chan struct{}            // closed by the loop when it has a list, or knows that there is none to begin with
 
@@ -43,6 +42,7 @@ type service struct {
 	fallbackAt time.Time // from then on the file may serve; zero: nobody is in a hurry
 	failure    error     // why there is no list, once settled without one
 	status     serviceStatus
+	keeper     *filecache.Keeper // run sets it at its beginning; nil without a cache
 
 	// The loop's own.
 	began     time.Time
@@ -50,8 +50,7 @@ type service struct {
 	mirror    *mirror.Mirror
 	history   history
 	suspicion *suspicion
-	keeper    *keeper // nil without a cache
-	loaded    bool    // the keeper has looked at the file; always true without one
+	loaded    bool // the keeper has looked at the file; always true without one
 	file      *filecache.Snapshot
 	fileErr   error
 	override  *filecache.Snapshot
@@ -77,16 +76,13 @@ func newService(r *root, path string, number int64) *service {
 	ctx, cancel := context.WithCancel(r.ctx)
 	sv := &service{
 		root: r, path: path, number: number, ctx: ctx, cancel: cancel,
-		looped: make(chan struct{}), ended: make(chan struct{}), answers: make(chan func(time.Time)), files: make(chan fileNews),
+		ended: make(chan struct{}), answers: make(chan func(time.Time)),
 		pokes: make(chan struct{}, 1), settled: make(chan struct{}),
-		views: make(map[*view]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.uncached != nil,
-		fileErr: r.cfg.uncached, began: time.Now(), suspicion: newSuspicion(r.cfg),
+		views: make(map[*view]struct{}), mirror: mirror.New(!r.cfg.noMetadata), loaded: r.cfg.noCache,
+		began: time.Now(), suspicion: newSuspicion(r.cfg),
 	}
-	switch {
-	case r.cfg.uncached == nil:
-		sv.keeper = newKeeper(sv)
-	case !r.cfg.noCache:
-		sv.status.CacheErr = &OpError{Op: "make a directory for", Path: path, Err: r.cfg.uncached}
+	if r.cfg.noCache {
+		sv.fileErr = errNoCache
 	}
 	return sv
 }
@@ -109,12 +105,15 @@ func (sv *service) run() {
 	defer close(sv.ended)
 	sv.log = sv.root.cfg.log.With("service", sv.path) // here, since With calls the user's handler and newService is called under root.mu
 	defer sv.jobs.Wait()
-	if sv.keeper != nil {
-		go sv.keeper.run()
-		defer sv.keeper.wait()
+	if !sv.root.cfg.noCache {
+		keeper := sv.keep()
+		defer keeper.Close() // after the loop: what was shown last, a moment before Close, is to be written
+		sv.files = keeper.News()
+		sv.mu.Lock()
+		sv.keeper = keeper
+		sv.mu.Unlock()
 	}
 	defer sv.suspicion.prober.Wait()
-	defer close(sv.looped)
 	defer sv.cancel()
 	sv.sub = sv.root.session.Subscribe(sv.path)
 	defer sv.sub.Close()

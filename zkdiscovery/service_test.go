@@ -198,7 +198,7 @@ func TestADiskThatHangsDelaysNeitherListsNorStatusNorCloseForLong(t *testing.T) 
 		}
 		began = time.Now()
 		d.Close()
-		if took := time.Since(began); took > hungDisk+time.Second {
+		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("Close has taken %v", took)
 		}
 		if lines := w.log.with(slog.LevelError, "does not answer", "service=/rpcx/Arith", w.dir); len(lines) != 1 {

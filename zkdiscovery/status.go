@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -31,7 +32,7 @@ type Status struct {
 	FailedRounds   int           // through all servers, since the last connection
 
 	CacheFile    string    // "" without a cache
-	OverrideFile string    // where an operator would put one
+	OverrideFile string    // the override that is in force; else where an operator would put one
 	CacheSaved   time.Time // last successful write by this process
 	CacheErr     error     // why the last write failed; nil when it did not
 
@@ -76,15 +77,27 @@ func (v *view) status(st *Status, conn session.State) {
 
 // statusOf fills in what the service knows of itself.
 func (sv *service) statusOf(st *Status) {
-	if sv.keeper != nil {
-		st.CacheFile, st.OverrideFile = sv.keeper.path(), sv.keeper.overridePath()
-	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	st.Counters = sv.status.Counters
-	st.Skipped, st.CacheSaved, st.CacheErr = sv.status.Skipped, sv.status.CacheSaved, sv.status.CacheErr
+	st.Counters, st.Skipped = sv.status.Counters, sv.status.Skipped
+	if sv.keeper != nil {
+		st.setFile(sv.keeper.Status())
+	}
 	if !sv.status.lastErrAt.Before(st.LastErrAt) {
 		st.LastErr, st.LastErrAt = sv.status.lastErr, sv.status.lastErrAt
+	}
+}
+
+// setFile takes what the keeper knows of the cache file.
+func (st *Status) setFile(file filecache.KeeperStatus) {
+	st.CacheFile, st.OverrideFile, st.CacheSaved = file.Path, file.OverridePath, file.Saved
+	st.Saves, st.SaveErrors = file.Saves, file.Failures
+	switch {
+	case file.Err == nil:
+	case file.Path == "":
+		st.CacheErr = &OpError{Op: "open the cache file of", Path: st.Service, Err: file.Err}
+	default:
+		st.CacheErr = &OpError{Op: "save", Path: file.Path, Err: file.Err}
 	}
 }
 

@@ -3,6 +3,7 @@ package filecache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -34,11 +35,11 @@ func next(tb testing.TB, ch <-chan Snapshot, within time.Duration) Snapshot {
 }
 
 // settled returns when events in dir arrive.
-func settled(tb testing.TB, r *registry, dir string) {
+func settled(tb testing.TB, n *notifier, dir string) {
 	tb.Helper()
-	sub := r.subscribe(dir, func(string) bool { return true })
-	defer r.release(sub)
-	probe := filepath.Join(dir, "probe.json") // concerns nobody else
+	sub := n.subscribe(map[string][]string{dir: {"probe"}}) // which matters to nobody else
+	defer n.release(sub)
+	probe := filepath.Join(dir, "probe")
 	defer remove(tb, probe)
 	eventually(tb, func() bool {
 		write(tb, probe, "")
@@ -65,7 +66,7 @@ func TestChangesAreNoticedByEvents(t *testing.T) {
 	dir := t.TempDir()
 	ours, theirs := mustOpen(t, dir), mustOpen(t, dir)
 	ch := ours.Watch(t.Context())
-	settled(t, &directories, dir)
+	settled(t, &notifications, ours.at)
 
 	mustSave(t, theirs, at(1, "tcp@a:1"))
 	wantSame(t, bare(next(t, ch, notified)), at(1, "tcp@a:1"))
@@ -75,14 +76,6 @@ func TestChangesAreNoticedByEvents(t *testing.T) {
 	}
 	remove(t, ours.OverridePath())
 	wantSame(t, bare(next(t, ch, notified)), at(1, "tcp@a:1"))
-
-	// Hazard F4: in a Kubernetes volume our file's name is in no event.
-	volume(t, ours, "v1", `["tcp@o:1"]`)
-	next(t, ch, notified)
-	volume(t, ours, "v2", `["tcp@o:2"]`)
-	if s := next(t, ch, notified); s.Servers[0].Key != "tcp@o:2" {
-		t.Fatalf("got %+v, want the new version", s)
-	}
 }
 
 // Hazard F6: the watch dies with the directory, and must be put on the one that comes after it.
@@ -91,13 +84,13 @@ func TestDirectoryMadeAnewIsWatchedAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
 	ours, theirs := mustOpen(t, dir), mustOpen(t, dir)
 	ch := ours.Watch(t.Context())
-	settled(t, &directories, dir)
+	settled(t, &notifications, ours.at)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
 	mustSave(t, theirs, at(1, "tcp@a:1"))
 	wantSame(t, bare(next(t, ch, 3*pollInterval)), at(1, "tcp@a:1")) // a poll may be needed
-	settled(t, &directories, dir)
+	settled(t, &notifications, ours.at)
 	mustSave(t, theirs, at(2, "tcp@b:1"))
 	wantSame(t, bare(next(t, ch, notified)), at(2, "tcp@b:1"))
 }
@@ -107,9 +100,9 @@ func TestEndlessEventsPutNoLookOff(t *testing.T) {
 	t.Parallel()
 	ours := mustOpen(t, t.TempDir())
 	ch := ours.Watch(t.Context())
-	settled(t, &directories, ours.dir)
+	settled(t, &notifications, ours.at)
 	write(t, ours.OverridePath(), `["tcp@o:1"]`)
-	busy := filepath.Join(ours.dir, "somebody else's")
+	busy := ours.Path() // damaged each time
 	for deadline := time.Now().Add(notified); ; time.Sleep(settleTime / 10) {
 		write(t, busy, "")
 		select {
@@ -126,12 +119,13 @@ func TestEndlessEventsPutNoLookOff(t *testing.T) {
 
 // What has happened to a directory before it is watched is in no event, nor that it is another one now.
 func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
-	d := &directory{path: filepath.Join(t.TempDir(), "link"), newWatcher: fsnotify.NewWatcher}
-	sub := &subscription{dir: d, concerns: func(string) bool { return true }, events: make(chan struct{}, 1)}
-	d.add(sub)
+	n := &notifier{newWatcher: fsnotify.NewWatcher}
+	path := filepath.Join(t.TempDir(), "link")
+	sub := n.subscribe(map[string][]string{path: {"x"}})
+	defer n.release(sub)
 	attached := func(what string, want int) {
 		t.Helper()
-		d.attach()
+		sub.attach()
 		if got := len(sub.events); got != want {
 			t.Errorf("%s: told %d times, want %d", what, got, want)
 		}
@@ -140,10 +134,9 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 		}
 	}
 	attached("a directory that is not there", 0)
-	defer func() { _ = d.watcher.Close() }()
 	relink := func() {
-		temp := d.path + "-new"
-		if err := errors.Join(os.Symlink(t.TempDir(), temp), os.Rename(temp, d.path)); err != nil {
+		temp := path + "-new"
+		if err := errors.Join(os.Symlink(t.TempDir(), temp), os.Rename(temp, path)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,63 +145,54 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 	attached("the same", 0)
 	relink()
 	attached("another one", 1)
-	if err := d.watcher.Remove(d.path); err != nil { // as fsnotify does by itself when a file system is unmounted
-		t.Fatal(err)
-	}
-	attached("the same, which nobody watches any more", 1)
-	if d.handle(fsnotify.Event{Name: d.path, Op: fsnotify.Remove}); d.watched == nil {
-		t.Error("one that was removed, and is back already, is not watched")
-	}
+	n.handle(fsnotify.Event{Name: path, Op: fsnotify.Remove})
+	attached("one that was removed, and is back already", 1)
 }
 
 // Also a watcher that there is may refuse, as when the user has no inotify watches left.
 func TestDirectoryThatCannotBeWatchedIsReported(t *testing.T) {
-	d := &directory{path: t.TempDir(), newWatcher: func() (*fsnotify.Watcher, error) {
-		w, err := fsnotify.NewWatcher()
-		return w, errors.Join(err, w.Close())
-	}}
-	sub := &subscription{dir: d, failed: make(chan error, 1)}
-	d.add(sub)
-	d.attach()
-	select {
-	case err := <-sub.failed:
-		wantError(t, err, fsnotify.ErrClosed)
-	default:
-		t.Error("nobody is told")
-	}
+	n := &notifier{newWatcher: fsnotify.NewWatcher}
+	sub := n.subscribe(map[string][]string{t.TempDir(): nil})
+	defer n.release(sub)
+	n.watcher.Close()
+	eventually(t, func() bool {
+		select {
+		case err := <-sub.failed:
+			return errors.Is(err, fsnotify.ErrClosed)
+		default:
+			return false
+		}
+	})
 }
 
-// Hazard F7: a user has about a hundred inotify instances, so a process uses one for each directory, and none when nobody watches.
-func TestOneWatcherServesADirectory(t *testing.T) {
+// Hazard F7: a user has about a hundred inotify instances, so a process uses one, and none when nobody watches.
+func TestOneWatcherServesAllDirectories(t *testing.T) {
 	made := 0
-	r := &registry{newWatcher: func() (*fsnotify.Watcher, error) { made++; return fsnotify.NewWatcher() }}
+	n := &notifier{newWatcher: func() (*fsnotify.Watcher, error) { made++; return fsnotify.NewWatcher() }}
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	var caches []*Cache
-	for range 20 {
-		c := mustOpen(t, dir)
-		c.directories = r
+	for i := range 20 {
+		c, err := Open(dir, "zk", fmt.Sprintf("/rpcx/%d", i/2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.notify = n
 		c.Watch(ctx)
 		caches = append(caches, c)
 	}
 	eventually(t, func() bool { // or the last would find that the first have gone again
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		d := r.dirs[dir]
-		if d == nil {
-			return false
-		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return len(d.subs) == len(caches)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return len(n.dirs) == 10 && len(n.dirs[caches[0].at].subs) == 2
 	})
-	settled(t, r, dir)
+	settled(t, n, caches[3].at)
 	cancel()
 	for _, c := range caches {
 		_ = c.Close()
 	}
-	if made != 1 || len(r.dirs) != 0 {
-		t.Errorf("%d watchers were made, %d directories are left", made, len(r.dirs))
+	if made != 1 || len(n.dirs) != 0 || n.watcher != nil {
+		t.Errorf("%d watchers were made, %d directories are left", made, len(n.dirs))
 	}
 }
 
@@ -218,7 +202,7 @@ func TestWithoutEventsItPollsAndSaysSoOnce(t *testing.T) {
 		logs := &lines{}
 		theirs := mustOpen(t, dir)
 		ours := mustOpen(t, dir, WithLogger(logs.logger()))
-		ours.directories = &registry{newWatcher: func() (*fsnotify.Watcher, error) { return nil, errInjected }}
+		ours.notify = &notifier{newWatcher: func() (*fsnotify.Watcher, error) { return nil, errInjected }}
 		ch := ours.Watch(t.Context())
 		pass(time.Hour)
 		mustSave(t, theirs, at(1, "tcp@a:1"))
@@ -243,7 +227,7 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var made []*fsnotify.Watcher
-	r := &registry{newWatcher: func() (*fsnotify.Watcher, error) {
+	n := &notifier{newWatcher: func() (*fsnotify.Watcher, error) {
 		w, err := fsnotify.NewWatcher()
 		mu.Lock()
 		defer mu.Unlock()
@@ -255,9 +239,8 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 		return made[n]
 	}
 	dir := t.TempDir()
-	sub := r.subscribe(dir, func(string) bool { return true })
-	defer r.release(sub)
-	settled(t, r, dir)
+	sub := n.subscribe(map[string][]string{dir: {"x"}})
+	defer n.release(sub)
 	<-sub.events // it is watched from now on
 	watcher(0).Errors <- fsnotify.ErrEventOverflow
 	<-sub.events
@@ -266,8 +249,8 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 	if err := <-sub.failed; !errors.Is(err, errInjected) {
 		t.Errorf("failed with %v", err)
 	}
-	watcher(1) // from the next try
-	settled(t, r, dir)
+	sub.attach() // as a Watch does every few seconds
+	watcher(1)
 	<-sub.events
 	write(t, filepath.Join(dir, "x"), "")
 	<-sub.events
@@ -278,42 +261,47 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 	if err := <-sub.failed; !errors.Is(err, fsnotify.ErrClosed) {
 		t.Errorf("failed with %v", err)
 	}
+	sub.attach()
 	watcher(2)
 }
 
-func TestEventsOfOtherServicesAreNoReasonToLook(t *testing.T) {
-	c := mustOpen(t, t.TempDir())
-	for name, want := range map[string]bool{
-		"prod,rpcx,_Arith.json":                                   true,
-		"prod,rpcx,_Arith.override.json":                          true,
-		"prod,rpcx,_Arith" + ensembleSuffix("zk1:2181") + ".json": true,
-		"..data":                             true,
-		"..2026_01_02_12_00_00.123":          true,
-		"current":                            true,
-		"prod,rpcx,other.json":               false,
-		"prod,rpcx,other.override.json":      false,
-		"prod,rpcx,_Arith.prev.json":         false,
-		"prod,rpcx,_Arith.lock":              false,
-		".prod,rpcx,_Arith.json123":          false,
-		".prod,rpcx,_Arith.prev.jsonlink":    false,
-		"prod,rpcx,_Arith.json.corrupt-2026": false,
-	} {
-		if got := c.concerns(name); got != want {
-			t.Errorf("%s: %t, want %t", name, got, want)
+// F6: what others write beside our files wakes nobody.
+func TestOnlyEventsOfOurFilesAreAReasonToLook(t *testing.T) {
+	operators := t.TempDir()
+	c := mustOpen(t, t.TempDir(), WithOverrideDir(operators))
+	n := &notifier{newWatcher: fsnotify.NewWatcher}
+	sub := n.subscribe(c.filesThatMatter())
+	defer n.release(sub)
+	for range 2 {
+		<-sub.events // both are watched from now on
+		sub.attach()
+		if len(sub.events) == 0 {
+			break
 		}
 	}
-}
-
-func TestChangesOfModeAreNoReasonToLook(t *testing.T) {
-	d := &directory{path: "/cache"}
-	sub := &subscription{dir: d, concerns: func(string) bool { return true }, events: make(chan struct{}, 1)}
-	d.add(sub)
-	d.handle(fsnotify.Event{Name: "/cache/x", Op: fsnotify.Chmod})
-	if len(sub.events) != 0 {
-		t.Error("told of a chmod")
-	}
-	d.handle(fsnotify.Event{Name: "/cache/x", Op: fsnotify.Create | fsnotify.Chmod})
-	if len(sub.events) != 1 {
-		t.Error("not told of a new file")
+	for name, want := range map[string]bool{
+		filepath.Join(c.at, "list.json"):                            true,
+		filepath.Join(c.at, "override.json"):                        true,
+		filepath.Join(operators, "prod__rpcx__Arith.json"):          true,
+		filepath.Join(operators, "..data"):                          true,
+		filepath.Join(operators, "prod__rpcx__Other.json"):          false,
+		filepath.Join(c.at, "app.log"):                              false,
+		filepath.Join(c.at, "prev.json"):                            false,
+		filepath.Join(c.at, "list.lock"):                            false,
+		filepath.Join(c.at, ".list.json123"):                        false,
+		filepath.Join(c.at, "list.json.corrupt-2026"):               false,
+		filepath.Join(filepath.Dir(c.at), "other", "override.json"): false,
+	} {
+		for len(sub.events) > 0 {
+			<-sub.events
+		}
+		n.handle(fsnotify.Event{Name: name, Op: fsnotify.Create | fsnotify.Chmod})
+		if got := len(sub.events) > 0; got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
+		}
+		n.handle(fsnotify.Event{Name: name, Op: fsnotify.Chmod})
+		if !want && len(sub.events) > 0 {
+			t.Errorf("%s: told of a change of mode", name)
+		}
 	}
 }

@@ -1,0 +1,178 @@
+package filecache
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// run is the Keeper's goroutine. It owns the Cache.
+func (k *Keeper) run() {
+	defer close(k.ended)
+	var err error
+	if k.disk(func() { k.cache, err = k.open() }); err != nil {
+		k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
+		k.note(func(st *KeeperStatus) { st.Err = err })
+		k.tell(News{Err: err})
+		return
+	}
+	k.disk(k.begin)
+	defer k.disk(k.finish)
+
+	wants := k.wants
+	gap := time.NewTimer(saveGap) // while it runs, nothing is written
+	gap.Stop()
+	defer gap.Stop()
+	restamp := time.NewTimer(k.restampEvery())
+	defer restamp.Stop()
+	for w := k.watch; ; {
+		select {
+		case <-k.stop:
+			return
+		case err := <-w.sub.failed:
+			w.without(err)
+		case <-w.events:
+			w.gather()
+		case <-w.settle.C:
+			k.disk(k.look)
+		case <-w.poll.C:
+			k.disk(w.sub.attach)
+			k.disk(k.look)
+		case <-wants:
+			if s := k.take(); s != nil { // nil: it was wanted between a token and its taking, and is written already
+				k.disk(func() { k.save(s) })
+				wants = nil
+				gap.Reset(max(saveGap, k.retry))
+			}
+		case <-gap.C:
+			wants = k.wants
+		case <-restamp.C:
+			k.tell(News{Restamp: true})
+			restamp.Reset(k.restampEvery())
+		}
+	}
+}
+
+// begin tells what is there.
+func (k *Keeper) begin() {
+	k.noteNames()
+	var n News
+	if s, err := k.cache.Load(); err == nil {
+		n.File = &s
+	} else {
+		n.Err = err
+	}
+	if o, err := k.cache.LoadOverride(); err == nil {
+		k.override = &o
+	} // a bad one is reported by the watch
+	k.noteNames()
+	k.tell(n)
+	k.watch = k.cache.newWatch(k.heard)
+	k.watch.begin()
+}
+
+// finish writes what is left to be written, and ends the watch.
+func (k *Keeper) finish() {
+	s := k.take()
+	if s == nil && k.isLost() {
+		s = k.last
+	}
+	if s != nil {
+		k.save(s) // what fails is reported there; there is no later
+	}
+	k.watch.end()
+	_ = k.cache.Close() // no Watch of it was started
+}
+
+func (k *Keeper) isLost() bool {
+	_, err := k.cache.fsys.stat(k.cache.main)
+	return absent(err)
+}
+
+func (k *Keeper) look() {
+	k.watch.look()
+	if k.watch.lost && k.last != nil {
+		k.again(k.last)
+	}
+}
+
+// heard takes what the watch has found.
+func (k *Keeper) heard(s Snapshot) {
+	var n News
+	switch {
+	case s.Override:
+		k.override = &s
+	case s.SavedAt.IsZero(): // an override is gone and there is no file
+		k.override = nil
+	default:
+		k.override, n.File = nil, &s
+	}
+	k.noteNames()
+	k.tell(n)
+}
+
+// noteNames notes where the files are.
+func (k *Keeper) noteNames() {
+	k.note(func(st *KeeperStatus) {
+		st.Path, st.OverridePath = k.cache.Path(), k.cache.OverridePath()
+		if k.override != nil {
+			st.OverridePath = k.override.Path
+		}
+	})
+}
+
+// save writes one list, and reports edges: the first failure, and the success after it.
+func (k *Keeper) save(s *Snapshot) {
+	began := time.Now()
+	err := k.cache.Save(*s)
+	failed := isFailure(err)
+	var wasFailing bool
+	k.note(func(st *KeeperStatus) {
+		wasFailing = st.Err != nil
+		switch st.Err = nil; {
+		case failed:
+			st.Err = err
+			st.Failures++
+		case err == nil:
+			st.Saves++
+			st.Saved = began
+		}
+	})
+	log, file := k.config.Logger, k.cache.Path()
+	switch {
+	case failed && !wasFailing:
+		log.Error("cache file not written: a start during an outage would find an older one, or none", "file", file, "err", err)
+	case failed:
+		log.Debug("cache file not written", "file", file, "err", err)
+	case wasFailing:
+		log.Info("cache file written again", "file", file)
+	}
+	switch {
+	case failed:
+		k.again(s)
+		k.retry = min(max(saveRetry, 2*k.retry), maxRetry)
+	case err == nil:
+		k.last, k.retry = s, 0
+	default:
+		k.retry = 0
+		k.tellInTheWay()
+	}
+	if k.config.Saved != nil {
+		k.config.Saved(Saved{Servers: len(s.Servers), Took: time.Since(began), Err: err})
+	}
+}
+
+// tellInTheWay tells of a file which says that ours would go back in time.
+func (k *Keeper) tellInTheWay() {
+	if file, err := k.cache.Load(); err == nil {
+		k.tell(News{File: &file, InTheWay: true})
+	}
+}
+
+// restampEvery is a quarter of the maximum age, and 15 minutes at most, jittered.
+func (k *Keeper) restampEvery() time.Duration {
+	d := lastRestamp
+	if a := k.cache.config.maxAge; a > 0 {
+		d = min(d, max(a/4, saveGap))
+	}
+	return d - d/10 + rand.N(d/5)
+}

@@ -1,0 +1,66 @@
+package filecache
+
+import (
+	"hash/crc32"
+	"time"
+)
+
+// overrideWatch is one place of an override, as a watch knows it.
+type overrideWatch struct {
+	path string
+	good *Snapshot // the last good content while the file is there; nil if there was none. It does not change.
+
+	looked  looked
+	read    bool   // the text with this sum has been judged
+	sum     uint32 // of the text, or of the error that there was in its place
+	missing bool   // it was not there at the last look, but at the one before
+}
+
+// look reads the file if it has changed. It asks for another look soon when the file seems to be gone.
+func (o *overrideWatch) look(c *Cache, now time.Time) (again bool) {
+	info, err := c.fsys.stat(o.path)
+	if absent(err) {
+		if o.good != nil && !o.missing {
+			o.missing, o.looked = true, looked{}
+			return true
+		}
+		*o = overrideWatch{path: o.path}
+		return false
+	}
+	o.missing = false
+	if err == nil && o.looked.unchanged(info, now) {
+		return false
+	}
+	text, err := c.readOverride(o.path)
+	if absent(err) {
+		return true // gone in between
+	}
+	if err != nil {
+		text = []byte(err.Error())
+		o.looked = looked{} // what keeps it from being read may go without a trace: a mode, a mount
+	}
+	if sum := crc32.ChecksumIEEE(text); !o.read || sum != o.sum {
+		fresh := !o.read
+		o.read, o.sum = true, sum
+		o.judge(c, text, err, fresh)
+	}
+	return false
+}
+
+// judge takes new content. A bad one is reported and changes nothing.
+func (o *overrideWatch) judge(c *Cache, text []byte, err error, first bool) {
+	var s Snapshot
+	if err == nil {
+		s, err = c.judgeOverride(o.path, text)
+	}
+	switch {
+	case err != nil:
+		inForce := "the list without override"
+		if o.good != nil {
+			inForce = "the last good override"
+		}
+		c.config.logger.Error("the override file is not used", "error", err, "in_force", inForce)
+	case first || o.good == nil || !sameList(o.good.Servers, s.Servers):
+		o.good = &s
+	}
+}
