@@ -27,6 +27,7 @@ type Keeper struct {
 	stop   chan struct{} // Close closes it
 	ended  chan struct{} // run closes it when everything of the Keeper's is gone
 	ending sync.Once
+	hung   sync.Once // that the disk hangs is told once
 
 	mu     sync.Mutex
 	want   *Snapshot // the newest that is not written yet
@@ -117,9 +118,13 @@ func (k *Keeper) Status() KeeperStatus {
 	return k.status
 }
 
-// Close writes what is left to be written, and the file if it was removed, and returns when everything that was started has ended. A disk that does not
-// answer is waited for at most 2 s, and left with a line in the log: nothing can end the goroutine that waits for it. Further calls wait like the first.
-func (k *Keeper) Close() {
+// ErrHung: Close has left a disk that does not answer, and the goroutine that waits for it.
+var ErrHung = errors.New("the disk does not answer")
+
+// Close writes what is left to be written, and the file if it was removed, and returns nil when everything that was started has ended. A disk that does not
+// answer is waited for at most 2 s, and left with a line in the log; then the error is ErrHung, and nothing can end the goroutine that waits for the disk
+// but its answer. Close may be called again, from anywhere.
+func (k *Keeper) Close() error {
 	k.ending.Do(func() { close(k.stop) })
 	for began := time.Now(); ; {
 		since := k.busySince()
@@ -131,12 +136,14 @@ func (k *Keeper) Close() {
 		select {
 		case <-k.ended:
 			t.Stop()
-			return
+			return nil
 		case <-t.C:
 		}
 		if k.busySince().Equal(since) || time.Since(began) >= hungDisk {
-			k.config.Logger.Error("the disk of the cache file does not answer, leaving it", "dir", k.config.Dir, "file", k.Status().Path)
-			return
+			k.hung.Do(func() {
+				k.config.Logger.Error("the disk of the cache file does not answer, leaving it", "dir", k.config.Dir, "file", k.Status().Path)
+			})
+			return ErrHung
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (f *fileBacked) begin() {
 
 // run owns the belief.
 func (f *fileBacked) run() {
-	defer f.keeper.Close()
+	defer func() { _ = f.keeper.Close() }() // it has logged what there is to say
 	f.begin()
 	wake := time.NewTimer(0) // set anew in each round
 	defer wake.Stop()

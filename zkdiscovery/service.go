@@ -107,7 +107,8 @@ func (sv *service) run() {
 	defer sv.jobs.Wait()
 	if !sv.root.cfg.noCache {
 		keeper := sv.keep()
-		defer keeper.Close() // after the loop: what was shown last, a moment before Close, is to be written
+		// After the loop: what was shown last, a moment before Close, is to be written. A disk that hangs is told in the log.
+		defer func() { _ = keeper.Close() }()
 		sv.files = keeper.News()
 		sv.mu.Lock()
 		sv.keeper = keeper

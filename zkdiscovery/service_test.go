@@ -208,3 +208,31 @@ func TestADiskThatHangsDelaysNeitherListsNorStatusNorCloseForLong(t *testing.T) 
 		synctest.Wait() // the keeper has nobody left to tell, and ends
 	})
 }
+
+// O3: New has the start timeout and two seconds, whatever the disk does.
+func TestNewFailsInTimeThoughTheDiskHangs(t *testing.T) {
+	for _, timeout := range []time.Duration{10 * time.Millisecond, time.Second, 3 * time.Second} {
+		inBubble(t, func(w *world) {
+			w.put("Arith", "tcp@a:1", "")
+			d := w.discover("Arith")
+			pass(3 * time.Second)
+			d.Close()
+			w.zk.Stop()
+			w.do(os.WriteFile(d.Status().CacheFile, []byte("damaged"), 0o600))
+			hung := make(chan struct{})
+			w.log.holdWith(func(msg string) {
+				if strings.HasPrefix(msg, "damaged file") {
+					<-hung
+				}
+			})
+			began := time.Now()
+			_, err := New("/rpcx", "Arith", []string{"zk:2181"}, w.options(WithStartTimeout(timeout))...)
+			wantError(w.T, err, ErrNoSnapshot, "not looked at in time")
+			if took := time.Since(began); took > timeout+2*time.Second-fileWait { // so long New itself may look at the disk
+				w.Errorf("start timeout %v: New fails after %v", timeout, took)
+			}
+			close(hung)
+			synctest.Wait()
+		})
+	}
+}
