@@ -36,7 +36,7 @@ type OneClient struct {
 
 // service is one service of a OneClient.
 type service struct {
-	making sync.Mutex // held while the XClient is made, which takes as long as Clone does
+	making chan struct{} // holds a token while one caller makes the XClient, which takes as long as Clone does
 	xc     atomic.Pointer[xclient]
 }
 
@@ -67,10 +67,12 @@ func newOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, o
 
 // Service returns the XClient of a service, as it is used for calls. It stays the OneClient's: Close closes it.
 func (c *OneClient) Service(servicePath string) (client.XClient, error) {
-	return c.xclient(servicePath)
+	return c.xclient(context.Background(), servicePath)
 }
 
-func (c *OneClient) xclient(servicePath string) (*xclient, error) {
+// xclient returns the XClient of a service. The first caller makes it, and waits as long as the discovery's Clone does. Those who come meanwhile wait
+// too, but no longer than their ctx lasts. Calls of other services wait for nobody.
+func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, error) {
 	c.mu.Lock()
 	s := c.services[servicePath]
 	if s == nil {
@@ -78,7 +80,7 @@ func (c *OneClient) xclient(servicePath string) (*xclient, error) {
 			c.mu.Unlock()
 			return nil, client.ErrXClientShutdown
 		}
-		s = &service{}
+		s = &service{making: make(chan struct{}, 1)}
 		c.services[servicePath] = s
 	}
 	c.mu.Unlock()
@@ -86,8 +88,12 @@ func (c *OneClient) xclient(servicePath string) (*xclient, error) {
 		return x, nil
 	}
 
-	s.making.Lock()
-	defer s.making.Unlock()
+	select {
+	case s.making <- struct{}{}:
+		defer func() { <-s.making }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if x := s.xc.Load(); x != nil {
 		return x, nil
 	}
@@ -118,7 +124,7 @@ func (c *OneClient) xclient(servicePath string) (*xclient, error) {
 
 // Call is XClient's.
 func (c *OneClient) Call(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
 	}
@@ -127,7 +133,7 @@ func (c *OneClient) Call(ctx context.Context, servicePath, serviceMethod string,
 
 // Go is XClient's.
 func (c *OneClient) Go(ctx context.Context, servicePath, serviceMethod string, args, reply any, done chan *client.Call) (*client.Call, error) {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +142,7 @@ func (c *OneClient) Go(ctx context.Context, servicePath, serviceMethod string, a
 
 // Oneshot is XClient's.
 func (c *OneClient) Oneshot(ctx context.Context, servicePath, serviceMethod string, args any) error {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
 	}
@@ -145,7 +151,7 @@ func (c *OneClient) Oneshot(ctx context.Context, servicePath, serviceMethod stri
 
 // SendRaw is XClient's, for the service that the message names.
 func (c *OneClient) SendRaw(ctx context.Context, r *protocol.Message) (map[string]string, []byte, error) {
-	x, err := c.xclient(r.ServicePath)
+	x, err := c.xclient(ctx, r.ServicePath)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,7 +160,7 @@ func (c *OneClient) SendRaw(ctx context.Context, r *protocol.Message) (map[strin
 
 // Broadcast is XClient's.
 func (c *OneClient) Broadcast(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
 	}
@@ -163,7 +169,7 @@ func (c *OneClient) Broadcast(ctx context.Context, servicePath, serviceMethod st
 
 // Fork is XClient's.
 func (c *OneClient) Fork(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
 	}
@@ -172,7 +178,7 @@ func (c *OneClient) Fork(ctx context.Context, servicePath, serviceMethod string,
 
 // Inform is XClient's.
 func (c *OneClient) Inform(ctx context.Context, servicePath, serviceMethod string, args, reply any) ([]client.Receipt, error) {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +187,7 @@ func (c *OneClient) Inform(ctx context.Context, servicePath, serviceMethod strin
 
 // SendFile is XClient's, for rpcx's file service.
 func (c *OneClient) SendFile(ctx context.Context, fileName string, rateInBytesPerSecond int64, meta map[string]string) error {
-	x, err := c.xclient(share.SendFileServiceName)
+	x, err := c.xclient(ctx, share.SendFileServiceName)
 	if err != nil {
 		return err
 	}
@@ -190,7 +196,7 @@ func (c *OneClient) SendFile(ctx context.Context, fileName string, rateInBytesPe
 
 // DownloadFile is XClient's, for rpcx's file service.
 func (c *OneClient) DownloadFile(ctx context.Context, requestFileName string, saveTo io.Writer, meta map[string]string) error {
-	x, err := c.xclient(share.SendFileServiceName)
+	x, err := c.xclient(ctx, share.SendFileServiceName)
 	if err != nil {
 		return err
 	}
@@ -199,7 +205,7 @@ func (c *OneClient) DownloadFile(ctx context.Context, requestFileName string, sa
 
 // Stream is XClient's, for rpcx's stream service.
 func (c *OneClient) Stream(ctx context.Context, meta map[string]string) (net.Conn, error) {
-	x, err := c.xclient(share.StreamServiceName)
+	x, err := c.xclient(ctx, share.StreamServiceName)
 	if err != nil {
 		return nil, err
 	}

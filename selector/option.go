@@ -141,7 +141,9 @@ func WithoutProbing() Option { return optionFunc(func(c *config) { c.noProbing =
 
 // WithLive says whether the list is live, for instance
 //
-//	selector.WithLive(func() bool { return d.Snapshot().Source == zkdiscovery.Live })
+//	selector.WithLive(d.Live)
+//
+// where d is a zkdiscovery.Discovery.
 //
 // While it is not, half as many servers are ejected, and who joins does not start slowly. The default is that it always is. It is called outside the
 // Selector's locks, once a second at most and with each list, also under XClient's lock: it must not block, nor call the XClient. If it

@@ -242,7 +242,7 @@ func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
 		t.Error("SendFile:", err)
 	}
 	for path, want := range map[string]account{share.SendFileServiceName: {ok: 2}, share.StreamServiceName: {ok: 1}} {
-		x, err := c.xclient(path)
+		x, err := c.xclient(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,49 @@
+package selector
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// slowToClone is a discovery whose Clone of "Slow" takes a second, as when its registry answers late.
+type slowToClone struct{ client.ServiceDiscovery }
+
+func (d slowToClone) Clone(servicePath string) (client.ServiceDiscovery, error) {
+	if servicePath == "Slow" {
+		time.Sleep(time.Second)
+	}
+	return d.ServiceDiscovery.Clone(servicePath)
+}
+
+func TestOneClientWaitsForAServiceWithoutHoldingUpAnybodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewOneClient(client.Failfast, slowToClone{newDiscovery("tcp@127.0.0.1:1")}, client.DefaultOption, nil)
+		began := time.Now()
+		go func() {
+			if _, err := c.Service("Slow"); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if _, err := c.Service("Fast"); err != nil || time.Since(began) > 0 {
+			t.Errorf("another service: %v after %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := c.Call(ctx, "Slow", "Greet", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 100*time.Millisecond {
+			t.Errorf("a call of that service with 100 ms: %v after %v", err, time.Since(began))
+		}
+		if _, err := c.Service("Slow"); err != nil || time.Since(began) != time.Second {
+			t.Errorf("somebody with more time: %v after %v", err, time.Since(began))
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+	})
+}
