@@ -59,6 +59,7 @@ func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time
 	switch {
 	case err == nil:
 		apply()
+		sv.root.vain.Store(false)
 	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
 		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
@@ -79,8 +80,18 @@ func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time
 	if m.Err() != nil && wasErr == nil {
 		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "refused"), "ZooKeeper does not give the list, keeping the last one and trying on",
 			"err", m.Err())
+		sv.wakeViews()
 	}
 	if m.Phase() != was {
 		sv.dirty, sv.metrics = true, false
+	}
+}
+
+// wakeViews wakes those who wait for a list, to find out what ZooKeeper says instead.
+func (sv *service) wakeViews() {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	for v := range sv.views {
+		v.answered()
 	}
 }

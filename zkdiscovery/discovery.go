@@ -7,10 +7,8 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
-const (
-	cloneWait     = 200 * time.Millisecond // how long Clone waits for the live list: OneClient calls it under its own lock
-	cloneFallback = 150 * time.Millisecond // when a clone's list comes from the file instead
-)
+// cloneFallback is when the list of a clone comes from the file, if ZooKeeper has not given it.
+const cloneFallback = 150 * time.Millisecond
 
 var _ client.ServiceDiscovery = (*Discovery)(nil)
 
@@ -88,13 +86,18 @@ func (d *Discovery) RemoveWatcher(ch chan []*client.KVPair) {
 // an Observer's hook or a log handler calls it. A filter must not wait for another goroutine that calls SetFilter, since that waits for the filter.
 func (d *Discovery) SetFilter(filter client.ServiceDiscoveryFilter) { d.view.setFilter(filter) }
 
-// Clone returns a Discovery of another service below the same base path, with the same connection, options and filter. Its service path
-// replaces that of d. It waits for the list at most 200 ms, and not at all while ZooKeeper is known to be away: then the list comes from the
-// file. It returns no error: after Close, or for an impossible name, the clone is inert, its list empty for ever and its Status tells why,
-// since rpcx's OneClient would panic over an error.
+// Service returns a Discovery of another service below the same base path, with the same connection, options and filter, so that one template serves
+// every client of a process. servicePath replaces the service path of d.
 //
-// A clone need not be closed: it ends with the Discovery that owns the connection.
-func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
+// Service waits for the list. When the cache file or a sibling has one, it waits for ZooKeeper's at most 200 ms. When there is nothing to show, it
+// waits as New does: at most for the start timeout, and only until ZooKeeper has answered about this service, also that it does not exist. It does
+// not wait while ZooKeeper is known to be away. When one call has waited for the whole start timeout in vain, the next ones wait 200 ms, until
+// ZooKeeper answers again: rpcx's OneClient calls Clone under a lock that all its services share.
+//
+// It never fails: after Close, or for an impossible name, what it returns is inert. Its list is empty for ever, and its Status tells why.
+//
+// What it returns need not be closed: it ends with the Discovery that owns the connection.
+func (d *Discovery) Service(servicePath string) *Discovery {
 	r := d.root
 	path, err := r.cfg.servicePath(servicePath)
 	if d.view.isOver() {
@@ -105,29 +108,36 @@ func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
 	if err != nil {
 		c.kind, c.wrong = inert, err
 		r.cfg.log.Error("clone has no list, for ever", "service", path, "err", err)
-		return c, nil
+		return c
 	}
-	now := time.Now()
-	fallbackAt := now.Add(cloneFallback)
-	if st := r.session.State(); !st.Connected && (st.Rounds > 0 || st.Link > 0) {
-		fallbackAt = now
+	fallbackAt := time.Now()
+	if !isAway(r.session.State()) {
+		fallbackAt = fallbackAt.Add(cloneFallback)
 	}
-	sv := r.attach(c.view, fallbackAt)
-	if sv == nil {
-		return c, nil
+	if sv := r.attach(c.view, fallbackAt); sv != nil {
+		r.waitFirst(c.view, sv)
 	}
-	limit := time.NewTimer(cloneWait)
-	defer limit.Stop()
-	select {
-	case <-sv.settled:
-	case <-limit.C:
-	case <-r.ctx.Done():
-	}
-	return c, nil
+	return c
+}
+
+// Clone is Service for rpcx. Its error is always nil: rpcx's OneClient would panic over one.
+func (d *Discovery) Clone(servicePath string) (client.ServiceDiscovery, error) {
+	return d.Service(servicePath), nil
 }
 
 // Snapshot returns the current list with where it came from. It does not block.
 func (d *Discovery) Snapshot() Snapshot { return d.used().snapshot(d.root.session.State()) }
+
+// Live reports whether the list comes from ZooKeeper over the connection that is up; of a template, whether it is connected. It does not block, and is
+// what selector.WithLive wants.
+func (d *Discovery) Live() bool {
+	st := d.root.session.State()
+	if d.kind == template {
+		return st.Connected
+	}
+	s, _ := d.used().source(st)
+	return s == Live
+}
 
 // WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
 // ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, ErrClosed after Close, and at

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/edges"
@@ -19,6 +20,7 @@ type root struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
 	crowd   edges.Crowd    // the services, in what is logged of them
+	vain    atomic.Bool    // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
 
 	cacheDir func() (string, error) // where the cache files are; it looks at the disk, so only keepers call it
 

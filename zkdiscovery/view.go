@@ -48,6 +48,13 @@ func newView(path string, cfg *config, ended <-chan struct{}) *view {
 	}
 }
 
+// answered wakes those who wait for a list: ZooKeeper has answered, but not with one.
+func (v *view) answered() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wake()
+}
+
 // filterNow is the user's filter of this moment.
 func (v *view) filterNow() client.ServiceDiscoveryFilter {
 	v.mu.Lock()

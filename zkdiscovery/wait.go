@@ -3,7 +3,13 @@ package zkdiscovery
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
+
+// cloneWait is how long a clone that has nothing to show waits for a first list when another one has waited in vain.
+const cloneWait = 200 * time.Millisecond
 
 // waitFor waits until the source of what v shows is ok.
 func (r *root) waitFor(ctx context.Context, v *view, ok func(Source) bool) error {
@@ -22,6 +28,40 @@ func (r *root) waitFor(ctx context.Context, v *view, ok func(Source) bool) error
 		case <-r.ctx.Done():
 		case <-ctx.Done():
 			return r.waited(ctx, v)
+		}
+	}
+}
+
+// isAway reports that ZooKeeper is known to be away: its connection is lost, or every server was tried.
+func isAway(st session.State) bool { return !st.Connected && (st.Rounds > 0 || st.Link > 0) }
+
+// waitFirst waits until v, which has joined sv, has something to show or nothing to wait for: see Service.
+func (r *root) waitFirst(v *view, sv *service) {
+	wait, patient := r.cfg.startTimeout, !r.vain.Load()
+	if !patient {
+		wait = min(wait, cloneWait)
+	}
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
+	settled := sv.settled // then the file was looked at, and nil here
+	for {
+		st, moved := r.session.Changed()
+		s, changed := v.source(st)
+		if s != None || settled == nil && (isAway(st) || st.Connected && sv.trouble() != nil) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-moved:
+		case <-settled:
+			settled = nil
+		case <-v.ended:
+			return
+		case <-limit.C:
+			if patient {
+				r.vain.Store(true)
+			}
+			return
 		}
 	}
 }

@@ -133,7 +133,11 @@ func TestRpcxOneClientIsNotHeldUpByAServiceThatIsNotThere(t *testing.T) {
 			if err := one.Call(t.Context(), service, "Mul", &harness.Args{A: 2, B: 3}, &harness.Reply{}); !errors.Is(err, client.ErrXClientNoServer) {
 				t.Errorf("calling %q: %v", service, err)
 			}
-			if took := time.Since(began); took > time.Second {
+			limit := time.Second
+			if service == "Nowhere" {
+				limit += 3 * time.Second // the start timeout, which one service may wait for in vain
+			}
+			if took := time.Since(began); took > limit {
 				t.Errorf("calling %q has held the others up for %v", service, took)
 			}
 		}
