@@ -55,11 +55,11 @@ func (sv *service) ask(j mirror.Job) {
 // answered gives an answer to the mirror.
 func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time) {
 	m := sv.mirror
-	was, wasErr := m.Phase(), m.Err()
+	was, wasErr, existed := m.Phase(), m.Err(), m.Whole().Exists
 	switch {
 	case err == nil:
 		apply()
-		sv.root.vain.Store(false)
+		sv.root.answered(m.Whole().Exists, existed)
 	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
 		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:

@@ -18,9 +18,10 @@ type root struct {
 	session *session.Session
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, the end of session
+	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, a look of missing, the end of session
 	crowd   edges.Crowd    // the services, in what is logged of them
-	vain    atomic.Bool    // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
+	missing *missing
+	vain    atomic.Bool // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
 
 	cacheDir func() (string, error) // where the cache files are; it looks at the disk, so only keepers call it
 
@@ -37,6 +38,7 @@ func newRoot(cfg *config) *root {
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
 	})
+	r.missing = &missing{session: r.session, log: cfg.log, chroot: cfg.chroot, base: cfg.base}
 	if cfg.observer.Connection != nil {
 		r.wg.Go(r.reportConnections)
 	}
@@ -135,6 +137,16 @@ func (r *root) forgetUnused(sv *service) bool {
 		delete(r.services, sv.path)
 	}
 	return true
+}
+
+// answered is told by a service's loop that ZooKeeper has answered it, and whether its path exists and existed before.
+func (r *root) answered(exists, existed bool) {
+	r.vain.Store(false)
+	if exists {
+		r.missing.exists()
+	} else if look := r.missing.begin(r.session.State().Link, existed, time.Now()); look != 0 {
+		r.wg.Go(func() { r.missing.run(r.ctx, look) })
+	}
 }
 
 // close ends everything and returns when it is gone. It is called once.

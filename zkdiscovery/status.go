@@ -30,6 +30,7 @@ type Status struct {
 	Sessions       int64         // sessions so far
 	Connections    int64         // connections so far
 	FailedRounds   int           // through all servers, since the last connection
+	MissingPath    string        // the topmost that does not exist of the chroot and the base path; "" when they exist, or nobody knows
 
 	CacheFile    string    // "" without a cache
 	OverrideFile string    // the override that is in force; else where an operator would put one
@@ -51,7 +52,8 @@ func (d *Discovery) Status() Status {
 	st := Status{
 		Service: v.path, Watchers: v.watchers.Len(),
 		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
-		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err, LastErrAt: conn.ErrAt,
+		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, MissingPath: d.root.missing.now(),
+		LastErr: conn.Err, LastErrAt: conn.ErrAt,
 	}
 	v.status(&st, conn)
 	if d.kind == inert {
@@ -124,6 +126,9 @@ func (st Status) String() string {
 		if st.LastErr != nil {
 			fmt.Fprintf(&b, ": %v", st.LastErr)
 		}
+	}
+	if st.MissingPath != "" {
+		fmt.Fprintf(&b, "; %s does not exist", st.MissingPath)
 	}
 	if st.CacheErr != nil {
 		fmt.Fprintf(&b, "; cache file not written: %v", st.CacheErr)

@@ -26,10 +26,10 @@ func TestAStatusIsOneLineForAPerson(t *testing.T) {
 			"stale, with everything that can be wrong",
 			Status{
 				Service: "/rpcx/Arith", Source: Stale, Instances: 3, Held: 2, AsOf: at, Since: at.Add(time.Minute), LastErr: errors.New("refused"),
-				CacheErr: errors.New("disk full"),
+				CacheErr: errors.New("disk full"), MissingPath: "/prod/rpcx",
 			},
 			"/rpcx/Arith: stale, 3 instances (2 held), confirmed 2025-11-21T04:05:06Z; not connected since 2025-11-21T04:06:06Z: refused; " +
-				"cache file not written: disk full",
+				"/prod/rpcx does not exist; cache file not written: disk full",
 		},
 		{
 			"connected, and not allowed to list",
