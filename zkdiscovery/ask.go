@@ -14,6 +14,7 @@ func (sv *service) ask(j mirror.Job) {
 	s, m := sv.root.session, sv.mirror
 	var err error
 	var apply func()
+	lose := func() { m.Lost(j) } // without an answer
 	switch j.Kind {
 	case mirror.List:
 		var l session.Listing
@@ -35,6 +36,7 @@ func (sv *service) ask(j mirror.Job) {
 		var nodes []session.Node
 		nodes, err = s.Read(sv.ctx, sv.path, j.Names, !sv.root.cfg.noMetadata)
 		apply = func() { m.Read(j, nodes, false) }
+		lose = func() { m.Read(j, nodes, true) } // with what was answered before the connection was lost
 	case mirror.Check:
 		var st *session.Stat
 		var nodes []session.Node
@@ -45,7 +47,7 @@ func (sv *service) ask(j mirror.Job) {
 	case mirror.None: // which act does not ask for
 		return
 	}
-	answer := func(now time.Time) { sv.answered(j, err, apply, now) }
+	answer := func(now time.Time) { sv.answered(j, err, apply, lose, now) }
 	select {
 	case sv.answers <- answer:
 	case <-sv.ctx.Done():
@@ -53,7 +55,7 @@ func (sv *service) ask(j mirror.Job) {
 }
 
 // answered gives an answer to the mirror.
-func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time) {
+func (sv *service) answered(j mirror.Job, err error, apply, lose func(), now time.Time) {
 	m := sv.mirror
 	was, wasErr, existed := m.Phase(), m.Err(), m.Whole().Exists
 	switch {
@@ -63,7 +65,7 @@ func (sv *service) answered(j mirror.Job, err error, apply func(), now time.Time
 	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
 		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), sv.ctx.Err() != nil:
-		m.Lost(j)
+		lose()
 	default:
 		m.Refused(j, err, now)
 	}

@@ -84,7 +84,7 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 			m.allDirty()
 		}
 	}
-	maps.DeleteFunc(m.plan.dirty, func(name string, _ struct{}) bool { return !m.knows(name) })
+	maps.DeleteFunc(m.plan.dirty, func(name string, _ struct{}) bool { return m.children[name] == nil }) // the fresh are read anyway
 	p.full = len(m.plan.dirty) == len(m.children)
 	if p.open = len(m.plan.dirty)+len(p.fresh) > 0; !p.open {
 		m.commit()
