@@ -33,6 +33,7 @@ type rig struct {
 	rolledBack bool
 	denied     bool // some instance could not be read at some time
 	pass       rigPass
+	forgetful  bool // what was answered of a read that is lost half-way is not handed in
 	doubts     int  // so many
 	lossy      bool // watches were lost: until the next look at rest, anything may be outdated
 	wake       time.Time
@@ -145,7 +146,7 @@ func (r *rig) step(op, arg byte) {
 // rare is what happens less often.
 func (r *rig) rare(arg byte) {
 	zk := r.zk
-	switch arg % 11 {
+	switch arg % 12 {
 	case 0:
 		r.note("remove the path")
 		zk.txn((*state).removePath)
@@ -168,9 +169,9 @@ func (r *rig) rare(arg byte) {
 		r.rolledBack = true
 	case 5, 6:
 		name := rigNames[int(arg>>4)%len(rigNames)]
-		r.note("deny %s: %v", name, arg%11 == 5)
+		r.note("deny %s: %v", name, arg%12 == 5)
 		r.denied = true
-		zk.txn(func(s *state) { s.deny(name, arg%11 == 5) })
+		zk.txn(func(s *state) { s.deny(name, arg%12 == 5) })
 	case 7:
 		if j := zk.job; j != nil && !j.done {
 			r.note("refuse the job")
@@ -190,6 +191,9 @@ func (r *rig) rare(arg byte) {
 	case 10:
 		r.note("doubt")
 		r.doubt()
+	case 11:
+		r.forgetful = arg>>4&1 == 1
+		r.note("forgetful: %v", r.forgetful)
 	}
 }
 
@@ -266,7 +270,7 @@ func (r *rig) answer(j *modelJob) {
 	m, now, was := r.m, r.zk.now, r.m.Whole()
 	r.note("answer to job %d: err %v, absent %v, names %v, stat %+v, nodes %v", j.Kind, j.err, j.absent, j.listing.Names, j.listing.Stat, j.nodes)
 	switch {
-	case j.Kind == Read && errors.Is(j.err, session.ErrLost) && r.zk.requests%4 > 0: // now and then, what was answered is lost too
+	case j.Kind == Read && errors.Is(j.err, session.ErrLost) && !r.forgetful:
 		r.noteReads(j, true)
 		m.Read(j.Job, j.answered(), true)
 	case errors.Is(j.err, session.ErrLost), errors.Is(j.err, session.ErrNotConnected):
