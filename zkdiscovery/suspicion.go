@@ -64,7 +64,7 @@ func (sv *service) consult(now time.Time) (wake time.Time, ready bool) {
 		sv.relay(now)
 	case !s.guard.Begun() || w.lineage != s.fed.lineage || w.era != s.fed.era || !sameSlice(w.pairs, s.fed.pairs):
 		s.fed = w
-		s.guard.Listed(w.pairs, w.generation.String(), now)
+		s.guard.Listed(w.pairs, w.String(), now)
 	}
 	s.guard.Away(m.Phase() != mirror.Live, now)
 	s.guard.Tick(now)

@@ -34,7 +34,6 @@ type rig struct {
 	denied     bool // some instance could not be read at some time
 	pass       rigPass
 	forgetful  bool // what was answered of a read that is lost half-way is not handed in
-	doubts     int  // so many
 	lossy      bool // watches were lost: until the next look at rest, anything may be outdated
 	wake       time.Time
 }
