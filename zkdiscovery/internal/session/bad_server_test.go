@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -12,43 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/edges"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
-
-// A reply over the limit ends the connection each time that somebody asks for it; those who ask wait longer and longer, up to a minute.
-func TestReplyOverTheLimitEndsTheConnectionAndSaysWhy(t *testing.T) {
-	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
-		log := &journal{}
-		cfg.Logger = slog.New(log)
-		cfg.MaxReply = 10_000
-		var attempts atomic.Int64
-		cfg.Dial = counting(&attempts, zk.Dial)
-		for i := range 1000 {
-			must(t, zk.Create(fmt.Sprintf("/app/child-%06d", i), nil))
-		}
-		s := connected(t, cfg)
-		const asks = 6 * 60
-		for range asks {
-			if _, err := s.List(t.Context(), "/app"); !errors.Is(err, ErrReplyTooLarge) || !errors.Is(err, ErrLost) {
-				t.Fatal(err)
-			}
-			settle(time.Minute)
-			if !s.State().Connected {
-				t.Fatal("not connected a minute later")
-			}
-		}
-		if n := attempts.Load(); n != 1+asks {
-			t.Errorf("%d connections for %d replies", n, asks)
-		}
-		if lines := log.seen(); len(lines) > edges.Limit+1 {
-			t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
-		}
-		if len(log.seen("reply over the size limit")) == 0 {
-			t.Error("the reason is in no line")
-		}
-	})
-}
 
 func TestServerThatAnswersEverySessionAsExpiredIsNotAskedAgainAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {

@@ -132,7 +132,7 @@ func TestListOfThousandsTakesAHandfulOfAllocations(t *testing.T) {
 			ls, err = decodeListing(body)
 			return err
 		})
-		if err := k.ask(x, 0, 1); err != nil {
+		if err := send(k, x); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadFull(k, pong); err != nil || !x.over || !slices.Equal(ls.Names, names) || ls.Stat != someStat {

@@ -3,12 +3,9 @@ package session
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"sync"
 	"time"
 )
-
-// pipelined is how many requests of one exchange are under way at once.
-const pipelined = 128
 
 // exchange is some reads of the same kind and their answers. The link sends them itself and takes the answers apart, past go-zookeeper, which
 // would hand each from goroutine to goroutine, write it on its own and decode it by reflection, with two allocations per name of a list. They
@@ -23,15 +20,13 @@ type exchange struct {
 	// and, if it is errForeign, the link.
 	take func(i int, refusal error, body []byte) error
 
-	begun     time.Time
-	answered  atomic.Int64  // so many answers have come …
-	heard     atomic.Int64  // … the newest of them so many nanoseconds after begun
-	room      chan struct{} // one token: some were answered, more can be sent. The reading goroutine sends
-	abandoned chan struct{} // closed by the one who has asked, who does not wait any more
+	sent int // requests that were sent; under window.mu
 
-	err  error         // the reading goroutine's until done is closed
-	over bool          // the reading goroutine's own: done is closed
-	done chan struct{} // closed by the reading goroutine after the last answer, or with err
+	mu       sync.Mutex // guards what follows
+	answered int        // requests whose answer was taken: the first ones, since answers keep the order
+	err      error
+	over     bool          // nothing is taken any more
+	done     chan struct{} // closed by the reading goroutine after the last answer, or with err
 }
 
 // opOf is what request i asks.
@@ -42,30 +37,22 @@ func (x *exchange) opOf(i int) int32 {
 	return x.op
 }
 
-// exchange makes the requests of x on the link that is connected, and returns when all were answered, or with an error when that link or ctx
-// ends first, or when the session timeout passes without an answer: then the link is broken, since a server that answers pings but not requests
-// is no use. The timeout is each request's: many may take longer.
+// exchange makes the requests of x on the link that is connected. It returns when all were answered, or with an error when that link or ctx ends
+// first, or when one was refused. Nothing is taken after it has returned; what was taken by then is whole, also with an error.
+//
+// A server that answers pings but no request is no use: the link is broken when requests wait and nothing else has come for a session timeout.
 func (s *Session) exchange(ctx context.Context, x *exchange) error {
 	s.mu.Lock()
-	if s.state.Closed {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	if !s.state.Connected {
-		err := because(ErrNotConnected, s.state.Err)
-		s.mu.Unlock()
+	k, limit := s.link, s.state.Timeout
+	err := s.notConnected()
+	s.mu.Unlock()
+	if err != nil || x.n == 0 {
 		return err
 	}
-	if x.n == 0 {
-		s.mu.Unlock()
-		return nil
-	}
-	k, limit := s.link, s.state.Timeout
-	x.begun = time.Now()
-	x.room, x.done, x.abandoned = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
-	defer close(x.abandoned)
-	s.wg.Go(func() { x.send(k) }) // a write may take as long as the link lasts
-	s.mu.Unlock()
+	begun := time.Now()
+	x.done = make(chan struct{})
+	defer x.stop()
+	k.window.add(x)
 
 	t := time.NewTimer(limit)
 	defer t.Stop()
@@ -81,7 +68,7 @@ func (s *Session) exchange(ctx context.Context, x *exchange) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-t.C:
-			if idle := time.Since(x.begun) - time.Duration(x.heard.Load()); idle < limit {
+			if idle := k.idleSince(begun); idle < limit {
 				t.Reset(limit - idle)
 				continue
 			}
@@ -91,44 +78,47 @@ func (s *Session) exchange(ctx context.Context, x *exchange) error {
 	}
 }
 
-// send sends the requests, as many as there is room for in one write.
-func (x *exchange) send(k *link) {
-	for sent := 0; ; {
-		upTo := min(x.n, int(x.answered.Load())+pipelined)
-		if err := k.ask(x, sent, upTo); err != nil {
-			k.end(err)
-			return
-		}
-		if sent = upTo; sent == x.n {
-			return
-		}
-		select {
-		case <-x.room:
-		case <-x.abandoned: // by the end of the link at the latest
-			return
-		}
+// notConnected is why nothing can be asked now, nil if it can. The caller holds mu.
+func (s *Session) notConnected() error {
+	switch {
+	case s.state.Closed:
+		return ErrClosed
+	case !s.state.Connected:
+		return because(ErrNotConnected, s.state.Err)
 	}
+	return nil
+}
+
+// stop ends x: nothing is taken and nothing more is sent.
+func (x *exchange) stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.over = true
+}
+
+func (x *exchange) isOver() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.over
 }
 
 // answer takes the answer to request i, on the link's reading goroutine. An error ends the link.
-func (x *exchange) answer(i int, code int32, body []byte) error {
+func (x *exchange) answer(i int, refusal error, body []byte) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.over {
 		return nil
 	}
-	err := x.take(i, codeError(code), body)
-	x.heard.Store(int64(time.Since(x.begun)))
-	n := int(x.answered.Add(1))
-	switch {
-	case errors.Is(err, errForeign):
+	err := x.take(i, refusal, body)
+	if errors.Is(err, errForeign) {
 		return err
-	case err != nil || n == x.n:
+	}
+	if err == nil {
+		x.answered++
+	}
+	if err != nil || x.answered == x.n {
 		x.err, x.over = err, true
 		close(x.done)
-	case n%(pipelined/2) == 0:
-		select {
-		case x.room <- struct{}{}:
-		default: // one is there already
-		}
 	}
 	return nil
 }

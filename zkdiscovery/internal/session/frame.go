@@ -15,6 +15,7 @@ const (
 	opExists     = 3
 	opGetData    = 4
 	opSync       = 9
+	opPing       = 11
 	opChildren2  = 12
 	opAuth       = 100
 	opSetWatches = 101

@@ -88,7 +88,7 @@ func (l *line) check() {
 		if time.Since(k.handshakeBy) > handshakeGrace {
 			k.end(os.ErrDeadlineExceeded)
 		}
-	case time.Since(k.usefulAt()) > k.sessionTimeout():
+	case k.silentFor() > k.sessionTimeout():
 		k.end(errSilent)
 	}
 }

@@ -22,44 +22,36 @@ type link struct {
 	unready   atomic.Int32 // what is missing before requests can be made: go-zookeeper's HasSession, and an answer per pair of credentials
 	timeout   atomic.Int64 // negotiated, nanoseconds; 0 before the handshake has ended
 	sessionID atomic.Int64
-	heard     atomic.Int64 // nanoseconds after born: when the newest request of those was sent whose answer proves something
+	// These are nanoseconds after born.
+	heard    atomic.Int64 // when the newest request of those was sent whose answer proves something
+	arrived  atomic.Int64 // when bytes came last
+	progress atomic.Int64 // when bytes came last that were not an answer to a ping
 
 	// The reading goroutine's own.
-	r        *bufio.Reader
-	left     int    // bytes of the current frame, which is go-zookeeper's, not read yet
-	greeting bool   // that frame, or the next, is the ConnectResponse
-	large    []byte // for an answer that r has no room for, of MaxReply at most
+	r        *bufio.Reader // of the wire
+	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
+	greeting bool          // that frame, or the next, is the ConnectResponse
+	taking   bool          // an answer to one of the library's own requests is being read
+	large    []byte        // for an answer that r has no room for, of MaxReply at most
 
 	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
 	greeted bool          // the ConnectRequest was sent
 	seen    int64         // the newest zxid that the session had seen by then
 	scratch []byte        // for frames that are not go-zookeeper's as they are
-	asks    int32         // so many requests of the library's own were sent
 
-	askMu sync.Mutex      // guards what follows
-	asked []asked         // the library's own requests under way, in their order
-	pings []time.Duration // after born: when those under way were sent
+	window window
 
 	endOnce sync.Once
 	cause   error // why it ended; read after done is closed
-}
-
-// asked is a request of the library's own that was sent.
-type asked struct {
-	xid   int32
-	op    int32
-	watch bool // it is to leave one on path
-	path  string
-	x     *exchange
-	i     int
 }
 
 // newLink makes a link of a transport on which nothing has been sent yet.
 func newLink(l *line, c net.Conn, t target, handshakeBy time.Time) *link {
 	k := &link{
 		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: handshakeBy, done: make(chan struct{}),
-		r: bufio.NewReaderSize(c, 32<<10), greeting: true, writing: make(chan struct{}, 1),
+		greeting: true, writing: make(chan struct{}, 1), window: newWindow(),
 	}
+	k.r = bufio.NewReaderSize(wire{k}, 32<<10)
 	k.unready.Store(int32(1 + len(l.s.cfg.Auth)))
 	return k
 }
@@ -86,12 +78,18 @@ func (k *link) heardAt() time.Time {
 	return now.Add(time.Duration(k.heard.Load()) - now.Sub(k.born))
 }
 
-// usefulAt is heardAt of a link that is ready; an answered ping is worth nothing while credentials are not accepted.
-func (k *link) usefulAt() time.Time {
+// silentFor is how long nothing has come. While credentials are not accepted nothing counts: answers to pings are worth nothing then.
+func (k *link) silentFor() time.Duration {
+	age := time.Since(k.born)
 	if k.unready.Load() > 0 {
-		return k.born
+		return age
 	}
-	return k.heardAt()
+	return age - time.Duration(k.arrived.Load())
+}
+
+// idleSince is how long nothing has come but answers to pings, the time since begun at most.
+func (k *link) idleSince(begun time.Time) time.Duration {
+	return min(time.Since(begun), time.Since(k.born)-time.Duration(k.progress.Load()))
 }
 
 // end closes the connection and notes why, the first time.
@@ -119,14 +117,9 @@ func (k *link) Close() error {
 	return nil
 }
 
-// SetReadDeadline is go-zookeeper's wish; during the handshake, for which it would wait ten times as long as for a ping and whose body it
-// would await for ever, the attempt's own limit stands.
-func (k *link) SetReadDeadline(t time.Time) error {
-	if k.greeting {
-		t = k.handshakeBy
-	}
-	return k.Conn.SetReadDeadline(t)
-}
+// SetReadDeadline does nothing: go-zookeeper would have a whole frame within two thirds of the session timeout, however long it is. wire has
+// deadlines of its own.
+func (k *link) SetReadDeadline(time.Time) error { return nil }
 
 // SetWriteDeadline is go-zookeeper's wish, bounded during the handshake as reading is.
 func (k *link) SetWriteDeadline(t time.Time) error {
@@ -137,7 +130,7 @@ func (k *link) SetWriteDeadline(t time.Time) error {
 }
 
 // handshakeError is err, or says what it means that the transport ended before ZooKeeper answered.
-func handshakeError(err error) error {
+func (k *link) handshakeError(err error) error {
 	if timedOut(err) {
 		return err
 	}

@@ -7,6 +7,28 @@ import (
 	"time"
 )
 
+// wire is a link's transport, read with a limit: during the handshake the attempt's, then two thirds of the session timeout for any bytes. A
+// frame may take as long as it needs, while bytes arrive.
+type wire struct{ k *link }
+
+func (w wire) Read(p []byte) (int, error) {
+	k := w.k
+	by := k.handshakeBy
+	if k.established() {
+		by = time.Now().Add(k.sessionTimeout() * 2 / 3)
+	}
+	_ = k.Conn.SetReadDeadline(by) // a transport without deadlines is the watchdog's
+	n, err := k.Conn.Read(p)
+	if n > 0 {
+		now := int64(time.Since(k.born))
+		k.arrived.Store(now)
+		if k.taking {
+			k.progress.Store(now)
+		}
+	}
+	return n, err
+}
+
 // Read hands out the server's frames and reads along.
 func (k *link) Read(p []byte) (int, error) {
 	if k.left == 0 {
@@ -52,7 +74,7 @@ func (k *link) nextFrame() error {
 func (k *link) peek(n int) ([]byte, error) {
 	b, err := k.r.Peek(n)
 	if err != nil && k.greeting {
-		err = handshakeError(err)
+		err = k.handshakeError(err)
 	}
 	return b, err
 }
@@ -83,11 +105,8 @@ func (k *link) noteWelcome(size int) error {
 
 // noteReply reads the head of a reply or of an event, and reports whether it answers a request of the library's own.
 func (k *link) noteReply(size int) (own bool, err error) {
-	switch {
-	case size < replyHeader:
+	if size < replyHeader {
 		return false, fmt.Errorf("%w: a frame of %d bytes", errForeign, size)
-	case size > k.line.s.cfg.MaxReply:
-		return false, fmt.Errorf("%w: %d bytes, limit %d", ErrReplyTooLarge, size, k.line.s.cfg.MaxReply)
 	}
 	frame, err := k.peek(4 + replyHeader)
 	if err != nil {
@@ -95,11 +114,18 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	}
 	body := frame[4:]
 	xid, code := i32(body), i32(body[12:])
+	if xid != xidPing {
+		k.progress.Store(int64(time.Since(k.born)))
+	}
 	switch {
 	case xid <= xidOwn:
 		return true, nil
+	case size > k.line.s.cfg.MaxReply:
+		return false, k.tooLarge(size)
 	case xid == xidPing:
-		k.notePing()
+		if at, ok := k.window.pingAnswered(); ok {
+			k.heard.Store(int64(at))
+		}
 	case xid == xidAuth && code != 0:
 		return false, fmt.Errorf("%w (code %d)", ErrAuthRefused, code)
 	case xid == xidAuth:
@@ -110,32 +136,36 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	return false, nil
 }
 
-// notePing takes an answered ping for proof of the moment at which it was sent. Several may be under way.
-func (k *link) notePing() {
-	k.askMu.Lock()
-	defer k.askMu.Unlock()
-	if len(k.pings) > 0 {
-		k.heard.Store(int64(k.pings[0]))
-		k.pings = k.pings[1:]
-	}
+func (k *link) tooLarge(size int) error {
+	return fmt.Errorf("%w: %d bytes, limit %d", ErrReplyTooLarge, size, k.line.s.cfg.MaxReply)
 }
 
-// takeAnswer takes the answer to a request of the library's own.
+// takeAnswer takes the answer to a request of the library's own. One over the limit is skipped: only who has asked for it is told.
 func (k *link) takeAnswer(size int) error {
-	frame, err := k.whole(4 + size)
+	frame, err := k.r.Peek(4 + replyHeader)
 	if err != nil {
 		return err
 	}
-	// As go-zookeeper, which waits for a frame of its own, would have it at every frame.
-	_ = k.Conn.SetReadDeadline(time.Now().Add(k.sessionTimeout() * 2 / 3)) // it has been set before, and reading tells
 	xid, zxid, code := i32(frame[4:]), i64(frame[8:]), i32(frame[16:])
-	a, ok := k.oldest(xid)
+	a, ok := k.window.answered(xid, size)
 	if !ok {
 		return fmt.Errorf("%w: an answer out of turn, to request %d", errForeign, xid)
 	}
+	refusal, body := codeError(code), []byte(nil)
+	k.taking = true
+	if size > k.line.s.cfg.MaxReply {
+		refusal = k.tooLarge(size)
+		_, err = k.r.Discard(4 + size)
+	} else if frame, err = k.whole(4 + size); err == nil {
+		body = frame[4+replyHeader:]
+	}
+	k.taking = false
+	if err != nil {
+		return err
+	}
 	k.line.hasSeen(zxid)
 	k.noteWatch(&a, code)
-	return a.x.answer(a.i, code, frame[4+replyHeader:])
+	return a.x.answer(a.i, refusal, body)
 }
 
 // whole takes a frame. What it returns is good until the next read.
@@ -150,19 +180,6 @@ func (k *link) whole(n int) ([]byte, error) {
 		_, err = k.r.Discard(n)
 	}
 	return frame, err
-}
-
-// oldest takes the request that was sent first of those under way, which is the one that is answered next, since ZooKeeper keeps the order.
-func (k *link) oldest(xid int32) (asked, bool) {
-	k.askMu.Lock()
-	defer k.askMu.Unlock()
-	if len(k.asked) == 0 || k.asked[0].xid != xid {
-		return asked{}, false
-	}
-	a := k.asked[0]
-	k.asked[0] = asked{}
-	k.asked = k.asked[1:]
-	return a, true
 }
 
 // noteWatch notes the watch that a request has left, before anybody can learn of the answer, and so before an event of that watch, or the

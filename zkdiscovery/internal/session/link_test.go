@@ -53,6 +53,13 @@ func lone(op int32, path string, answered func(refusal error, body []byte) error
 	}
 }
 
+// send sends all requests of x.
+func send(k *link, x *exchange) error {
+	k.window.add(x)
+	_, err := k.sendNext()
+	return err
+}
+
 func whatever(error, []byte) error { return nil }
 
 func TestLinkHandsOutWhatItWasSentAndNothingElse(t *testing.T) {
@@ -122,7 +129,7 @@ func TestLinkNotesWatchesBeforeTheAnswerIsTaken(t *testing.T) {
 			}
 			return nil
 		})
-		must(t, k.ask(x, 0, 1))
+		must(t, send(k, x))
 		got, err := io.ReadAll(k)
 		if !bytes.Equal(got, welcome(4000, 5)) || !errors.Is(err, io.EOF) && err != nil {
 			t.Errorf("%+v: handed out %x, %v", tc, got, err)
@@ -141,10 +148,9 @@ func TestLinkAsksForAWatchWhereNoneIsOutstanding(t *testing.T) {
 	w.doubt("/c")
 	names := []string{"/a", "/b", "/c"}
 	x := &exchange{op: opGetData, n: 3, path: func(i int) string { return names[i] }, watch: true}
-	must(t, k.ask(x, 0, 3))
-	x.watch = false
-	must(t, k.ask(x, 0, 1))
-	must(t, k.ask(lone(opSync, "/a", whatever), 0, 1))
+	must(t, send(k, x))
+	must(t, send(k, &exchange{op: opGetData, n: 1, path: x.path}))
+	must(t, send(k, lone(opSync, "/a", whatever)))
 	var want []byte
 	for i, r := range []struct {
 		op   int32
@@ -199,7 +205,7 @@ func TestLinkGivesEveryAnswerToItsRequest(t *testing.T) {
 		got = append(got, fmt.Sprint(i, refusal, len(body)))
 		return nil
 	}}
-	must(t, k.ask(x, 0, 4))
+	must(t, send(k, x))
 	theirs, _ := io.ReadAll(k)
 	if want := slices.Concat(welcome(4000, 5), reply(1, 0, "theirs"), reply(-1, 0, "an event")); !bytes.Equal(theirs, want) {
 		t.Errorf("go-zookeeper was handed %x, want %x", theirs, want)
@@ -213,7 +219,7 @@ func TestLinkGivesEveryAnswerToItsRequest(t *testing.T) {
 func TestLinkRefusesAnAnswerToNothing(t *testing.T) {
 	for _, answer := range [][]byte{reply(xidOwn-1, 0, ""), reply(xidOwn, 0, "no stat"), reply(-1<<31, 0, "")} {
 		k, _ := testLink(slices.Concat(welcome(4000, 5), answer), 100)
-		must(t, k.ask(lone(opExists, "/a", func(_ error, body []byte) error { _, err := decodeStat(body); return err }), 0, 1))
+		must(t, send(k, lone(opExists, "/a", func(_ error, body []byte) error { _, err := decodeStat(body); return err })))
 		if got, err := io.ReadAll(k); !errors.Is(err, errForeign) || !errors.Is(k.cause, errForeign) || len(got) > len(welcome(4000, 5)) {
 			t.Errorf("%x: %v and %v after %d bytes", answer, err, k.cause, len(got))
 		}
@@ -227,7 +233,7 @@ func TestLinkTakesPingsForProofInTheirOrder(t *testing.T) {
 	}
 	k, _ := testLink(sent, 100)
 	k.greeted = true
-	k.pings = []time.Duration{1, 2}
+	k.window.pings = []time.Duration{1, 2}
 	b := make([]byte, len(welcome(4000, 5)))
 	if _, err := io.ReadFull(k, b); err != nil {
 		t.Fatal(err)
@@ -307,10 +313,10 @@ func FuzzLinkReads(f *testing.F) {
 	f.Add(slices.Concat(welcome(4000, 5), reply(xidOwn, 0, "its body"), reply(1, 0, ""), reply(xidOwn-1, -101, "")), byte(5))
 	f.Fuzz(func(t *testing.T, sent []byte, step byte) {
 		k, _ := testLink(sent, 200)
-		must(t, k.ask(&exchange{op: opGetData, n: 2, path: func(int) string { return "" }, watch: true, done: make(chan struct{}), take: func(_ int, _ error, body []byte) error {
+		must(t, send(k, &exchange{op: opGetData, n: 2, path: func(int) string { return "" }, watch: true, done: make(chan struct{}), take: func(_ int, _ error, body []byte) error {
 			_, _, err := decodeData(body)
 			return err
-		}}, 0, 2))
+		}}))
 		b := make([]byte, int(step)+1)
 		var got []byte
 		for {

@@ -2,6 +2,10 @@ package session
 
 import "time"
 
+// pingEvery is how rarely a connection may be used. Balancers and NATs cut those that are idle for 60 s; ZooKeeper's Java client pings every 10 s
+// at most, go-zookeeper every third of the session timeout.
+const pingEvery = 10 * time.Second
+
 // Write sends one frame of go-zookeeper's, with what it lacks. A link that cannot be written to is ended. From then on that the line is given
 // up, go-zookeeper learns of it by reading only: told by a write as well, it would answer a request three times (Conn.sendData, flushRequests,
 // and queueRequest for Close), and the third time hang for ever, since there is room for two.
@@ -11,7 +15,7 @@ func (k *link) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if !k.established() {
-		err = handshakeError(err)
+		err = k.handshakeError(err)
 	}
 	k.end(err)
 	if k.line.givenUp() {
@@ -29,38 +33,56 @@ func (k *link) send(b []byte) error {
 		k.greeted = true
 		frame = k.greet(b)
 	case len(b) >= 8 && i32(b[4:]) == xidPing:
-		k.askMu.Lock()
-		k.pings = append(k.pings, time.Since(k.born))
-		k.askMu.Unlock()
+		k.window.pinged(time.Since(k.born))
 	}
 	_, err := k.Conn.Write(frame)
 	return err
 }
 
-// ask sends requests from … to-1 of x in one write. Each is to leave the watch that x wants, if none is outstanding: one that fires before the
-// request is answered tells so before the answer does.
-func (k *link) ask(x *exchange, from, to int) error {
+// sendOwn sends the library's own requests until the link ends, and pings where go-zookeeper's are too rare.
+func (k *link) sendOwn() {
+	var due <-chan time.Time
+	if k.sessionTimeout()/3 > pingEvery {
+		t := time.NewTicker(pingEvery)
+		defer t.Stop()
+		due = t.C
+	}
+	for {
+		more, err := k.sendNext()
+		for more && err == nil {
+			more, err = k.sendNext()
+		}
+		if err != nil {
+			k.end(err)
+			return
+		}
+		select {
+		case <-k.window.wake:
+		case <-due:
+			if err := k.send(sealed(newFrame(xidPing, opPing))); err != nil {
+				k.end(err)
+				return
+			}
+		case <-k.done:
+			return
+		}
+	}
+}
+
+// sendNext sends what there is room for, in one write, and reports whether that was anything.
+func (k *link) sendNext() (sent bool, err error) {
 	select {
 	case k.writing <- struct{}{}:
 	case <-k.done:
-		return k.cause
+		return false, k.cause
 	}
 	defer func() { <-k.writing }()
-	frames := k.scratch[:0]
-	sent := make([]asked, to-from)
-	for i := range sent {
-		a := asked{xid: xidOwn - k.asks, op: x.opOf(from + i), path: x.path(from + i), x: x, i: from + i}
-		a.watch = x.watch && a.op != opSync && k.line.watches.lacks(watchKey{a.path, watchOf(a.op)})
-		k.asks = (k.asks + 1) % (1 << 30)
-		frames = appendRead(frames, a.xid, a.op, a.path, a.watch)
-		sent[i] = a
+	k.scratch = k.window.next(k.scratch[:0], k.line.watches)
+	if len(k.scratch) == 0 {
+		return false, nil
 	}
-	k.scratch = frames
-	k.askMu.Lock()
-	k.asked = append(k.asked, sent...)
-	k.askMu.Unlock()
-	_, err := k.Conn.Write(frames)
-	return err
+	_, err = k.Conn.Write(k.scratch)
+	return true, err
 }
 
 // greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, …), as ZooKeeper's own client does: the server

@@ -55,7 +55,7 @@ func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, er
 		case err == nil:
 			return ls, nil
 		case !errors.Is(err, ErrNoNode):
-			return Listing{}, err // and ls is still the reading goroutine's, perhaps
+			return Listing{}, err
 		}
 		st, err := s.exists(ctx, path, true)
 		switch {
@@ -69,11 +69,12 @@ func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, er
 }
 
 // Read returns the named children of parent, in the order of names, with the requests pipelined; it leaves a watch on the data of each that
-// has none outstanding, unless watch is false. An error means that not all could be asked.
+// has none outstanding, unless watch is false. With an error, the nodes are those that were answered before: of the first names, perhaps none.
+// Their watches are in place, unless the session is over.
 func (s *Session) Read(ctx context.Context, parent string, names []string, watch bool) ([]Node, error) {
 	nodes := make([]Node, len(names))
 	above := s.cfg.Chroot + parent + "/"
-	err := s.exchange(ctx, &exchange{
+	x := &exchange{
 		op: opGetData, n: len(names), path: func(i int) string { return above + names[i] }, watch: watch,
 		take: func(i int, refusal error, body []byte) (err error) {
 			n := &nodes[i]
@@ -87,11 +88,9 @@ func (s *Session) Read(ctx context.Context, parent string, names []string, watch
 			}
 			return refusal
 		},
-	})
-	if err != nil {
-		return nil, err // and nodes is still the reading goroutine's, perhaps
 	}
-	return nodes, nil
+	err := s.exchange(ctx, x)
+	return nodes[:x.answered], err
 }
 
 // Stat returns what ZooKeeper keeps of path, nil when it does not exist. It leaves no watch.

@@ -117,7 +117,7 @@ func TestRequestEndsWithItsContextAndTheRestIsNotAsked(t *testing.T) {
 			t.Error(err)
 		}
 		settle(time.Minute)
-		if n := zk.Stats().Requests[zktest.OpGetData]; n < pipelined || n > 4*pipelined {
+		if n := zk.Stats().Requests[zktest.OpGetData]; n < batch || n > 3*maxFlying {
 			t.Errorf("%d requests", n)
 		}
 		if st := s.State(); st.Link != 1 || !st.Connected {
@@ -140,7 +140,7 @@ func TestRequestEndsWithTheLinkAndTheRestIsNotAsked(t *testing.T) {
 			t.Errorf("%v after %v", err, took)
 		}
 		settle(time.Minute)
-		if n := zk.Stats().Requests[zktest.OpGetData]; n > 5*pipelined {
+		if n := zk.Stats().Requests[zktest.OpGetData]; n > 3*maxFlying {
 			t.Errorf("%d requests", n)
 		}
 	})
@@ -189,7 +189,7 @@ func TestRequestThatIsNotAnsweredEndsTheLink(t *testing.T) {
 // The timeout is each request's, not that of all requests of a long Read together.
 func TestReadMayTakeLongerThanTheSessionTimeoutWhileItGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
-		names := fill(t, zk, 20*pipelined)
+		names := fill(t, zk, 20*maxFlying)
 		s := connected(t, cfg)
 		zk.Delay(time.Second)
 		begin := time.Now()

@@ -111,6 +111,7 @@ func (s *Session) up(l *line, k *link) {
 	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.addr
 	st.Rounds, st.Refused = 0, false
 	s.setConnected(true)
+	s.wg.Go(k.sendOwn)
 
 	level := s.edge(slog.LevelInfo)
 	attrs := []any{"server", st.Server, "session", hexID(st.ID), "timeout", st.Timeout, "new_session", newSession}

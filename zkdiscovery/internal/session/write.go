@@ -108,17 +108,13 @@ func single(c *zk.Conn, request any) error {
 // behind when the link ends. A link that does not answer within the session timeout is broken, as call does it.
 func (s *Session) write(ctx context.Context, in int64, f func(*zk.Conn) (int, error)) (int, error) {
 	s.mu.Lock()
-	switch st := &s.state; {
-	case st.Closed:
-		s.mu.Unlock()
-		return -1, ErrClosed
-	case !st.Connected:
-		err := because(ErrNotConnected, st.Err)
+	err := s.notConnected()
+	if err == nil && s.state.Session != in {
+		err = fmt.Errorf("%w: that session is over", ErrNotConnected)
+	}
+	if err != nil {
 		s.mu.Unlock()
 		return -1, err
-	case st.Session != in:
-		s.mu.Unlock()
-		return -1, fmt.Errorf("%w: that session is over", ErrNotConnected)
 	}
 	l, k, limit := s.line, s.link, s.state.Timeout
 	type result struct {
@@ -132,6 +128,7 @@ func (s *Session) write(ctx context.Context, in int64, f func(*zk.Conn) (int, er
 	})
 	s.mu.Unlock()
 
+	begun := time.Now()
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	ended, changed := k.done, (<-chan struct{})(nil)
@@ -140,12 +137,17 @@ func (s *Session) write(ctx context.Context, in int64, f func(*zk.Conn) (int, er
 		case r := <-done:
 			return r.failed, writeError(r.err, k)
 		case <-t.C:
+			if idle := k.idleSince(begun); idle < limit {
+				t.Reset(limit - idle)
+				continue
+			}
 			k.end(errRequest)
 		case <-ended:
 			// Sent, it ends at once, with an error; if not, it goes out on the next link of this line, or ends with the line.
 			_, changed = s.Changed()
 			if next := s.linkOf(l); next != nil && next != k {
 				k, ended, changed = next, next.done, nil
+				begun = time.Now()
 				t.Reset(limit)
 			} else {
 				ended = nil

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// What may be under way on one connection at once. It is enough to keep a fast connection busy. It is little enough that an answer over a slow
+// one does not wait long behind the others: 128 KiB take 2.7 s over 48 KB/s.
+const (
+	maxFlying   = 512       // requests
+	maxExpected = 128 << 10 // bytes of their answers
+
+	batch = 128 // requests in one write
+	turn  = 16  // requests of one large exchange before it is the next one's turn
+	small = 4   // an exchange of so many requests at most does not wait for its turn
+)
+
+// window holds what the library asks on one link: the requests that are under way, and the exchanges whose requests wait for room. It decides what
+// is sent next: first small exchanges, such as a list, then some requests of each large one in turn.
+type window struct {
+	wake chan struct{} // room for one token: the sender may find something to send. Anybody puts it there, the sender takes it
+
+	mu       sync.Mutex // guards what follows; an exchange's and the watches' are taken under it
+	few      []*exchange
+	many     []*exchange
+	flying   []asked         // in the order in which they were sent
+	expected int             // bytes of their answers
+	asks     int32           // so many requests were sent
+	lists    int             // bytes of a list's answer, lately
+	nodes    int             // bytes of a node's answer, lately
+	pings    []time.Duration // after link.born: when the pings under way were sent
+}
+
+// asked is a request of the library's own that is under way.
+type asked struct {
+	xid      int32
+	op       int32
+	watch    bool // it is to leave one on path
+	expected int  // bytes of the answer
+	path     string
+	x        *exchange
+	i        int
+}
+
+// newWindow begins with guesses that are rather too large: the first answers correct them.
+func newWindow() window {
+	return window{wake: make(chan struct{}, 1), lists: 16 << 10, nodes: 1 << 10}
+}
+
+// add makes the requests of x wait for room.
+func (w *window) add(x *exchange) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x.n <= small {
+		w.few = append(w.few, x)
+	} else {
+		w.many = append(w.many, x)
+	}
+	w.poke()
+}
+
+func (w *window) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // there is a token already
+	}
+}
+
+// next appends the frames that are to be sent in one write, and notes them as under way. A request asks for the watch that its exchange wants if
+// none is outstanding: a watch that fires before the request is answered tells so before the answer does.
+func (w *window) next(frames []byte, ws *watches) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := 0; n < batch; {
+		x := w.first()
+		if x == nil {
+			break
+		}
+		begin := x.sent
+		for x.sent < x.n && x.sent-begin < turn && n < batch && w.hasRoom(x.opOf(x.sent)) {
+			a := asked{xid: xidOwn - w.asks, op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent}
+			a.watch = x.watch && a.op != opSync && ws.lacks(watchKey{a.path, watchOf(a.op)})
+			a.expected = w.size(a.op)
+			frames = appendRead(frames, a.xid, a.op, a.path, a.watch)
+			w.flying = append(w.flying, a)
+			w.expected += a.expected
+			w.asks = (w.asks + 1) % (1 << 30)
+			x.sent++
+			n++
+		}
+		if x.sent == begin {
+			break // no room
+		}
+		w.served(x)
+	}
+	return frames
+}
+
+// first is the exchange whose turn it is, nil when nothing waits. Those that nobody waits for any more are dropped. The caller holds mu.
+func (w *window) first() *exchange {
+	for _, queue := range [...]*[]*exchange{&w.few, &w.many} {
+		for len(*queue) > 0 {
+			if x := (*queue)[0]; !x.isOver() {
+				return x
+			}
+			(*queue)[0] = nil
+			*queue = (*queue)[1:]
+		}
+	}
+	return nil
+}
+
+// served takes the first exchange out of its queue, and puts it behind the others if it has more to send. The caller holds mu.
+func (w *window) served(x *exchange) {
+	queue := &w.many
+	if x.n <= small {
+		queue = &w.few
+	}
+	(*queue)[0] = nil
+	*queue = (*queue)[1:]
+	if x.sent < x.n {
+		*queue = append(*queue, x)
+	}
+}
+
+// hasRoom reports whether a request may be sent now. A single one always may, whatever its answer's size. The caller holds mu.
+func (w *window) hasRoom(op int32) bool {
+	return len(w.flying) == 0 || len(w.flying) < maxFlying && w.expected+w.size(op) <= maxExpected
+}
+
+// size is how long an answer is expected to be. The caller holds mu.
+func (w *window) size(op int32) int {
+	switch op {
+	case opChildren2:
+		return w.lists
+	case opGetData:
+		return w.nodes
+	default:
+		return 4 + replyHeader + statSize
+	}
+}
+
+// answered takes out the oldest request under way, to which this must be the answer, since ZooKeeper keeps the order. The answer has so many
+// bytes.
+func (w *window) answered(xid int32, size int) (asked, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.flying) == 0 || w.flying[0].xid != xid {
+		return asked{}, false
+	}
+	a := w.flying[0]
+	w.flying[0] = asked{}
+	w.flying = w.flying[1:]
+	w.expected -= a.expected
+	switch a.op {
+	case opChildren2:
+		w.lists += (size - w.lists) / 8
+	case opGetData:
+		w.nodes += (size - w.nodes) / 8
+	}
+	// Half the window is sent at once rather than one request at a time.
+	if len(w.few)+len(w.many) > 0 && len(w.flying) <= maxFlying/2 && w.expected <= maxExpected/2 {
+		w.poke()
+	}
+	return a, true
+}
+
+// pinged notes that a ping is sent now.
+func (w *window) pinged(at time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pings = append(w.pings, at)
+}
+
+// pingAnswered returns when the ping was sent that was answered now. Several may be under way.
+func (w *window) pingAnswered() (at time.Duration, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.pings) == 0 {
+		return 0, false
+	}
+	at = w.pings[0]
+	w.pings = w.pings[1:]
+	return at, true
+}
