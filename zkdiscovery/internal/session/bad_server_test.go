@@ -72,14 +72,14 @@ func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
 	}
 	longer := welcome(4000, 1)
 	be.PutUint32(longer[4+16:], 17+1)
-	k := newLink(newLine(&Session{ctx: t.Context()}), nil, target{}, time.Now())
+	k := newLink(newLine(&Session{ctx: t.Context()}), nil, target{}, time.Second)
 	k.r.Reset(strings.NewReader(string(longer)))
 	if err := k.nextFrame(); !errors.Is(err, errForeign) {
 		t.Errorf("a password that is longer than the frame: %v", err)
 	}
 }
 
-func TestSilentServerIsGivenUpWithinTheAttemptTimeout(t *testing.T) {
+func TestSilentServerIsGivenUpWithinHalfASessionTimeout(t *testing.T) {
 	for _, tc := range []struct {
 		what string
 		dial dialler
@@ -99,7 +99,7 @@ func TestSilentServerIsGivenUpWithinTheAttemptTimeout(t *testing.T) {
 				if tc.what == "that does not even read" {
 					tc.dial = func(context.Context, string, string) (net.Conn, error) { c, _ := net.Pipe(); return c, nil }
 				}
-				s := Open(Config{Servers: []string{"zk:2181"}, Dial: tc.dial, SessionTimeout: 4 * time.Second, AttemptTimeout: 3 * time.Second})
+				s := Open(Config{Servers: []string{"zk:2181"}, Dial: tc.dial, SessionTimeout: 6 * time.Second})
 				defer s.Close()
 				begin := time.Now()
 				for s.State().Rounds == 0 {

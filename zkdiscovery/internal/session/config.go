@@ -20,10 +20,6 @@ type Config struct {
 	Dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	MaxReply int          // bytes; a longer reply ends the connection with ErrReplyTooLarge. Default 64 MiB
 	Logger   *slog.Logger // default: discard
-
-	// AttemptTimeout bounds one attempt: name, connection, TLS and ZooKeeper's handshake. The default is half of the session timeout,
-	// divided by the number of servers, but 1 s at least and 5 s at most.
-	AttemptTimeout time.Duration
 }
 
 // Auth is one pair of ZooKeeper credentials, such as "digest" and "user:password".
@@ -41,9 +37,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.AttemptTimeout <= 0 {
-		c.AttemptTimeout = min(max(c.SessionTimeout/time.Duration(2*len(c.Servers)), time.Second), 5*time.Second)
 	}
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -49,11 +50,11 @@ func TestDayLongOutageIsAHandfulOfLinesAndSpacedAttempts(t *testing.T) {
 		longest time.Duration // of a round through both servers
 	}{
 		{"refused", refusing, false, true, MaxBackoff},
-		{"silent", piped(silent), true, false, MaxBackoff + 5*time.Second},
+		{"silent", piped(silent), true, false, MaxBackoff + 2*10*time.Second},
 		{"accepted and dropped", piped(func(net.Conn) {}), true, true, MaxBackoff},
 		{"hung up on", piped(turning), true, true, MaxBackoff},
 		{"something else that answers", piped(func(c net.Conn) { turning(c); _, _ = fmt.Fprint(c, "SSH-2.0-OpenSSH_9.6\r\n") }), true, true, MaxBackoff},
-		{"the dialler has no answer", func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }, false, false, MaxBackoff + 5*time.Second},
+		{"the dialler has no answer", func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }, false, false, MaxBackoff + 2*10*time.Second},
 		{"the dialler is broken", func(context.Context, string, string) (net.Conn, error) { return nil, nil }, false, true, MaxBackoff},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
@@ -89,7 +90,7 @@ func TestDayLongOutageIsAHandfulOfLinesAndSpacedAttempts(t *testing.T) {
 					t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
 				}
 				back.Store(true)
-				settle(MaxBackoff + 3*time.Second)
+				settle(10*time.Second + MaxBackoff) // a session timeout, which an attempt under way may take, and one pause
 				if st := s.State(); !st.Connected || st.Rounds != 0 || st.Refused || st.Link != 1 {
 					t.Errorf("when it is back: %+v", st)
 				}
@@ -237,3 +238,29 @@ type writerFunc func(p []byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 var _ io.Writer = writerFunc(nil)
+
+// Issue 10, S8: balancers and NATs cut a connection that is idle for a minute. A session of 5 min was used every 100 s.
+func TestConnectionIsUsedEveryTenSecondsWhateverTheSessionTimeout(t *testing.T) {
+	for _, timeout := range []time.Duration{2 * time.Second, 30 * time.Second, 40 * time.Second, 5 * time.Minute, 2 * time.Hour} {
+		bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+			cfg.SessionTimeout = timeout
+			var mu sync.Mutex
+			last, longest := time.Now(), time.Duration(0)
+			cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn {
+				return recording{c, func([]byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					longest, last = max(longest, time.Since(last)), time.Now()
+				}}
+			})
+			s := connected(t, cfg)
+			settle(time.Hour)
+			if st := s.State(); longest > pingEvery || st.Link != 1 || st.Timeout != timeout || time.Since(st.Heard) > pingEvery {
+				t.Errorf("%v: not used for %v, %+v", timeout, longest, st)
+			}
+			if n, most := zk.Stats().Requests[zktest.OpPing], int64(1+2*max(time.Hour/pingEvery, 3*time.Hour/timeout)); n > most {
+				t.Errorf("%v: %d pings in an hour", timeout, n)
+			}
+		}, zktest.WithSessionTimeouts(time.Second, 2*time.Hour))
+	}
+}

@@ -3,9 +3,11 @@
 // # What holds
 //
 //   - It connects for ever: every server in turn, names resolved at every attempt, rounds spaced by jittered, growing backoff of at most
-//     [MaxBackoff], dialling and handshake bounded by [Config.AttemptTimeout].
+//     [MaxBackoff]. Resolving, dialling, TLS and handshake have a limit each, which doubles with every round that fails, up to the session
+//     timeout: what is slow is connected late. The last known addresses serve while a name cannot be resolved.
 //   - Credentials are the first thing that a new connection sends, so that no request ever runs without them.
-//   - A request ends within the negotiated session timeout, or with its context. A request that is made in one session never runs in a
+//   - A request ends with its context, or when nothing has been answered for a session timeout while it waits: bytes that arrive are a sign of
+//     life. What is under way is bounded per connection, and shared fairly. A request that is made in one session never runs in a
 //     later one, a read not even on a later connection. Outcomes are unknown only for writes whose error is [ErrLost].
 //   - Events reach subscribers as hints which never block and never call ZooKeeper. After a reconnect within the session the server
 //     repeats what was missed; after a new session every watch is gone, and [State.Session] has grown.

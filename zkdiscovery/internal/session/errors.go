@@ -35,7 +35,7 @@ var (
 	errSilent  = errors.New("no answer to pings within the session timeout")
 	errRequest = errors.New("no answer to a request within the session timeout")
 	errForeign = errors.New("not ZooKeeper's protocol")
-	errTurned  = errors.New("hung up on during the handshake: not serving, or behind what this client has seen")
+	errTurned  = errors.New("handshake: hung up on: not serving, or behind what this client has seen, or this host has too many connections (maxClientCnxns)")
 	errDropped = errors.New("closed")
 )
 

@@ -137,51 +137,41 @@ func (l *line) dial(_, _ string, _ time.Duration) (net.Conn, error) {
 	s := l.s
 	s.mu.Lock()
 	t, wait := s.route.next()
+	lim := newLimits(s.sessionTimeout(), s.route.failedRounds)
 	s.mu.Unlock()
 	if err := sleep(l.ctx, wait); err != nil {
 		return nil, err
 	}
-	k, err := l.attempt(t)
+	c, at, rest, err := s.connect(l.ctx, t, lim)
 	if err == nil {
-		return k, nil
+		k := newLink(l, c, at, lim.handshake)
+		l.mu.Lock()
+		l.link = k
+		l.mu.Unlock()
+		if !l.givenUp() { // close may have looked for a link just before this one was there
+			s.tryLater(rest)
+			return k, nil
+		}
+		k.end(ErrClosed)
+		return nil, ErrClosed
 	}
+	s.tryLater(rest)
 	s.mu.Lock()
 	defer s.unlock()
 	if !l.givenUp() {
-		s.attemptFailed(t.addr, err)
+		s.attemptFailed(at.String(), err)
 	}
 	return nil, err
 }
 
-// attempt connects to one target, or resolves it and connects to the first of its addresses.
-func (l *line) attempt(t target) (*link, error) {
-	s := l.s
-	ctx, cancel := context.WithTimeout(l.ctx, s.cfg.AttemptTimeout)
-	defer cancel()
-	if !t.final {
-		ts, err := t.resolve(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
-		s.route.again(ts[1:]...) // all are tried before the round is over
-		s.mu.Unlock()
-		t = ts[0]
+// tryLater has the addresses of a name tried that were not, if ZooKeeper does not answer at the one which was.
+func (s *Session) tryLater(rest target) {
+	if len(rest.addrs) == 0 {
+		return
 	}
-	c, err := t.connect(ctx, &s.cfg)
-	if err != nil {
-		return nil, err
-	}
-	by, _ := ctx.Deadline()
-	k := newLink(l, c, t, by)
-	l.mu.Lock()
-	l.link = k
-	l.mu.Unlock()
-	if l.givenUp() { // close may have looked for a link just before this one was there
-		k.end(ErrClosed)
-		return nil, ErrClosed
-	}
-	return k, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.route.again(rest)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

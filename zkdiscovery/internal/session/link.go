@@ -35,7 +35,8 @@ type link struct {
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
 
 	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
-	greeted bool          // the ConnectRequest was sent
+	greeted bool          // the ConnectRequest was sent …
+	begins  bool          // … and asks for a new session
 	seen    int64         // the newest zxid that the session had seen by then
 	scratch []byte        // for frames that are not go-zookeeper's as they are
 
@@ -45,10 +46,10 @@ type link struct {
 	cause   error // why it ended; read after done is closed
 }
 
-// newLink makes a link of a transport on which nothing has been sent yet.
-func newLink(l *line, c net.Conn, t target, handshakeBy time.Time) *link {
+// newLink makes a link of a transport on which nothing has been sent yet. The handshake may take as long as patience.
+func newLink(l *line, c net.Conn, t target, patience time.Duration) *link {
 	k := &link{
-		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: handshakeBy, done: make(chan struct{}),
+		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: time.Now().Add(patience), done: make(chan struct{}),
 		greeting: true, writing: make(chan struct{}, 1), window: newWindow(),
 	}
 	k.r = bufio.NewReaderSize(wire{k}, 32<<10)
@@ -93,7 +94,10 @@ func (k *link) idleSince(begun time.Time) time.Duration {
 }
 
 // end closes the connection and notes why, the first time.
-func (k *link) end(cause error) {
+func (k *link) end(cause error) { k.endWith(cause, hangUp) }
+
+// endWith is end with another way to close the connection.
+func (k *link) endWith(cause error, hangUp func(net.Conn) error) {
 	k.endOnce.Do(func() {
 		k.cause = cause
 		close(k.done)
@@ -129,10 +133,10 @@ func (k *link) SetWriteDeadline(t time.Time) error {
 	return k.Conn.SetWriteDeadline(t)
 }
 
-// handshakeError is err, or says what it means that the transport ended before ZooKeeper answered.
+// handshakeError says what it means that the transport ended before ZooKeeper answered.
 func (k *link) handshakeError(err error) error {
 	if timedOut(err) {
-		return err
+		return fmt.Errorf("handshake: no answer within %v: %w", k.handshakeBy.Sub(k.born).Round(time.Millisecond), err)
 	}
 	return fmt.Errorf("%w: %w", errTurned, err)
 }

@@ -33,6 +33,9 @@ func (w wire) Read(p []byte) (int, error) {
 func (k *link) Read(p []byte) (int, error) {
 	if k.left == 0 {
 		if err := k.nextFrame(); err != nil {
+			if k.greeting && timedOut(err) {
+				k.endWith(err, k.takeLeave)
+			}
 			k.end(err)
 			return 0, err
 		}

@@ -30,7 +30,7 @@ func (c *scripted) SetReadDeadline(time.Time) error { return nil }
 func testLink(received []byte, maxReply int) (*link, *scripted) {
 	s := &Session{cfg: Config{MaxReply: maxReply, Auth: credentials}, ctx: context.Background(), subs: make(map[string][]*Subscription)}
 	c := &scripted{in: bytes.NewReader(received)}
-	return newLink(newLine(s), c, target{}, time.Now().Add(time.Hour)), c
+	return newLink(newLine(s), c, target{}, time.Hour), c
 }
 
 func welcome(timeoutMs int32, id int64) []byte {
@@ -188,7 +188,7 @@ func TestLinkGreetsWithTheNewestZxidThatAnybodyHasSeen(t *testing.T) {
 		k, c := testLink(nil, 100)
 		k.line.s.cfg.Auth, k.target.asNew = nil, tc.asNew
 		k.line.hasSeen(tc.ours)
-		hello := sealed(be.AppendUint64(make([]byte, 8, 60), uint64(tc.theirs)))
+		hello := sealed(append(be.AppendUint64(make([]byte, 8, 60), uint64(tc.theirs)), make([]byte, 4+8+4+16)...))
 		if _, err := k.Write(hello); err != nil || i64(c.out.Bytes()[8:]) != tc.want || k.seen != 7 {
 			t.Errorf("%+v: %x, %v, %d", tc, c.out.Bytes(), err, k.seen)
 		}

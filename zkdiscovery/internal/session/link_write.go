@@ -39,8 +39,13 @@ func (k *link) send(b []byte) error {
 	return err
 }
 
-// sendOwn sends the library's own requests until the link ends, and pings where go-zookeeper's are too rare.
+// sendOwn sends the library's own requests until the link ends, and pings where go-zookeeper's are too rare: its first would come after a third of
+// the session timeout, too late where an answer takes another third and nothing else is asked.
 func (k *link) sendOwn() {
+	if err := k.ping(); err != nil {
+		k.end(err)
+		return
+	}
 	var due <-chan time.Time
 	if k.sessionTimeout()/3 > pingEvery {
 		t := time.NewTicker(pingEvery)
@@ -59,7 +64,7 @@ func (k *link) sendOwn() {
 		select {
 		case <-k.window.wake:
 		case <-due:
-			if err := k.send(sealed(newFrame(xidPing, opPing))); err != nil {
+			if err := k.ping(); err != nil {
 				k.end(err)
 				return
 			}
@@ -68,6 +73,8 @@ func (k *link) sendOwn() {
 		}
 	}
 }
+
+func (k *link) ping() error { return k.send(sealed(newFrame(xidPing, opPing))) }
 
 // sendNext sends what there is room for, in one write, and reports whether that was anything.
 func (k *link) sendNext() (sent bool, err error) {
@@ -85,13 +92,14 @@ func (k *link) sendNext() (sent bool, err error) {
 	return true, err
 }
 
-// greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, …), as ZooKeeper's own client does: the server
+// greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, timeout 4, session id 8, …), as ZooKeeper's own client does: the server
 // looks at them first thing in the session, so that no request runs without them. What the session has seen is also in answers that go-zookeeper
 // does not get. See target.asNew for what is hidden.
 func (k *link) greet(b []byte) []byte {
-	const lastZxidSeen = 8
+	const lastZxidSeen, sessionID = 8, 20
 	k.heard.Store(int64(time.Since(k.born)))
 	frame := append(k.scratch[:0], b...)
+	k.begins = i64(frame[sessionID:]) == 0
 	k.seen = k.line.hasSeen(i64(frame[lastZxidSeen:]))
 	if k.target.asNew {
 		be.PutUint64(frame[lastZxidSeen:], 0)
@@ -115,25 +123,4 @@ func (k *link) rewatch() error {
 		}
 	}
 	return nil
-}
-
-// goodbye asks the server to end the session that this link has or is about to get: the request may stand behind a handshake that is not
-// answered yet. It waits for the server to hang up, at most for as long as patience, and ends the link.
-func (k *link) goodbye(patience time.Duration) {
-	defer k.end(ErrClosed)
-	defer time.AfterFunc(patience, func() { k.end(ErrClosed) }).Stop() // wakes a write that is stuck, too
-	select {
-	case k.writing <- struct{}{}:
-	case <-k.done:
-		return
-	}
-	greeted := k.greeted
-	var err error
-	if greeted {
-		_, err = k.Conn.Write(sealed(newFrame(xidGoodbye, opClose)))
-	}
-	<-k.writing
-	if greeted && err == nil {
-		<-k.done
-	}
 }

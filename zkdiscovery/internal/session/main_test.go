@@ -17,7 +17,11 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The resolver makes channels at its first lookup. Made in a bubble, they could not be used outside.
+	_, _ = (&net.Resolver{PreferGo: true}).LookupHost(context.Background(), "localhost")
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds what takes milliseconds on an idle machine, outside a bubble.
 const patience = 30 * time.Second

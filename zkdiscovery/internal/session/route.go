@@ -2,7 +2,6 @@ package session
 
 import (
 	"math/rand/v2"
-	"net"
 	"slices"
 	"time"
 )
@@ -24,8 +23,7 @@ func newRoute(cfg *Config) route { return route{servers: cfg.Servers, byName: cf
 func (r *route) next() (target, time.Duration) {
 	if len(r.pending) == 0 {
 		for _, i := range rand.Perm(len(r.servers)) {
-			host, _, _ := net.SplitHostPort(r.servers[i]) // ParseServers has checked it
-			r.pending = append(r.pending, target{addr: r.servers[i], host: host, final: r.byName || isAddress(host)})
+			r.pending = append(r.pending, newTarget(r.servers[i], r.byName))
 		}
 		r.allRefused = true
 	}
@@ -36,7 +34,7 @@ func (r *route) next() (target, time.Duration) {
 	return t, wait
 }
 
-// again puts targets before those that are left of the round: a name's addresses in the name's place, or a server that is to be asked
+// again puts targets before those that are left of the round: the addresses of a name that were not tried, or a server that is to be asked
 // differently.
 func (r *route) again(ts ...target) { r.pending = slices.Insert(r.pending, 0, ts...) }
 

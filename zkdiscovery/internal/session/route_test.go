@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -35,7 +34,7 @@ func TestRouteTriesEveryServerOncePerRound(t *testing.T) {
 			} else if wait != 0 {
 				t.Errorf("round %d, attempt %d: waits %v", round, i, wait)
 			}
-			addrs = append(addrs, target.addr)
+			addrs = append(addrs, target.server)
 			if over := r.failed(errNo); over != (i == 2) {
 				t.Errorf("round %d, attempt %d: over %v", round, i, over)
 			}
@@ -76,22 +75,20 @@ func TestRouteTellsRefusedFromUnanswered(t *testing.T) {
 	}
 }
 
-func TestRoutePutsANamesAddressesInItsPlace(t *testing.T) {
+func TestRouteTriesTheOtherAddressesOfANameNext(t *testing.T) {
 	r := threeServers()
 	first, _ := r.next()
-	r.again(target{addr: "10.0.0.2:1", final: true}, target{addr: "10.0.0.3:1", final: true})
-	for i, want := range []string{"10.0.0.2:1", "10.0.0.3:1"} {
-		if over := r.failed(errNo); over {
-			t.Errorf("over after %d of 5 attempts", i+1)
-		}
-		if got, _ := r.next(); got.addr != want || !got.final {
-			t.Errorf("then %+v, want %s", got, want)
-		}
+	r.again(first.at("10.0.0.2:1", "10.0.0.3:1"))
+	if over := r.failed(errNo); over {
+		t.Error("over after 1 of 4 attempts")
+	}
+	if got, _ := r.next(); got.server != first.server || !slices.Equal(got.addrs, []string{"10.0.0.2:1", "10.0.0.3:1"}) {
+		t.Errorf("then %+v", got)
 	}
 	for range 2 {
 		r.failed(errNo)
-		if got, _ := r.next(); got.addr == first.addr {
-			t.Errorf("%s twice in one round", first.addr)
+		if got, _ := r.next(); got.server == first.server {
+			t.Errorf("%s again in one round", first.server)
 		}
 	}
 	if !r.failed(errNo) {
@@ -104,14 +101,14 @@ func TestRouteResolvesNamesAnewInEveryRoundAndAddressesNever(t *testing.T) {
 	for range 5 {
 		for range 3 {
 			target, _ := r.next()
-			if named := target.addr != "127.0.0.1:3"; target.final == named {
-				t.Errorf("%s: final %v", target.addr, target.final)
+			if isName := target.server != "127.0.0.1:3"; isName != (len(target.addrs) == 0) {
+				t.Errorf("%+v", target)
 			}
 			r.failed(errNo)
 		}
 	}
 	r = newRoute(&Config{Servers: []string{"a:1"}, Dial: (&net.Dialer{}).DialContext})
-	if target, _ := r.next(); !target.final {
+	if target, _ := r.next(); !slices.Equal(target.addrs, []string{"a:1"}) {
 		t.Error("a dialler of one's own does not get the name")
 	}
 }
@@ -135,26 +132,5 @@ func TestRouteBeginsAnewAfterAConnection(t *testing.T) {
 	r.lost(stableAfter)
 	if r.failedRounds != 0 {
 		t.Error("one that lasted does not end the row of those that did not")
-	}
-}
-
-func TestResolveNamesTheServerForTLSAndTheAddressForDialling(t *testing.T) {
-	ts, err := target{addr: "localhost:2181", host: "localhost"}.resolve(t.Context())
-	if err != nil || len(ts) == 0 {
-		t.Fatal(ts, err)
-	}
-	for _, x := range ts {
-		host, port, err := net.SplitHostPort(x.addr)
-		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() || port != "2181" || x.host != "localhost" || !x.final {
-			t.Errorf("%+v", x)
-		}
-	}
-	if ts, err := (target{addr: "no.such.name.invalid:1", host: "no.such.name.invalid"}).resolve(t.Context()); err == nil {
-		t.Errorf("%v", ts)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := (target{addr: "no.such.name.invalid:1", host: "no.such.name.invalid"}).resolve(ctx); err == nil || errors.Is(err, errTurned) {
-		t.Error(err)
 	}
 }

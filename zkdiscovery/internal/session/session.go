@@ -30,6 +30,8 @@ type Session struct {
 	changed chan struct{} // closed, and replaced, whenever state changes
 	subs    map[string][]*Subscription
 
+	names   names
+	leaving atomic.Int32
 	hearing atomic.Pointer[link] // link, for those who cannot take mu
 }
 
@@ -108,7 +110,7 @@ func (s *Session) up(l *line, k *link) {
 	s.link = k
 	s.hearing.Store(k)
 	st.Link++
-	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.addr
+	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.String()
 	st.Rounds, st.Refused = 0, false
 	s.setConnected(true)
 	s.wg.Go(k.sendOwn)
@@ -137,7 +139,7 @@ func (s *Session) linkEnded(l *line, k *link) {
 	case errors.Is(k.cause, errTurned) && !k.target.asNew && l.hadSession && time.Since(s.state.Since) > s.state.Timeout:
 		s.route.again(k.target.as(true))
 	default:
-		s.attemptFailed(k.target.addr, k.cause)
+		s.attemptFailed(k.target.String(), k.cause)
 	}
 	if over {
 		s.giveUp(l, k.cause)
@@ -151,7 +153,7 @@ func (s *Session) linkLost(k *link) {
 	s.setConnected(false)
 	level, id := s.edge(slog.LevelWarn), s.state.ID
 	s.say(func() {
-		s.log.Log(context.Background(), level, "connection to ZooKeeper lost", "server", k.target.addr, "session", hexID(id), "err", k.cause)
+		s.log.Log(context.Background(), level, "connection to ZooKeeper lost", "server", k.target.String(), "session", hexID(id), "err", k.cause)
 	})
 }
 

@@ -222,22 +222,21 @@ func TestTLSHandshakeIsBoundedAndSoIsClose(t *testing.T) {
 		change func(t *testing.T, zk *zktest.Server, cfg *Config)
 		within time.Duration
 	}{
-		{"a silent server", func(_ *testing.T, _ *zktest.Server, cfg *Config) { cfg.Dial = piped(silent) }, 3 * time.Second},
-		{"no TLS", func(_ *testing.T, zk *zktest.Server, cfg *Config) { cfg.Dial = zk.Dial }, 3 * time.Second},
+		{"a silent server", func(_ *testing.T, _ *zktest.Server, cfg *Config) { cfg.Dial = piped(silent) }, firstStep},
+		{"no TLS", func(_ *testing.T, zk *zktest.Server, cfg *Config) { cfg.Dial = zk.Dial }, firstStep},
 		{"a silent server without deadlines", func(_ *testing.T, _ *zktest.Server, cfg *Config) {
 			cfg.Dial = wrapping(piped(silent), func(c net.Conn) net.Conn { return tunnel{c} })
-		}, 3 * time.Second},
+		}, firstStep},
 		{"a callback that hangs", func(t *testing.T, zk *zktest.Server, cfg *Config) {
 			ca := newAuthority(t)
 			cert := ca.server(t, "zk")
 			cfg.Dial = behindTLS(zk.Dial, func(string) *tls.Config { return cert })
 			cfg.TLS = &tls.Config{RootCAs: ca.pool, VerifyConnection: func(tls.ConnectionState) error { time.Sleep(time.Hour); return nil }}
-		}, 3 * time.Second},
+		}, firstStep},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 				cfg.TLS = &tls.Config{RootCAs: newAuthority(t).pool}
-				cfg.AttemptTimeout = 3 * time.Second
 				tc.change(t, zk, &cfg)
 				var open atomic.Int64
 				cfg.Dial = opened(&open, cfg.Dial)
