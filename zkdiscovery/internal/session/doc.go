@@ -14,8 +14,8 @@
 //   - One watch at most is outstanding per znode and kind, whoever asks.
 //   - A connection that cannot recover (its session expired, the ensemble restored to an older state, a transport without deadlines that
 //     fell silent) is discarded for a new one, without anybody's help.
-//   - After [Session.Close], no socket, goroutine or live session is left, unless the server could not be told: then the session dies by its
-//     timeout. Close takes about a second at most.
+//   - After [Session.Close], no socket, goroutine or live session is left, unless no server could be told: then the session dies by its
+//     timeout. Close takes about a second at most, and uses it: where the connection has just broken, it ends the session over another one.
 //
 // Less formally: callers see a state that says whether ZooKeeper can be asked, and hints that say what to ask again.
 //

@@ -1,12 +1,14 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -32,9 +34,20 @@ type line struct {
 
 	hadSession bool // it was ready for requests once; under Session.mu
 
-	mu   sync.Mutex
-	link *link // the newest
-	seen int64 // the newest zxid that go-zookeeper has been told of, or the library itself
+	ended atomic.Bool // the server has said that the session is over
+
+	mu       sync.Mutex
+	link     *link  // the newest
+	seen     int64  // the newest zxid that go-zookeeper has been told of, or the library itself
+	id       int64  // of the session, 0 before there is one …
+	password []byte // … and what proves that it is this line's
+}
+
+// hasSession notes what the server has given in the handshake.
+func (l *line) hasSession(id int64, password []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.id, l.password = id, bytes.Clone(password)
 }
 
 // hasSeen notes a zxid and returns the newest.
@@ -97,34 +110,6 @@ func (l *line) newest() *link {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.link
-}
-
-// close ends the session on the server if it can be told, then everything of go-zookeeper's, and returns when that is gone.
-func (l *line) close() {
-	l.giveUp()
-	told := make(chan struct{}) // closed when zk.Conn.Close has returned: after 1 s without an answer, or as much later as its queue is full
-	go func() {
-		defer close(told)
-		close(l.closing)
-		l.conn.Close()
-	}()
-	t := time.NewTimer(time.Second) // for all that follows
-	defer t.Stop()
-	k := l.newest()
-	if k != nil && !k.established() {
-		// The server may be about to make a session: the wish to end it waits behind the handshake.
-		k.goodbye(time.Second / 2)
-	}
-	select {
-	case <-told:
-	case <-t.C:
-	}
-	if k != nil {
-		k.end(ErrClosed)
-	}
-	<-told
-	for range l.closed { // until go-zookeeper closes it, which is what is waited for
-	}
 }
 
 // dial is go-zookeeper's dialler: it is called again and again, by one goroutine, while there is no connection. It waits as long as the

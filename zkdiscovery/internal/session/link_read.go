@@ -95,6 +95,7 @@ func (k *link) noteWelcome(size int) error {
 	timeout, id, password := i32(body[4:]), i64(body[8:]), i32(body[16:])
 	switch {
 	case id == 0:
+		k.line.ended.Store(true)
 		return errExpired
 	case timeout <= 0 || password < 0 || int(password) > size-welcomeHeader:
 		return fmt.Errorf("%w: a session of %d ms with a password of %d bytes", errForeign, timeout, password)
@@ -102,6 +103,7 @@ func (k *link) noteWelcome(size int) error {
 		return errOutdated
 	}
 	k.sessionID.Store(id)
+	k.line.hasSession(id, body[welcomeHeader:welcomeHeader+password])
 	k.timeout.Store(int64(time.Duration(timeout) * time.Millisecond))
 	return k.rewatch()
 }
@@ -123,6 +125,8 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	switch {
 	case xid <= xidOwn:
 		return true, nil
+	case xid == xidGoodbye, xid == k.closing.Load() && xid != 0:
+		k.line.ended.Store(true)
 	case size > k.line.s.cfg.MaxReply:
 		return false, k.tooLarge(size)
 	case xid == xidPing:

@@ -32,8 +32,11 @@ func (k *link) send(b []byte) error {
 	case !k.greeted:
 		k.greeted = true
 		frame = k.greet(b)
-	case len(b) >= 8 && i32(b[4:]) == xidPing:
+	case len(b) < 12: // nothing of go-zookeeper's
+	case i32(b[4:]) == xidPing:
 		k.window.pinged(time.Since(k.born))
+	case i32(b[8:]) == opClose:
+		k.closing.Store(i32(b[4:]))
 	}
 	_, err := k.Conn.Write(frame)
 	return err
