@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,6 +89,43 @@ func await(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
+	}
+}
+
+// V6: go run ./example | head left a directory: SIGPIPE ended the process at once.
+func TestAReaderThatHasReadEnoughLeavesNothingBehind(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no SIGPIPE")
+	}
+	bin, tmp := filepath.Join(t.TempDir(), "drill"), t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var stderr strings.Builder
+	drill := exec.Command(bin, "-step", "100ms")
+	drill.Env, drill.Stderr = append(os.Environ(), "TMPDIR="+tmp), &stderr
+	out, err := drill.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drill.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	for line := ""; !strings.Contains(line, "All is well"); {
+		if line, err = lines.ReadString('\n'); err != nil {
+			break
+		}
+	}
+	if err != nil || out.Close() != nil {
+		t.Errorf("%v\n%s", err, &stderr)
+	}
+	_ = drill.Wait() // which is the status
+	if got := drill.ProcessState.ExitCode(); got != statusInterrupted || stderr.Len() > 0 {
+		t.Errorf("status %d, saying %q", got, &stderr)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("left in the temporary directory: %v (%v)", left, err)
 	}
 }
 

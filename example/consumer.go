@@ -40,6 +40,7 @@ func startConsumer(z zookeeper, cacheDir string, now *atomic.Int32, heard func(v
 	c.selector, err = selector.New(
 		selector.WithPolicy(selector.WeightedRoundRobin), // so that the calls can be seen to follow the weights
 		selector.WithLive(func() bool { return c.discovery.Snapshot().Source == zkdiscovery.Live }),
+		selector.WithLogger(silence),
 		selector.WithObserver(selector.Observer{Changed: func(change selector.Change) {
 			metadata, listed := c.feed.current().servers[change.Key]
 			if listed && change.From == selector.Up && change.Reason != selector.NoReason {
@@ -52,6 +53,7 @@ func startConsumer(z zookeeper, cacheDir string, now *atomic.Int32, heard func(v
 	c.discovery, err = zkdiscovery.New(z.base(), servicePath, z.servers(),
 		zkdiscovery.WithCacheDir(cacheDir),
 		zkdiscovery.WithSessionTimeout(sessionTimeout),
+		zkdiscovery.WithLogger(silence),
 		zkdiscovery.WithObserver(c.feed.observer()))
 	if err != nil {
 		return nil, errors.Join(err, c.selector.Close())

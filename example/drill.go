@@ -143,7 +143,7 @@ func (d *drill) telling(who string) func(view) {
 		case v.lists > was.lists:
 			d.tale.news(v.at, who, "has the list: %s", describe(v.servers))
 		case was.connected && !v.connected:
-			d.tale.news(v.at, who, "has lost ZooKeeper and keeps the list: %s", describe(v.servers))
+			d.tale.news(v.at, who, "has lost ZooKeeper, keeps the list: %s", describe(v.servers))
 		}
 		was = v
 	}

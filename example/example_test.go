@@ -9,8 +9,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/google/go-cmp/cmp"
@@ -38,13 +40,13 @@ var story = []string{
 	`^A weight changes$`,
 	`client +has the list: B C D×6 `,
 	`^ZooKeeper goes away$`,
-	`client +has lost ZooKeeper and keeps the list: B C D×6 `,
+	`client +has lost ZooKeeper, keeps the list: B C D×6 `,
 	`^A second client starts`,
 	`client 2 +has the list, from the file: B C D×6 `,
-	`^A server dies, and nobody can say so$`,
+	`^A server dies, which no list says$`,
 	`client.* +keeps away from B: dial failed `,
 	`calls +.* calls, none failed: `,
-	`^ZooKeeper returns, every session expired$`,
+	`^ZooKeeper returns, sessions expired$`,
 	`ZooKeeper +is back; all sessions have expired`,
 	`^All is well again$`,
 	`calls +.* calls, none failed: `,
@@ -77,6 +79,11 @@ func tellsTheStory(t *testing.T, args ...string) {
 		t.Errorf("status %d, want 0, with nothing said on standard error", status)
 	}
 	lines := strings.Split(out.String(), "\n")
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
 	for _, want := range story {
 		i := slices.IndexFunc(lines, regexp.MustCompile(want).MatchString)
 		if i < 0 {
@@ -155,6 +162,29 @@ func TestInterruptEndsTheDrillAndTidiesUp(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"/", "/prod"}, slices.Sorted(maps.Keys(s.Tree()))); diff != "" {
 				t.Errorf("the tree, -want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnOutputThatIsGoneEndsTheDrillAndTidiesUp(t *testing.T) {
+	for err, want := range map[error]struct {
+		status int
+		stderr string
+	}{
+		syscall.EPIPE:  {statusInterrupted, ""},
+		syscall.ENOSPC: {statusBroken, "example: no space left on device\n"},
+	} {
+		t.Run(err.Error(), func(t *testing.T) {
+			out := writerFunc(func(p []byte) (int, error) {
+				if bytes.Contains(p, []byte("A server dies")) {
+					return 0, err
+				}
+				return len(p), nil
+			})
+			status, stderr := hold(t, t.Context(), out, "-step", "100ms")
+			if status != want.status || stderr != want.stderr {
+				t.Errorf("status %d, saying %q", status, stderr)
 			}
 		})
 	}

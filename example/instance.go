@@ -54,6 +54,7 @@ func startInstance(ctx context.Context, name string, z zookeeper) (*instance, er
 		serverplugin.WithZKServersAddress(z.servers()),
 		serverplugin.WithZKBasePath(z.base()),
 		serverplugin.WithSessionTimeout(sessionTimeout),
+		serverplugin.WithLogger(silence),
 		serverplugin.WithServer(i.rpc))
 	i.rpc.DisableHTTPGateway, i.rpc.DisableJSONRPC = true, true
 	i.rpc.Plugins.Add(i.plugin)

@@ -30,8 +30,8 @@ var titles = [phases]string{
 	phaseWeighed:    "A weight changes",
 	phaseAway:       "ZooKeeper goes away",
 	phaseSecond:     "A second client starts, without it",
-	phaseDiedUnseen: "A server dies, and nobody can say so",
-	phaseReturning:  "ZooKeeper returns, every session expired",
+	phaseDiedUnseen: "A server dies, which no list says",
+	phaseReturning:  "ZooKeeper returns, sessions expired",
 	phaseAgain:      "All is well again",
 }
 

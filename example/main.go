@@ -5,7 +5,7 @@
 //	go run ./example -zk host:2181,...      on a real one, which is left as it was
 //
 // It exits with status 0 when every promise was kept, 1 when one was broken or the drill could not be held, 2 for bad arguments and 130 when
-// interrupted. The programs to copy from are in example/server and example/client.
+// interrupted, or when nobody reads on (go run ./example | head). It leaves nothing behind then either. The programs to copy from are in example/server and example/client.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -33,12 +34,16 @@ const (
 	statusInterrupted = 130
 )
 
+// silence is for the library, whose warnings would stand between the drill's own lines.
+var silence = slog.New(slog.DiscardHandler)
+
 const shortestStep = 100 * time.Millisecond
 
 func main() {
 	log.SetDummyLogger() // rpcx logs to standard output that connections end, which they do here on purpose
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second ^C ends the process at once
+	context.AfterFunc(ctx, stop)   // a second ^C ends the process at once
+	signal.Ignore(syscall.SIGPIPE) // it would end the process at once: a write that fails ends the drill, which tidies up
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
@@ -54,23 +59,54 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 		say(stderr, "example: %v (-h explains)\n", err)
 		return statusUsage
 	}
-	tale := newNarrator(stdout, colourful(stdout))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tale := newNarrator(output{stdout, cancel}, colourful(stdout))
 	d := newDrill(s.step, tale)
 	err = d.hold(ctx, s.zk)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever that has led to
 	}
-	if err = errors.Join(err, d.close()); err != nil {
+	if tidied := d.close(); err == nil && tidied == nil {
+		status = judge(&d.outcome, tale)
+	} else {
+		err, status = errors.Join(err, tidied), statusBroken
+	}
+	if ctx.Err() != nil {
+		status = statusInterrupted
+	}
+	if lost, is := errors.AsType[lostOutput](context.Cause(ctx)); is {
+		if err = lost; !errors.Is(lost.error, syscall.EPIPE) {
+			status = statusBroken
+		} else {
+			err = nil // as with other programs: somebody has read enough
+		}
+	}
+	if err != nil {
 		say(stderr, "example: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	switch {
-	case ctx.Err() != nil:
-		return statusInterrupted
-	case err != nil:
-		return statusBroken
-	}
-	return judge(&d.outcome, tale)
+	return status
 }
+
+// output ends the drill when a write fails.
+type output struct {
+	io.Writer
+	end context.CancelCauseFunc
+}
+
+// Write implements io.Writer.
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		o.end(lostOutput{err})
+	}
+	return n, err
+}
+
+// lostOutput is why what the drill says cannot be written.
+type lostOutput struct{ error }
+
+func (l lostOutput) Unwrap() error { return l.error }
 
 // judge reports the outcome, and is the program's status.
 func judge(o *outcome, tale *narrator) (status int) {
@@ -125,7 +161,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, nil
 }
 
-// say writes a text. An output that is gone leaves nobody to tell.
+// say writes a text. That it cannot be written is noticed by output.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 // colourful reports whether w is a terminal whose user has not asked for plain text (https://no-color.org).

@@ -50,7 +50,7 @@ func (n *narrator) heading(format string, args ...any) {
 
 // title writes what begins a phase or a table. The caller holds mu.
 func (n *narrator) title(format string, args ...any) {
-	say(n.out, "\n%s\n", n.in(bold, fmt.Sprintf(format, args...)))
+	say(n.out, "\n%s\n", n.in(bold, hang(0, fmt.Sprintf(format, args...))))
 }
 
 // say tells what somebody does or meets.
@@ -76,14 +76,45 @@ func (n *narrator) news(at time.Time, who, format string, args ...any) {
 	n.line(at, who, fmt.Sprintf(format, args...), duration(at.Sub(n.since))+" later")
 }
 
-// line writes one. The caller holds mu.
+// The columns of a line: the time and who it is about, what there is to say, and how much later that is.
+const (
+	width       = 80 // of a terminal
+	whatColumn  = 20
+	afterColumn = 67
+)
+
+// line writes one, or more if there is much to say. The caller holds mu.
 func (n *narrator) line(at time.Time, who, what, after string) {
 	elapsed := n.in(dim, fmt.Sprintf("%6.2f s", at.Sub(n.start).Seconds()))
-	text := fmt.Sprintf("%s  %-10s %s", elapsed, who, what)
-	if after != "" {
-		text += pad(what, 52) + n.in(dim, after)
+	lines := fold(what, width-whatColumn)
+	if last := lines[len(lines)-1]; after != "" {
+		if utf8.RuneCountInString(last) >= afterColumn-whatColumn {
+			lines, last = append(lines, ""), ""
+		}
+		lines[len(lines)-1] = last + pad(last, afterColumn-whatColumn) + n.in(dim, after)
 	}
-	say(n.out, "%s\n", text)
+	say(n.out, "%s  %-9s %s\n", elapsed, who, strings.Join(lines, "\n"+strings.Repeat(" ", whatColumn)))
+}
+
+// hang breaks text that begins in a column, so that all of it stands there.
+func hang(column int, text string) string {
+	return strings.Join(fold(text, width-column), "\n"+strings.Repeat(" ", column))
+}
+
+// fold breaks text into lines of a width, at spaces. A word that is longer has a line of its own.
+func fold(text string, width int) (lines []string) {
+	line, n := "", 0
+	for word := range strings.SplitSeq(text, " ") {
+		more := utf8.RuneCountInString(word)
+		if n > 0 && n+1+more > width {
+			lines, line, n = append(lines, line), "", 0
+		}
+		if n > 0 {
+			line, n = line+" ", n+1
+		}
+		line, n = line+word, n+more
+	}
+	return append(lines, line)
 }
 
 // pad is what brings text to a width.

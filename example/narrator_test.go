@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,9 +21,27 @@ func TestNarratorAlignsItsColumns(t *testing.T) {
 	n.news(began.Add(1500*time.Microsecond), "client", "has the list: %s", "C D×6")
 	n.news(began.Add(1500*time.Microsecond), "client", "has the list: %s", "C D")
 	want := "\nA weight changes\n" +
-		" 12.34 s  server D   gets weight 6\n" +
-		" 12.34 s  client     has the list: C D×6                                 1.5 ms later\n" +
-		" 12.34 s  client     has the list: C D                                   1.5 ms later\n"
+		" 12.34 s  server D  gets weight 6\n" +
+		" 12.34 s  client    has the list: C D×6                            1.5 ms later\n" +
+		" 12.34 s  client    has the list: C D                              1.5 ms later\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestNarratorBreaksWhatIsTooLong(t *testing.T) {
+	var out bytes.Buffer
+	n := newNarrator(&out, false)
+	n.start = time.Now().Add(-12340 * time.Millisecond)
+	n.heading("%s", strings.Repeat("word ", 20))
+	began := n.change("client", "%s", strings.Repeat("word ", 13)+strings.Repeat("w", 70))
+	n.news(began.Add(1500*time.Microsecond), "client", "%s", strings.Repeat("word ", 9)+"word")
+	want := "\n" + strings.Repeat("word ", 15) + "word\nword word word word \n" +
+		" 12.34 s  client    " + strings.Repeat("word ", 11) + "word\n" +
+		"                    word\n" +
+		"                    " + strings.Repeat("w", 70) + "\n" +
+		" 12.34 s  client    " + strings.Repeat("word ", 9) + "word\n" +
+		strings.Repeat(" ", 67) + "1.5 ms later\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -70,7 +70,7 @@ func (o *outcome) promises() []promise {
 			o.served(phaseAway, phaseSecond, phaseDiedUnseen),
 		},
 		{
-			fmt.Sprintf("calls kept away from the server that died: %d of them went there once more", o.metDead),
+			fmt.Sprintf("calls kept away from the dead server: %d of them went there once more", o.metDead),
 			o.metDead <= metDeadLimit,
 		},
 		{
@@ -78,7 +78,7 @@ func (o *outcome) promises() []promise {
 			o.listsAway == 0,
 		},
 		{
-			fmt.Sprintf("a second client started from the %v meanwhile, with the same list: %s", o.secondSource, calls(o.secondAway.calls, o.secondAway.failed)),
+			fmt.Sprintf("a second client started from the %v: %s", o.secondSource, calls(o.secondAway.calls, o.secondAway.failed)),
 			o.secondSource == zkdiscovery.File && o.secondAlike && o.secondAway.served(),
 		},
 		{

@@ -92,9 +92,9 @@ func TestReportShowsWhatFailed(t *testing.T) {
 	n := newNarrator(&out, false)
 	n.report(o, o.promises())
 	for _, want := range []string{
-		"\n  ZooKeeper returns, every session expired     100        7    1.0 ms    1.0 ms    1.0 ms\n",
+		"\n  ZooKeeper returns, sessions expired     100      7   1.0 ms   1.0 ms   1.0 ms\n",
 		"\n    the first error: can not found any server\n",
-		"\n  All is well again                            100        3    1.0 ms    1.0 ms    1.0 ms\n",
+		"\n  All is well again                       100      3   1.0 ms   1.0 ms   1.0 ms\n",
 		"\n  server A dies                               never\n",
 		"\n  FAIL  the list stayed as it was while ZooKeeper was away\n",
 		"\n  FAIL  no call failed from then on\n",

@@ -10,18 +10,18 @@ import (
 func (n *narrator) report(o *outcome, promises []promise) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.title("%-42s %7s  %7s  %8s  %8s  %8s", "Calls", "made", "failed", "median", "99 %", "longest")
+	n.title("%-37s %7s %6s  %7s  %7s  %7s", "Calls", "made", "failed", "median", "99 %", "longest")
 	var all tally
 	for p, t := range o.phases {
 		all = all.plus(t)
-		failed := fmt.Sprintf("%7s", count(t.failed))
+		failed := fmt.Sprintf("%6s", count(t.failed))
 		if t.failed > 0 {
 			failed = n.in(red, failed)
 		}
-		say(n.out, "  %-40s %7s  %s  %8s  %8s  %8s\n", titles[p], count(t.calls), failed,
+		say(n.out, "  %-35s %7s %s  %7s  %7s  %7s\n", titles[p], count(t.calls), failed,
 			duration(t.latency(0.5)), duration(t.latency(0.99)), duration(t.latency(1)))
 		if t.failed > 0 {
-			say(n.out, "    the first error: %v\n", t.firstErr)
+			say(n.out, "    %s\n", hang(4, "the first error: "+t.firstErr.Error()))
 		}
 	}
 
@@ -48,7 +48,7 @@ func (n *narrator) report(o *outcome, promises []promise) {
 			verdict = n.in(red, "FAIL")
 			broken++
 		}
-		say(n.out, "  %s  %s\n", verdict, p.text)
+		say(n.out, "  %s  %s\n", verdict, hang(8, p.text))
 	}
 	verdict := "every promise was kept"
 	if broken > 0 {

@@ -46,7 +46,7 @@ var timeline = [phases]func(*drill, context.Context) error{
 	phaseAway:   (*drill).loseZooKeeper,
 	phaseSecond: (*drill).startSecond,
 	phaseDiedUnseen: func(d *drill, ctx context.Context) error {
-		d.tale.change("server B", "is killed; the list cannot know, but who calls it does")
+		d.tale.change("server B", "is killed; the list cannot know, its callers do")
 		key := d.instances["B"].key
 		before := d.first.picks(key) + d.second.picks(key)
 		d.kill("B")
@@ -142,7 +142,7 @@ func (d *drill) regainZooKeeper(ctx context.Context) error {
 	was := d.first.discovery.Status()
 	o.liveWithin = was.SessionTimeout + longestBackoff
 
-	began := d.tale.change("ZooKeeper", "is back; all sessions have expired, so no server is registered")
+	began := d.tale.change("ZooKeeper", "is back; all sessions have expired: nobody is registered")
 	if err := d.zookeeper.start(); err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (d *drill) recovered(ctx context.Context, began time.Time, who string, c *c
 		live := time.Now()
 		r.live = live.Sub(began)
 		if held := c.discovery.Status().Held; held > 0 {
-			d.tale.news(live, who, "is live again, and holds %d that are not registered", held)
+			d.tale.news(live, who, "is live again, holds %d not registered", held)
 		} else {
 			d.tale.news(live, who, "is live again")
 		}
