@@ -1,0 +1,390 @@
+package belief
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
+)
+
+// Source says where a list comes from. The numbers are those of zkdiscovery.Source.
+type Source uint8
+
+// The sources, as zkdiscovery documents them.
+const (
+	None Source = iota
+	File
+	Override
+	Stale
+	Live
+)
+
+// Listing is a whole answer of the registry's.
+type Listing struct {
+	Pairs   []*client.KVPair // sorted by key, each key once; neither the slice nor the pairs change any more
+	Lineage string           // a life of the service's path; "" where the registry knows no such thing
+	Zxid    int64            // the newest transaction in it; 0 where the registry knows no such thing
+	Synced  bool             // it follows a sync …
+	Proof   bool             // … and all of it was read after that: a lower Zxid means that the registry was restored from a backup
+	Doubt   int64            // the newest of Doubts that was known when it was asked for
+	Edits   int64            // grows when Pairs changes in more than calls and connections
+	AsOf    time.Time        // when it was asked for, or confirmed last
+}
+
+// Record is what the file has, or is to have.
+type Record struct {
+	Generation
+	AsOf    time.Time
+	Servers []Server // sorted by key
+}
+
+// Decision is what an operator has decided.
+type Decision struct {
+	Pairs []*client.KVPair // sorted by key
+	AsOf  time.Time
+}
+
+// Shown is the list of this moment. Nothing in it changes.
+type Shown struct {
+	Generation
+	Source Source
+	Pairs  []*client.KVPair
+	Held   []string // keys, sorted
+	AsOf   time.Time
+	Link   int64 // the connection that has confirmed it, as Live was told
+}
+
+// Belief is what is believed about one service. It belongs to one goroutine. See the package's doc.
+type Belief struct {
+	cfg      Config
+	course   course
+	accepted Generation // of the newest list whose losses are not in doubt any more: what the file is stamped with
+	guard    guard
+	reach    reach
+	heard    heard
+	file     file
+	decision *Decision
+	saved    saved
+	told     told
+	version  Version // but for the guard's part
+}
+
+// heard is what the registry has said.
+type heard struct {
+	Listing
+	live    bool
+	link    int64    // over which it was live last; 0: none
+	waiting *Listing // the first list, while it waits for the file
+	relayed *Record  // shown instead, while the registry cannot be asked: another process has heard more
+}
+
+// file is what is known of the cache file, and of what was shown before there was this Belief.
+type file struct {
+	known  bool // it was looked at
+	may    bool // serve
+	rec    *Record
+	memory *Record // what a caller was shown …
+	link   int64   // … over which connection
+}
+
+// Version tells whether what is shown has changed.
+type Version struct {
+	All   int64 // grows with every change
+	Edits int64 // grows with every change but those of calls and connections
+}
+
+// New returns a Belief that knows nothing. cfg must be valid; see Config.Validate.
+func New(cfg Config) *Belief {
+	cfg = cfg.withDefaults()
+	return &Belief{cfg: cfg, guard: guard{cfg: cfg, window: cmp.Or(cfg.Window, DefaultWindow), holds: newHolds(cfg), away: true}}
+}
+
+// Listed takes the newest whole list. It may be told the same again.
+func (b *Belief) Listed(l Listing, now time.Time) {
+	h := &b.heard
+	first := !b.guard.begun
+	switch {
+	case first && !b.file.known && now.Before(b.cfg.FileBy):
+		h.waiting = &l
+		return
+	case first:
+		b.recall()
+	case h.relayed == nil && l.says(&h.Listing):
+		h.AsOf = l.AsOf
+		return
+	}
+	other := b.course.listed(&l)
+	news := first || other || h.relayed != nil
+	if news || !sameSlice(l.Pairs, h.Pairs) {
+		b.guard.take(l.Pairs, other, now)
+		b.change(news || l.Edits != h.Edits)
+	}
+	h.Listing, h.waiting, h.relayed = l, nil, nil
+	b.accept()
+	b.forgetFile()
+}
+
+// says reports whether l is o, confirmed again.
+func (l *Listing) says(o *Listing) bool {
+	return sameSlice(l.Pairs, o.Pairs) && l.Lineage == o.Lineage && l.Zxid == o.Zxid && l.Synced == o.Synced && l.Proof == o.Proof &&
+		l.Doubt == o.Doubt && l.Edits == o.Edits
+}
+
+// recall tells the guard what was known before the first list: what a caller was shown, or what the file has.
+func (b *Belief) recall() {
+	f := &b.file
+	rec, shown := f.rec, f.may
+	if m := f.memory; m != nil && (rec == nil || !m.Before(rec.Generation)) {
+		rec, shown = m, true
+	}
+	if rec == nil {
+		return
+	}
+	b.course.recall(rec.Generation)
+	b.accepted = rec.Generation
+	b.guard.remember(rec.Servers, shown)
+	b.saved.found(rec)
+}
+
+// accept notes the generation that the file may be stamped with.
+func (b *Belief) accept() {
+	if !b.guard.pending && b.heard.relayed == nil {
+		b.accepted = b.course.now
+	}
+}
+
+// Live says that the registry can be asked and has listed over the connection of that number, the first one being 1. It is told before the list
+// itself. timeout is that of the servers' sessions as far as it is known: losses are counted over a window of at least that, unless
+// Config.Window says otherwise.
+func (b *Belief) Live(link int64, timeout time.Duration, now time.Time) {
+	h, f := &b.heard, &b.file
+	if h.live && link == h.link {
+		return
+	}
+	if link != h.link {
+		b.guard.window = cmp.Or(b.cfg.Window, max(DefaultWindow, timeout))
+		served := !b.guard.begun && f.may && f.rec != nil
+		if h.link > 0 || served || f.memory != nil && f.link != link {
+			b.guard.suspect(now)
+		}
+	}
+	h.live, h.link = true, link
+	b.guard.setAway(false, now)
+	b.change(true)
+}
+
+// Away says that the registry cannot be asked, or does not list.
+func (b *Belief) Away(now time.Time) {
+	if !b.heard.live {
+		return
+	}
+	b.heard.live = false
+	b.guard.setAway(true, now)
+	b.change(true)
+	b.relay(now)
+}
+
+// Confirmed says that the registry has confirmed the list at that time.
+func (b *Belief) Confirmed(at time.Time) {
+	if b.heard.live && at.After(b.heard.AsOf) {
+		b.heard.AsOf = at
+	}
+}
+
+// Found says what the file has, which another process, or this one before, has written: nil when there is nothing that can serve. inTheWay says
+// that it has refused what ToSave has returned, as older.
+func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
+	f := &b.file
+	f.known = true
+	b.change(true)
+	switch {
+	case rec == nil:
+	case b.guard.begun:
+		fromTheFuture := inTheWay && rec.Generation == b.course.now && rec.AsOf.After(now) // its writer's clock was ahead
+		if b.course.heardOf(rec.Generation, inTheWay, b.heard.live) {
+			b.saved.again = true
+		} else if fromTheFuture {
+			b.course.now.Era++
+			b.saved.again = true
+		}
+		b.accept()
+		f.rec = rec
+		b.relay(now)
+		b.forgetFile()
+	default:
+		f.rec = rec
+	}
+	if l := b.heard.waiting; l != nil {
+		b.Listed(*l, now)
+	}
+}
+
+// isAhead reports whether the file has what another process has heard later than this one, of the same lineage.
+func (b *Belief) isAhead() bool {
+	rec := b.file.rec
+	return rec != nil && rec.Lineage == b.course.now.Lineage && b.course.now.Before(rec.Generation)
+}
+
+// relay turns to what another process has heard later, while the registry cannot be asked.
+func (b *Belief) relay(now time.Time) {
+	if !b.guard.begun || b.heard.live || !b.isAhead() || b.heard.relayed == b.file.rec {
+		return
+	}
+	rec := b.file.rec
+	b.heard.relayed, b.accepted = rec, rec.Generation
+	b.guard.relayed(rec.Servers, now)
+	b.saved.found(rec)
+	b.change(true)
+}
+
+// forgetFile lets go of a file that has nothing to say any more.
+func (b *Belief) forgetFile() {
+	if b.file.memory = nil; b.file.rec != b.heard.relayed && !b.isAhead() {
+		b.file.rec = nil
+	}
+}
+
+// Remember takes what a caller was shown by a Belief that was let go since, and over which connection that was live. It is like a file that
+// has served.
+func (b *Belief) Remember(rec *Record, link int64) {
+	if m := b.file.memory; !b.guard.begun && (m == nil || m.Before(rec.Generation)) {
+		b.file.memory, b.file.link = rec, link
+	}
+}
+
+// MayServe says that the file may serve from now on, while there is nothing better.
+func (b *Belief) MayServe() {
+	if !b.file.may {
+		b.file.may = true
+		b.change(true)
+	}
+}
+
+// Overridden says what an operator has decided; nil: nothing any more.
+func (b *Belief) Overridden(d *Decision) {
+	b.decision = d
+	b.change(true)
+}
+
+func (b *Belief) change(edit bool) {
+	b.version.All++
+	if edit {
+		b.version.Edits++
+	}
+}
+
+// Tick lets time pass.
+func (b *Belief) Tick(now time.Time) {
+	if l := b.heard.waiting; l != nil && !now.Before(b.cfg.FileBy) {
+		b.Listed(*l, now)
+	}
+	b.guard.tick(now)
+	b.accept()
+}
+
+// Asks returns the instances that are to be probed now. Each must come back through Probed, once.
+func (b *Belief) Asks(now time.Time) []Ask {
+	if b.guard.away || b.cfg.Obey || !b.guard.begun {
+		return nil
+	}
+	asks := b.guard.holds.asks(nil, now)
+	if b.guard.holds.len() == 0 {
+		if trial, ok := b.reach.ask(&b.cfg, b.guard.listed, now); ok {
+			asks = append(asks, trial)
+		}
+	}
+	return asks
+}
+
+// Probed takes the outcome of a probe that Asks has asked for.
+func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
+	if o.Answer == probe.Alive {
+		b.reach.ever = true
+	}
+	if a.Trial {
+		if b.guard.away && o.Answer == probe.Silent {
+			o.Answer = probe.CouldNotAsk
+		}
+		b.reach.tried(&b.cfg, o, now)
+		return
+	}
+	if o.Answer == probe.Silent {
+		b.reach.err = o.Err
+	}
+	b.guard.probed(a.Pair.Key, o, b.reach.ever, now)
+}
+
+// Doubts grows when the registry is to be read again: a list that follows a sync, with everything read. It comes back in Listing.Doubt.
+func (b *Belief) Doubts() int64 { return b.course.doubts }
+
+// Doubting reports whether the newest of Doubts is open.
+func (b *Belief) Doubting() bool { return b.course.floor > 0 }
+
+// Wake is when Tick or Asks has something to do if nothing happens before; zero when never.
+func (b *Belief) Wake() time.Time {
+	at := b.guard.wake()
+	if b.heard.waiting != nil {
+		at = Sooner(at, b.cfg.FileBy)
+	}
+	if !b.guard.away && !b.cfg.Obey && b.guard.begun && b.guard.holds.len() == 0 {
+		at = Sooner(at, b.reach.wake())
+	}
+	return at
+}
+
+// Version tells whether Shown has changed.
+func (b *Belief) Version() Version {
+	n := b.guard.holds.changes
+	return Version{b.version.All + n, b.version.Edits + n}
+}
+
+// Source is where the list comes from.
+func (b *Belief) Source() Source {
+	switch f := &b.file; {
+	case b.decision != nil:
+		return Override
+	case b.guard.begun && b.heard.live:
+		return Live
+	case b.guard.begun && b.heard.relayed != nil:
+		return File
+	case b.guard.begun:
+		return Stale
+	case f.rec != nil && f.may:
+		return File
+	}
+	return None
+}
+
+// Ready reports whether the first list waits for the file: until it does not, nothing should be shown that was not before.
+func (b *Belief) Ready() bool { return b.heard.waiting == nil }
+
+// Shown returns the list of this moment.
+func (b *Belief) Shown() Shown {
+	s := Shown{Source: b.Source(), Link: b.heard.link}
+	switch s.Source {
+	case Override:
+		s.Pairs, s.AsOf = b.decision.Pairs, b.decision.AsOf
+	case Live, Stale:
+		s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
+		s.AsOf, s.Generation = b.heard.AsOf, b.course.now
+	case File:
+		s.Pairs, s.Held = b.file.rec.lists()
+		s.AsOf, s.Generation = b.file.rec.AsOf, b.file.rec.Generation
+	case None:
+	}
+	return s
+}
+
+// lists returns the list that the file has, and who is held in it.
+func (r *Record) lists() (pairs []*client.KVPair, held []string) {
+	pairs = make([]*client.KVPair, len(r.Servers))
+	for i, s := range r.Servers {
+		pairs[i] = s.Pair
+		if !s.HeldSince.IsZero() {
+			held = append(held, s.Pair.Key)
+		}
+	}
+	return pairs, held
+}

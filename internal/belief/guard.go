@@ -1,0 +1,289 @@
+package belief
+
+import (
+	"slices"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
+)
+
+// guard suspects losses: it is the fold over what the registry lists.
+type guard struct {
+	cfg    Config
+	window time.Duration
+	listed []*client.KVPair // what the registry lists, sorted by key; before its first list, what the file had
+	active int              // so many of listed have not said goodbye
+	begun  bool             // the registry has listed
+	shown  bool             // what was remembered before that was in the list
+	away   bool             // the registry cannot be asked
+
+	pending      bool      // the history of listed is not accepted yet
+	pendingUntil time.Time // then it is, whoever is held
+	suspectUntil time.Time // until then every removal is held
+
+	lost  []loss // let go within the window and not made good, oldest first: they come back as held when the share trips
+	holds holds
+	list  []*client.KVPair // what is shown; nil when it must be made anew
+}
+
+// loss is an instance that was let go.
+type loss struct {
+	pair     *client.KVPair
+	at       time.Time
+	fromFile bool
+}
+
+// suspect holds every removal of the window that begins now: after a reconnect, expiries trickle in one by one.
+func (g *guard) suspect(now time.Time) { g.suspectUntil = now.Add(g.window) }
+
+// setAway says whether the registry cannot be asked. While it is so, silence says nothing about an instance, since it may be this process that is
+// cut off: nobody is asked, and nobody leaves. When the registry is back, whoever can be asked is asked before a hold ends.
+func (g *guard) setAway(away bool, now time.Time) {
+	if g.away == away {
+		return
+	}
+	if g.away = away; !away {
+		g.holds.renew(now)
+	}
+}
+
+// take takes what the registry lists now, whole, sorted by key, each once. The slice must not be changed afterwards. other says that it is of
+// another history than the list before.
+func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
+	was, first := g.listed, !g.begun
+	if first {
+		g.holds.resume(now) // of the process before, which the list may end
+	}
+	g.listed, g.begun, g.list = list, true, nil
+	if g.cfg.Obey {
+		return
+	}
+	back := g.forget(list, now)
+	gone, came := g.compare(was, list, first)
+	if other && len(gone) > 0 {
+		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
+	}
+	lost := len(g.lost)
+	before := lost
+	for _, p := range gone {
+		if g.holds.of(p.Key) != nil || Inactive(p.Value) {
+			continue
+		}
+		lost++
+		if len(g.lost) < MaxHeld {
+			g.lost = append(g.lost, loss{p, now, first && !g.shown})
+		}
+	}
+	came -= back
+	switch {
+	case other, now.Before(g.suspectUntil), g.active == 0, lost > before && g.tooMany(lost-came):
+		g.holdLosses(now)
+	default:
+		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
+	}
+}
+
+// tooMany reports whether it is suspicious that so many losses of the window were not made good: together with those that are held, they are more
+// than the share of what there was.
+func (g *guard) tooMany(lost int) bool {
+	missing := max(0, lost) + g.holds.inside
+	return float64(missing) > g.cfg.Share*float64(missing+g.active)
+}
+
+// holdLosses holds everything that was lost within the window.
+func (g *guard) holdLosses(now time.Time) {
+	n := min(len(g.lost), MaxHeld-g.holds.len())
+	for _, l := range g.lost[:n] {
+		g.holds.admit(&hold{pair: l.pair, since: now, inside: !l.fromFile, index: -1}, now)
+	}
+	g.lost = slices.Delete(g.lost, 0, n)
+}
+
+// forget drops the losses that are older than the window, and those that are listed again, and returns how many of these are active.
+func (g *guard) forget(list []*client.KVPair, now time.Time) (back int) {
+	g.lost = slices.DeleteFunc(g.lost, func(l loss) bool {
+		if now.Sub(l.at) > g.window {
+			return true
+		}
+		i, found := slices.BinarySearchFunc(list, l.pair, ByKey)
+		if found && !Inactive(list[i].Value) {
+			back++
+		}
+		return found
+	})
+	g.holds.forgetAsked(now)
+	return back
+}
+
+// compare returns what was listed and is not any more, and how many are active that were not there, or not active. It ends the holds of those that
+// are listed, which count as there, and counts the active ones. Both lists are sorted. A pair that stands in both says nothing new and is passed
+// over: an instance that was listed is not held, but by the process before at the first list.
+func (g *guard) compare(was, is []*client.KVPair, first bool) (gone []*client.KVPair, came int) {
+	i := 0
+	for _, p := range is {
+		if i < len(was) && was[i] == p && !first {
+			i++
+			continue
+		}
+		for i < len(was) && was[i].Key < p.Key {
+			gone = append(gone, was[i])
+			i++
+		}
+		there := false
+		if i < len(was) && was[i].Key == p.Key {
+			there = g.count(was[i], -1)
+			i++
+		}
+		if h := g.holds.of(p.Key); h != nil {
+			there = true
+			g.end(h)
+		}
+		if g.count(p, 1) && !there {
+			came++
+		}
+	}
+	gone = append(gone, was[i:]...)
+	for _, p := range gone {
+		g.count(p, -1)
+	}
+	return gone, came
+}
+
+// count counts one that comes to listed, or goes, and reports whether it is active.
+func (g *guard) count(p *client.KVPair, n int) bool {
+	if Inactive(p.Value) {
+		return false
+	}
+	g.active += n
+	return true
+}
+
+// end ends a hold.
+func (g *guard) end(h *hold) {
+	g.holds.drop(h)
+	g.list = nil
+}
+
+// remember takes what a file has, or what a caller was shown before, sorted by key, before the first list. shown says that it is the list
+// already, so that it counts as known by this process itself.
+func (g *guard) remember(servers []Server, shown bool) {
+	g.shown, g.list = shown, nil
+	g.holds.clear()
+	g.setListed(servers, func(Server) bool { return true })
+	for _, s := range servers {
+		if !s.HeldSince.IsZero() && !g.cfg.Obey && g.holds.len() < MaxHeld {
+			// Held by the process before: its hold goes on, it does not begin anew.
+			g.holds.put(&hold{pair: s.Pair, since: s.HeldSince, index: -1, inside: shown})
+		}
+	}
+}
+
+// relayed takes what a process that shares the file has heard of the registry later than this one, which cannot ask it now, and what is shown for
+// that reason. An instance that is not in it was let go there, and is not missed here when this process can ask again. One that it holds is held
+// on, since the time that it says.
+func (g *guard) relayed(servers []Server, now time.Time) {
+	g.lost, g.list = nil, nil
+	g.setListed(servers, func(s Server) bool { return s.HeldSince.IsZero() || g.cfg.Obey })
+	held := make(map[string]bool)
+	for _, s := range servers {
+		if s.HeldSince.IsZero() || g.cfg.Obey {
+			continue
+		}
+		if g.holds.of(s.Pair.Key) == nil && g.holds.len() < MaxHeld {
+			h := &hold{pair: s.Pair, since: s.HeldSince, inside: true, index: -1}
+			g.holds.admit(h, now)
+			h.grant(now)
+		}
+		held[s.Pair.Key] = true
+	}
+	for key, h := range g.holds.all {
+		if !held[key] {
+			g.end(h)
+		}
+	}
+}
+
+// setListed makes listed of those servers that keep says, and counts the active ones.
+func (g *guard) setListed(servers []Server, keep func(Server) bool) {
+	g.listed, g.active = make([]*client.KVPair, 0, len(servers)), 0
+	for _, s := range servers {
+		if keep(s) {
+			g.listed = append(g.listed, s.Pair)
+			g.count(s.Pair, 1)
+		}
+	}
+}
+
+// shows returns the list to show, sorted by key: what is listed, and what is held. It must not be changed.
+func (g *guard) shows() []*client.KVPair {
+	if g.list == nil {
+		if g.list = g.listed; g.holds.inside > 0 {
+			g.list = append(make([]*client.KVPair, 0, len(g.listed)+g.holds.inside), g.listed...)
+			for _, h := range g.holds.all {
+				if h.inside {
+					g.list = append(g.list, h.pair)
+				}
+			}
+			slices.SortFunc(g.list, ByKey)
+		}
+	}
+	return g.list
+}
+
+// record returns what the file is to have, sorted by key: everybody listed, and everybody held, or waiting for a first answer, with since when.
+func (g *guard) record() []Server {
+	record := make([]Server, 0, len(g.listed)+g.holds.len())
+	for _, p := range g.listed {
+		record = append(record, Server{Pair: p})
+	}
+	if g.holds.len() == 0 {
+		return record
+	}
+	for _, h := range g.holds.all {
+		record = append(record, Server{h.pair, h.since})
+	}
+	slices.SortFunc(record, byServerKey)
+	return record
+}
+
+// probed takes the outcome of a probe of a held instance. reached says that silence proves something: the probe has reached somebody before.
+func (g *guard) probed(key string, o Outcome, reached bool, now time.Time) {
+	h := g.holds.of(key)
+	if h == nil || !h.probing {
+		return // listed again, or given up, meanwhile
+	}
+	if g.away && o.Answer == probe.Silent {
+		o.Answer = probe.CouldNotAsk // it may be this process that is cut off
+	}
+	if g.holds.answered(h, o, reached, now) {
+		g.list = nil
+	}
+}
+
+// tick lets time pass: holds end, and a history is accepted.
+func (g *guard) tick(now time.Time) {
+	if g.away {
+		return
+	}
+	if g.holds.tick(now) {
+		g.list = nil
+	}
+	if g.pending && (g.holds.len() == 0 || !now.Before(g.pendingUntil)) {
+		g.pending = false
+		g.holds.changes++
+	}
+}
+
+// wake is when tick or asks has something to do if nothing happens before; zero when never.
+func (g *guard) wake() time.Time {
+	if g.away {
+		return time.Time{}
+	}
+	at := g.holds.wake()
+	if g.pending {
+		at = Sooner(at, g.pendingUntil)
+	}
+	return at
+}

@@ -1,0 +1,77 @@
+package belief
+
+import (
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/probe"
+)
+
+// How often it is tried in good times whether the probe reaches anybody.
+const (
+	firstTrial = time.Second      // after the first list, at most
+	trialAgain = 15 * time.Minute // after a failure, doubling
+	maxTrial   = 24 * time.Hour   // to this
+	trialLater = 10 * time.Second // after it could not be asked
+	warnAfter  = 2                // failed trials: one alone may have met a dead instance
+)
+
+// reach knows whether the probe has ever reached an instance of the service. One that has not proves nothing by silence: it may speak in plain text
+// to a TLS server, or a firewall may be in between. So a listed instance is asked in good times, until one has answered.
+type reach struct {
+	ever   bool
+	mute   bool   // the network has no probe
+	key    string // of the trial under way
+	failed int
+	err    error // of the last failed one
+	due    time.Time
+	every  time.Duration
+	told   bool // a person was told that it reaches nobody
+}
+
+// ask returns the trial that is to be made now, if any, among the instances that are listed.
+func (r *reach) ask(cfg *Config, listed []*client.KVPair, now time.Time) (Ask, bool) {
+	switch {
+	case r.ever || r.mute || r.key != "" || len(listed) == 0:
+		return Ask{}, false
+	case r.due.IsZero():
+		r.due = now.Add(cfg.jitter(firstTrial))
+	}
+	if now.Before(r.due) {
+		return Ask{}, false
+	}
+	p := listed[cfg.Random(int64(len(listed)))]
+	if Inactive(p.Value) {
+		r.due = now.Add(cfg.around(trialLater)) // it is about to go
+		return Ask{}, false
+	}
+	r.key = p.Key
+	return Ask{Pair: p, Trial: true}, true
+}
+
+// tried takes the outcome of a trial.
+func (r *reach) tried(cfg *Config, o Outcome, now time.Time) {
+	r.key = ""
+	switch o.Answer {
+	case probe.Alive:
+		r.ever = true
+	case probe.Unaskable:
+		r.mute = true
+	case probe.CouldNotAsk:
+		r.due = now.Add(cfg.around(trialLater))
+	case probe.Silent:
+		r.failed++
+		r.err = o.Err
+		r.every = min(max(2*r.every, trialAgain), maxTrial)
+		r.due = now.Add(cfg.around(r.every))
+	}
+}
+
+// wake is when ask has something to do; zero when never.
+func (r *reach) wake() time.Time {
+	if r.ever || r.mute || r.key != "" {
+		return time.Time{}
+	}
+	return r.due
+}
