@@ -26,8 +26,8 @@ type Listing struct {
 	Pairs   []*client.KVPair // sorted by key, each key once; neither the slice nor the pairs change any more
 	Lineage string           // a life of the service's path; "" where the registry knows no such thing
 	Zxid    int64            // the newest transaction in it; 0 where the registry knows no such thing
-	Synced  bool             // it follows a sync …
-	Proof   bool             // … and all of it was read after that: a lower Zxid means that the registry was restored from a backup
+	Synced  bool             // it follows a sync; true where the registry knows no such thing
+	Proof   bool             // it does, and all of it was read after that: a lower Zxid means that the registry was restored from a backup
 	Doubt   int64            // the newest of Doubts that was known when it was asked for
 	Edits   int64            // grows when Pairs changes in more than calls and connections
 	AsOf    time.Time        // when it was asked for, or confirmed last
@@ -98,7 +98,10 @@ type Version struct {
 // New returns a Belief that knows nothing. cfg must be valid; see Config.Validate.
 func New(cfg Config) *Belief {
 	cfg = cfg.withDefaults()
-	return &Belief{cfg: cfg, guard: guard{cfg: cfg, window: cmp.Or(cfg.Window, DefaultWindow), holds: newHolds(cfg), away: true}}
+	return &Belief{
+		cfg: cfg, reach: reach{ever: cfg.Reached},
+		guard: guard{cfg: cfg, window: cmp.Or(cfg.Window, DefaultWindow), holds: newHolds(cfg), away: true},
+	}
 }
 
 // Listed takes the newest whole list. It may be told the same again.
@@ -110,12 +113,22 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		h.waiting = &l
 		return
 	case first:
-		b.recall()
+		rec, shown := b.file.memories()
+		if rec != nil {
+			b.accepted = rec.Generation
+			b.guard.remember(rec.Servers, shown)
+		}
+		if b.file.rec != nil {
+			b.saved.found(b.file.rec)
+		}
 	case h.relayed == nil && l.says(&h.Listing):
-		h.AsOf = l.AsOf
+		b.Confirmed(l.AsOf)
 		return
 	}
 	other := b.course.listed(&l)
+	if h.relayed != nil && b.course.isOpen() {
+		return // it may be older than what is shown: the pass that settles the doubt will tell
+	}
 	news := first || other || h.relayed != nil
 	if news || !sameSlice(l.Pairs, h.Pairs) {
 		b.guard.take(l.Pairs, other, now)
@@ -132,20 +145,27 @@ func (l *Listing) says(o *Listing) bool {
 		l.Doubt == o.Doubt && l.Edits == o.Edits
 }
 
-// recall tells the guard what was known before the first list: what a caller was shown, or what the file has.
+// memories returns what was known of the service before its first list: what the file has, or what a caller was shown, if that is no older. shown
+// tells which of its instances were in a list already.
+func (f *file) memories() (rec *Record, shown func(key string) bool) {
+	m := f.memory
+	switch {
+	case m != nil && (f.rec == nil || !m.Before(f.rec.Generation)):
+		return m, func(string) bool { return true }
+	case m == nil || f.may:
+		return f.rec, func(string) bool { return f.may }
+	}
+	keys := make(map[string]bool, len(m.Servers))
+	for _, s := range m.Servers {
+		keys[s.Pair.Key] = true
+	}
+	return f.rec, func(key string) bool { return keys[key] }
+}
+
+// recall places what is known before the first list in the course: a pass that begins from now on tells whether the registry is as it was then.
 func (b *Belief) recall() {
-	f := &b.file
-	rec, shown := f.rec, f.may
-	if m := f.memory; m != nil && (rec == nil || !m.Before(rec.Generation)) {
-		rec, shown = m, true
-	}
-	if rec == nil {
-		return
-	}
+	rec, _ := b.file.memories()
 	b.course.recall(rec.Generation)
-	b.accepted = rec.Generation
-	b.guard.remember(rec.Servers, shown)
-	b.saved.found(rec)
 }
 
 // accept notes the generation that the file may be stamped with.
@@ -198,41 +218,52 @@ func (b *Belief) Confirmed(at time.Time) {
 func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 	f := &b.file
 	f.known = true
-	b.change(true)
 	switch {
 	case rec == nil:
 	case b.guard.begun:
-		fromTheFuture := inTheWay && rec.Generation == b.course.now && rec.AsOf.After(now) // its writer's clock was ahead
-		if b.course.heardOf(rec.Generation, inTheWay, b.heard.live) {
-			b.saved.again = true
-		} else if fromTheFuture {
-			b.course.now.Era++
-			b.saved.again = true
+		if b.course.isAhead(rec.Generation) {
+			f.rec = rec
+			b.relay(now)
 		}
-		b.accept()
-		f.rec = rec
-		b.relay(now)
-		b.forgetFile()
+		if inTheWay && b.heard.live {
+			b.refused(rec)
+		}
 	default:
 		f.rec = rec
+		b.recall()
+		b.change(true)
 	}
 	if l := b.heard.waiting; l != nil {
 		b.Listed(*l, now)
 	}
 }
 
-// isAhead reports whether the file has what another process has heard later than this one, of the same lineage.
-func (b *Belief) isAhead() bool {
-	rec := b.file.rec
-	return rec != nil && rec.Lineage == b.course.now.Lineage && b.course.now.Before(rec.Generation)
+// refused decides how what the registry says at this moment gets into the file, which has refused it because of rec.
+func (b *Belief) refused(rec *Record) {
+	c, s, g := &b.course, &b.saved, rec.Generation
+	switch {
+	case g == b.accepted:
+		// Another process has confirmed the same list later, or by a clock that is ahead, and holds others. The newest is what is said last.
+		if !rec.AsOf.Before(s.asOf) {
+			s.Generation, s.asOf, s.rec = g, rec.AsOf, rec
+		}
+		s.again = true
+	case c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
+		// It may be later than what is known here, or of a history that is over.
+		c.doubt(g)
+		b.accept()
+	case g.Lineage == b.accepted.Lineage && g.Before(b.accepted):
+		s.again = true // later lists were accepted since
+	}
 }
 
 // relay turns to what another process has heard later, while the registry cannot be asked.
 func (b *Belief) relay(now time.Time) {
-	if !b.guard.begun || b.heard.live || !b.isAhead() || b.heard.relayed == b.file.rec {
+	rec := b.file.rec
+	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.course.isAhead(rec.Generation) {
 		return
 	}
-	rec := b.file.rec
+	b.course.doubt(rec.Generation)
 	b.heard.relayed, b.accepted = rec, rec.Generation
 	b.guard.relayed(rec.Servers, now)
 	b.saved.found(rec)
@@ -241,16 +272,18 @@ func (b *Belief) relay(now time.Time) {
 
 // forgetFile lets go of a file that has nothing to say any more.
 func (b *Belief) forgetFile() {
-	if b.file.memory = nil; b.file.rec != b.heard.relayed && !b.isAhead() {
+	b.file.memory = nil
+	if rec := b.file.rec; rec != nil && !b.course.isAhead(rec.Generation) {
 		b.file.rec = nil
 	}
 }
 
-// Remember takes what a caller was shown by a Belief that was let go since, and over which connection that was live. It is like a file that
-// has served.
+// Remember takes what a caller was shown by a Belief that was let go since, and over which connection that was live. Those instances are guarded
+// like those of a file that has served. It does nothing after the first list.
 func (b *Belief) Remember(rec *Record, link int64) {
 	if m := b.file.memory; !b.guard.begun && (m == nil || m.Before(rec.Generation)) {
 		b.file.memory, b.file.link = rec, link
+		b.recall()
 	}
 }
 
@@ -264,6 +297,9 @@ func (b *Belief) MayServe() {
 
 // Overridden says what an operator has decided; nil: nothing any more.
 func (b *Belief) Overridden(d *Decision) {
+	if d == b.decision {
+		return
+	}
 	b.decision = d
 	b.change(true)
 }
@@ -290,7 +326,7 @@ func (b *Belief) Asks(now time.Time) []Ask {
 		return nil
 	}
 	asks := b.guard.holds.asks(nil, now)
-	if b.guard.holds.len() == 0 {
+	if b.isQuiet() {
 		if trial, ok := b.reach.ask(&b.cfg, b.guard.listed, now); ok {
 			asks = append(asks, trial)
 		}
@@ -298,29 +334,38 @@ func (b *Belief) Asks(now time.Time) []Ask {
 	return asks
 }
 
+// isQuiet reports whether the probe may be tried.
+func (b *Belief) isQuiet() bool {
+	return !b.guard.away && !b.cfg.Obey && b.guard.begun && b.guard.holds.len() == 0 && len(b.guard.listed) > 0
+}
+
 // Probed takes the outcome of a probe that Asks has asked for.
 func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
-	if o.Answer == probe.Alive {
+	if o.Answer == probe.Silent && b.guard.away {
+		o.Answer = probe.CouldNotAsk // it may be this process that is cut off
+	}
+	switch {
+	case o.Answer == probe.Alive:
 		b.reach.ever = true
+	case o.Answer == probe.Silent:
+		b.reach.err = o.Err
 	}
 	if a.Trial {
-		if b.guard.away && o.Answer == probe.Silent {
-			o.Answer = probe.CouldNotAsk
-		}
 		b.reach.tried(&b.cfg, o, now)
 		return
-	}
-	if o.Answer == probe.Silent {
-		b.reach.err = o.Err
 	}
 	b.guard.probed(a.Pair.Key, o, b.reach.ever, now)
 }
 
-// Doubts grows when the registry is to be read again: a list that follows a sync, with everything read. It comes back in Listing.Doubt.
+// Reached reports whether a probe has ever reached an instance of the service: see Config.Reached.
+func (b *Belief) Reached() bool { return b.reach.ever }
+
+// Doubts grows when the registry is to be read again: a list that follows a sync, with everything read. The number that it has when that begins
+// comes back in Listing.Doubt.
 func (b *Belief) Doubts() int64 { return b.course.doubts }
 
-// Doubting reports whether the newest of Doubts is open.
-func (b *Belief) Doubting() bool { return b.course.floor > 0 }
+// Doubting reports whether the newest of Doubts is open. Until it is not, a list that would go back behind what is shown is passed over.
+func (b *Belief) Doubting() bool { return b.course.isOpen() }
 
 // Wake is when Tick or Asks has something to do if nothing happens before; zero when never.
 func (b *Belief) Wake() time.Time {
@@ -328,13 +373,13 @@ func (b *Belief) Wake() time.Time {
 	if b.heard.waiting != nil {
 		at = Sooner(at, b.cfg.FileBy)
 	}
-	if !b.guard.away && !b.cfg.Obey && b.guard.begun && b.guard.holds.len() == 0 {
+	if b.isQuiet() {
 		at = Sooner(at, b.reach.wake())
 	}
 	return at
 }
 
-// Version tells whether Shown has changed.
+// Version tells whether Shown has changed in more than AsOf and Zxid.
 func (b *Belief) Version() Version {
 	n := b.guard.holds.changes
 	return Version{b.version.All + n, b.version.Edits + n}
@@ -345,10 +390,10 @@ func (b *Belief) Source() Source {
 	switch f := &b.file; {
 	case b.decision != nil:
 		return Override
-	case b.guard.begun && b.heard.live:
-		return Live
 	case b.guard.begun && b.heard.relayed != nil:
 		return File
+	case b.guard.begun && b.heard.live:
+		return Live
 	case b.guard.begun:
 		return Stale
 	case f.rec != nil && f.may:
@@ -370,8 +415,14 @@ func (b *Belief) Shown() Shown {
 		s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
 		s.AsOf, s.Generation = b.heard.AsOf, b.course.now
 	case File:
-		s.Pairs, s.Held = b.file.rec.lists()
-		s.AsOf, s.Generation = b.file.rec.AsOf, b.file.rec.Generation
+		rec := b.heard.relayed
+		if rec != nil {
+			s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
+		} else {
+			rec = b.file.rec
+			s.Pairs, s.Held = rec.lists()
+		}
+		s.AsOf, s.Generation = rec.AsOf, rec.Generation
 	case None:
 	}
 	return s

@@ -25,8 +25,7 @@ const (
 	maxAgain   = 2 * time.Minute  // to this
 	maxFails   = 2                // probes in a row without an answer, after which an instance is gone
 	minAsked   = 2                // probes before a hold ends by itself …
-	maxUnasked = time.Hour        // … or so much time, where it could not be asked
-	grace      = 10 * time.Second // for a hold whose end is near, or past, when it can be asked (again): it may answer
+	maxUnasked = time.Hour        // … or so much time in one piece, in which this process might have asked and could not
 	spread     = time.Second / 2  // over which first probes are spread: every client of a service begins to probe at the same moment
 )
 
@@ -40,6 +39,8 @@ type Config struct {
 
 	// FileBy is until when the first list waits for Found: the file is the guard's memory over restarts.
 	FileBy time.Time
+	// Reached says that a probe has reached an instance of the service before there was this Belief: see Belief.Reached.
+	Reached bool
 	// Random returns a number in [0, n), to spread probes. The default is rand.Int64N.
 	Random func(n int64) int64
 }

@@ -14,71 +14,69 @@ func (g Generation) Before(o Generation) bool {
 	return cmp.Or(cmp.Compare(g.Era, o.Era), cmp.Compare(g.Zxid, o.Zxid)) < 0
 }
 
-// sameHistory reports whether the zxids of g and o can be compared.
-func (g Generation) sameHistory(o Generation) bool { return g.Lineage == o.Lineage && g.Era == o.Era }
-
 // course follows the generations of what the registry says.
 //
-// Another process may have heard of more. P1 knows zxid 5, P2 has saved zxid 7 of the same history: either the server of P1 lags behind, or the
-// registry was restored from a backup since. The file is a floor then, and a doubt is raised: a pass that begins after it, follows a sync and reads
-// everything tells which. A pass that began before the doubt tells nothing, since P2 may have heard of zxid 7 after it.
+// Another process may have heard of more, and has saved it. P1 knows zxid 5 of era 1 and finds zxid 7 of era 1 in the file: either the server of P1
+// lags behind, or the registry was restored from a backup since. Or P1 finds era 2: another process has seen a backup restored, or another
+// lineage. What was found is the floor then, and a doubt is raised: a pass that begins after it and follows a sync tells. A pass that began
+// before the doubt tells nothing, since the other process may have heard of zxid 7 after it.
 type course struct {
 	now    Generation // of the newest list
-	floor  int64      // what the file has heard of in the same history, while that is more
-	doubts int64      // raised so far; the newest is open while floor is not zero
+	floor  Generation // what another process has heard that is not known here; zero: no doubt is open
+	doubts int64      // raised so far
 }
 
-// recall begins with the generation of the file, before the first list.
-func (c *course) recall(f Generation) {
-	c.now = Generation{Lineage: f.Lineage, Era: f.Era}
-	c.raise(f.Zxid)
+// recall begins with what was known before the first list.
+func (c *course) recall(g Generation) {
+	c.now, c.floor = Generation{Lineage: g.Lineage, Era: g.Era}, Generation{}
+	if g.Zxid > 0 {
+		c.doubt(g)
+	}
 }
 
-func (c *course) raise(floor int64) {
-	c.floor = floor
-	c.doubts++
+// doubt raises a doubt, unless that one is open. In a registry that knows no zxids there is nothing to tell them apart by: its era is ours.
+func (c *course) doubt(g Generation) {
+	switch {
+	case g == c.floor:
+	case g.Zxid == 0 && g.Lineage == c.now.Lineage:
+		c.now.Era = g.Era
+	default:
+		c.floor = g
+		c.doubts++
+	}
+}
+
+func (c *course) isOpen() bool { return c.floor != Generation{} }
+
+// isAhead reports whether g is of the same lineage as the newest list, and later than that, and than whatever is in doubt.
+func (c *course) isAhead(g Generation) bool {
+	return g.Lineage == c.now.Lineage && c.now.Before(g) && !(c.isOpen() && g.Before(c.floor))
 }
 
 // listed takes the next list, and reports whether it is of another history than the one before, or may be.
 func (c *course) listed(l *Listing) (other bool) {
+	was, from := c.now, c.now
 	settles := l.Synced && l.Doubt == c.doubts
+	known := settles || !c.isOpen() || l.Lineage == was.Lineage // what is known of from was so before the pass began
+	if c.isOpen() && (settles || l.Lineage != was.Lineage) {
+		from = c.floor
+	}
+	other = l.Lineage != was.Lineage || was.Era == 0
 	switch {
-	case l.Lineage != c.now.Lineage || c.now.Era == 0:
-		c.now = Generation{l.Lineage, c.now.Era + 1, l.Zxid}
-		c.floor = 0
-		return true
-	case l.Proof && (l.Zxid < c.now.Zxid || settles && l.Zxid < c.floor):
+	case from.Era == 0 || l.Lineage != from.Lineage:
+		c.now, c.floor = Generation{l.Lineage, from.Era + 1, l.Zxid}, Generation{}
+		other = other || l.Proof && l.Zxid < was.Zxid
+	case l.Proof && known && l.Zxid < from.Zxid:
 		// The same path, the server has caught up, everything was read, and yet it is as it was earlier: restored from a backup.
-		c.now.Era++
-		c.now.Zxid, c.floor = l.Zxid, 0
-		return true
-	case settles: // the leader has confirmed it, so it is no older than what anybody had heard, although not everything could be read
-		c.now.Zxid = max(c.now.Zxid, l.Zxid, c.floor)
+		c.now = Generation{l.Lineage, from.Era + 1, l.Zxid}
+		other = true
+	case known: // after a sync the list is no older than what anybody had heard, although not everything could be read
+		c.now = Generation{l.Lineage, from.Era, max(from.Zxid, l.Zxid)}
 	default:
-		c.now.Zxid = max(c.now.Zxid, l.Zxid)
+		c.now = Generation{l.Lineage, from.Era, l.Zxid}
 	}
-	if c.floor <= c.now.Zxid {
-		c.floor = 0
+	if settles || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
+		c.floor = Generation{}
 	}
-	return c.floor > 0
-}
-
-// heardOf takes the generation of the file, which another process has written. inTheWay says that the file has refused what this process
-// knows, which the registry confirms at this moment. It reports whether the file is to be written again.
-//
-// A file of another history that claims to be as late has counted eras of its own: what the registry says now is later.
-func (c *course) heardOf(f Generation, inTheWay, live bool) (again bool) {
-	switch {
-	case f.sameHistory(c.now):
-		if f.Zxid > max(c.now.Zxid, c.floor) && (inTheWay || !live) {
-			c.raise(f.Zxid)
-		}
-	case !inTheWay || !live || f.Era < c.now.Era:
-		// Not now. A write that is refused later will say so again.
-	case f.Lineage == c.now.Lineage:
-		c.now.Era, again = f.Era, true
-	default:
-		c.now.Era, again = f.Era+1, true
-	}
-	return again
+	return other || c.isOpen()
 }

@@ -5,19 +5,17 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
-
-	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // guard suspects losses: it is the fold over what the registry lists.
 type guard struct {
 	cfg    Config
 	window time.Duration
-	listed []*client.KVPair // what the registry lists, sorted by key; before its first list, what the file had
-	active int              // so many of listed have not said goodbye
-	begun  bool             // the registry has listed
-	shown  bool             // what was remembered before that was in the list
-	away   bool             // the registry cannot be asked
+	listed []*client.KVPair      // what the registry lists, sorted by key; before its first list, what the file had
+	active int                   // so many of listed have not said goodbye
+	begun  bool                  // the registry has listed
+	shown  func(key string) bool // what was remembered before that was in the list
+	away   bool                  // the registry cannot be asked
 
 	pending      bool      // the history of listed is not accepted yet
 	pendingUntil time.Time // then it is, whoever is held
@@ -73,7 +71,7 @@ func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
 		}
 		lost++
 		if len(g.lost) < MaxHeld {
-			g.lost = append(g.lost, loss{p, now, first && !g.shown})
+			g.lost = append(g.lost, loss{p, now, first && g.shown != nil && !g.shown(p.Key)})
 		}
 	}
 	came -= back
@@ -83,6 +81,7 @@ func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
 	default:
 		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
 	}
+	g.shown = nil
 }
 
 // tooMany reports whether it is suspicious that so many losses of the window were not made good: together with those that are held, they are more
@@ -140,6 +139,7 @@ func (g *guard) compare(was, is []*client.KVPair, first bool) (gone []*client.KV
 			there = true
 			g.end(h)
 		}
+		g.holds.listed(p.Key)
 		if g.count(p, 1) && !there {
 			came++
 		}
@@ -166,37 +166,39 @@ func (g *guard) end(h *hold) {
 	g.list = nil
 }
 
-// remember takes what a file has, or what a caller was shown before, sorted by key, before the first list. shown says that it is the list
-// already, so that it counts as known by this process itself.
-func (g *guard) remember(servers []Server, shown bool) {
+// remember takes what was known before the first list, sorted by key. shown tells which of it was in a list already, so that it counts as known by
+// this process itself.
+func (g *guard) remember(servers []Server, shown func(key string) bool) {
 	g.shown, g.list = shown, nil
 	g.holds.clear()
 	g.setListed(servers, func(Server) bool { return true })
 	for _, s := range servers {
 		if !s.HeldSince.IsZero() && !g.cfg.Obey && g.holds.len() < MaxHeld {
 			// Held by the process before: its hold goes on, it does not begin anew.
-			g.holds.put(&hold{pair: s.Pair, since: s.HeldSince, index: -1, inside: shown})
+			g.holds.put(&hold{pair: s.Pair, since: s.HeldSince, index: -1, inside: shown(s.Pair.Key)})
 		}
 	}
 }
 
 // relayed takes what a process that shares the file has heard of the registry later than this one, which cannot ask it now, and what is shown for
-// that reason. An instance that is not in it was let go there, and is not missed here when this process can ask again. One that it holds is held
-// on, since the time that it says.
+// that reason. An instance that is not in it was let go there, and is not missed here when this process can ask again. An instance that the other
+// process holds is held here, too, unless this process has asked it in vain and let it go.
 func (g *guard) relayed(servers []Server, now time.Time) {
 	g.lost, g.list = nil, nil
 	g.setListed(servers, func(s Server) bool { return s.HeldSince.IsZero() || g.cfg.Obey })
 	held := make(map[string]bool)
 	for _, s := range servers {
-		if s.HeldSince.IsZero() || g.cfg.Obey {
+		key := s.Pair.Key
+		switch h := g.holds.of(key); {
+		case s.HeldSince.IsZero() || g.cfg.Obey:
+			g.holds.listed(key)
 			continue
+		case h != nil:
+			g.holds.enter(h)
+		case g.holds.len() < MaxHeld && !g.holds.hasLeft(key):
+			g.holds.admit(&hold{pair: s.Pair, since: s.HeldSince, inside: true, index: -1}, now)
 		}
-		if g.holds.of(s.Pair.Key) == nil && g.holds.len() < MaxHeld {
-			h := &hold{pair: s.Pair, since: s.HeldSince, inside: true, index: -1}
-			g.holds.admit(h, now)
-			h.grant(now)
-		}
-		held[s.Pair.Key] = true
+		held[key] = true
 	}
 	for key, h := range g.holds.all {
 		if !held[key] {
@@ -254,10 +256,7 @@ func (g *guard) probed(key string, o Outcome, reached bool, now time.Time) {
 	if h == nil || !h.probing {
 		return // listed again, or given up, meanwhile
 	}
-	if g.away && o.Answer == probe.Silent {
-		o.Answer = probe.CouldNotAsk // it may be this process that is cut off
-	}
-	if g.holds.answered(h, o, reached, now) {
+	if g.holds.answered(h, o, reached, now) || !g.away && g.holds.endIfOver(h, now) {
 		g.list = nil
 	}
 }

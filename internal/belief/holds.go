@@ -18,11 +18,12 @@ type hold struct {
 	pair    *client.KVPair
 	since   time.Time
 	end     time.Time // when it goes if it does not answer
+	askable time.Time // since when this process might have asked it, without a break
 	inside  bool      // in the list; otherwise only the file knew it, and it gets there when it answers
 	answers bool      // a probe did, and not two in a row since did not: it has no end
 	mute    bool      // its network has no probe
 	fails   int       // probes in a row without an answer
-	asked   int       // probes that were answered, or not
+	asked   int       // probes since askable that were answered, or not
 	err     error     // of the last one
 	again   time.Duration
 	probing bool
@@ -30,20 +31,9 @@ type hold struct {
 	index   int       // in the queue; -1: not there
 }
 
-// grant gives a hold whose end is near or past, and which could not be asked meanwhile, the time to answer, unless it cannot.
-func (h *hold) grant(now time.Time) {
-	canAnswer := h.probing || h.index >= 0
-	if until := now.Add(grace); canAnswer && h.end.Before(until) {
-		h.end = until
-	}
-}
-
 // over is when the hold ends if nothing happens before: not before it was asked twice, unless that has not been possible for an hour.
 func (h *hold) over() time.Time {
-	if h.mute || h.asked >= minAsked {
-		return h.end
-	}
-	if until := h.since.Add(maxUnasked); until.After(h.end) {
+	if until := h.askable.Add(maxUnasked); !h.mute && h.asked < minAsked && until.After(h.end) {
 		return until
 	}
 	return h.end
@@ -65,10 +55,11 @@ type holds struct {
 	asked   map[string]time.Time // the newest probe of an instance, while it keeps a new hold from asking at once
 	changes int64                // grows whenever an instance begins or ceases to be held or enters the list, and when a history is accepted
 	gone    []Gone               // let go since the owner looked last
+	left    map[string]struct{}  // let go and not listed since: another process may hold them still
 }
 
 func newHolds(cfg Config) holds {
-	return holds{cfg: cfg, all: make(map[string]*hold), asked: make(map[string]time.Time)}
+	return holds{cfg: cfg, all: make(map[string]*hold), asked: make(map[string]time.Time), left: make(map[string]struct{})}
 }
 
 func (s *holds) len() int { return len(s.all) }
@@ -87,7 +78,6 @@ func (s *holds) put(h *hold) { s.all[h.pair.Key] = h }
 func (s *holds) resume(now time.Time) {
 	for _, h := range s.all {
 		s.admit(h, now)
-		h.grant(now)
 	}
 }
 
@@ -98,7 +88,10 @@ func (s *holds) admit(h *hold, now time.Time) {
 	if h.inside {
 		s.inside++
 	}
-	h.end = h.since.Add(s.cfg.Hold)
+	if h.since.After(now) {
+		h.since = now // by the clock of another process, which is ahead
+	}
+	h.askable, h.end = now, h.since.Add(s.cfg.Hold)
 	s.endsAt = Sooner(s.endsAt, h.end)
 	h.due = now
 	if h.inside {
@@ -126,13 +119,38 @@ func (s *holds) letGo(h *hold) {
 	if h.inside {
 		s.gone = append(s.gone, Gone{h.pair.Key, h.err})
 	}
+	if len(s.left) < MaxHeld {
+		s.left[h.pair.Key] = struct{}{}
+	}
 }
 
-// renew is for when the registry can be asked again.
+func (s *holds) hasLeft(key string) bool {
+	_, left := s.left[key]
+	return left
+}
+
+// listed forgets that an instance was let go.
+func (s *holds) listed(key string) {
+	if len(s.left) > 0 {
+		delete(s.left, key)
+	}
+}
+
+// enter puts a held instance into the list.
+func (s *holds) enter(h *hold) (changed bool) {
+	if h.inside {
+		return false
+	}
+	h.inside = true
+	s.inside++
+	s.changes++
+	return true
+}
+
+// renew is for when the registry can be asked again: each held instance is asked before its hold ends.
 func (s *holds) renew(now time.Time) {
 	for _, h := range s.all {
-		h.fails = 0
-		h.grant(now)
+		h.fails, h.asked, h.askable = 0, 0, now
 	}
 }
 
@@ -145,11 +163,7 @@ func (s *holds) answered(h *hold, o Outcome, counts bool, now time.Time) (change
 		h.answers, h.fails = true, 0
 		h.again = min(max(2*h.again, againAfter), maxAgain)
 		h.due = now.Add(s.cfg.around(h.again))
-		if changed = !h.inside; changed {
-			h.inside = true
-			s.inside++
-			s.changes++
-		}
+		changed = s.enter(h)
 	case probe.Silent:
 		h.asked++
 		h.again = 0
@@ -168,10 +182,13 @@ func (s *holds) answered(h *hold, o Outcome, counts bool, now time.Time) (change
 	case probe.Unaskable:
 		h.answers, h.mute = false, true
 		h.end = h.since.Add(s.cfg.Unprobed)
-		s.endsAt = Sooner(s.endsAt, h.over())
-		return false
 	}
-	s.queue.push(h)
+	if !h.mute {
+		s.queue.push(h)
+	}
+	if !h.answers {
+		s.endsAt = Sooner(s.endsAt, h.over())
+	}
 	return changed
 }
 
@@ -179,7 +196,6 @@ func (s *holds) answered(h *hold, o Outcome, counts bool, now time.Time) (change
 func (s *holds) endUnproven(h *hold) {
 	if end := h.since.Add(s.cfg.Unprobed); !h.answers && h.asked >= minAsked && end.Before(h.end) {
 		h.end = end
-		s.endsAt = Sooner(s.endsAt, h.end)
 	}
 }
 
@@ -210,6 +226,16 @@ func (s *holds) asks(to []Ask, now time.Time) []Ask {
 
 func (s *holds) forgetAsked(now time.Time) {
 	maps.DeleteFunc(s.asked, func(_ string, at time.Time) bool { return now.Sub(at) >= retryAfter })
+}
+
+// endIfOver ends a hold whose time has come, and reports whether it was so. A mass of them ends with their probes, one by one, without a walk over
+// all for each.
+func (s *holds) endIfOver(h *hold, now time.Time) bool {
+	if s.all[h.pair.Key] != h || h.answers || now.Before(h.over()) {
+		return false
+	}
+	s.letGo(h)
+	return true
 }
 
 // tick ends the holds that are over, and reports whether there were any.

@@ -21,19 +21,18 @@ const (
 // to a TLS server, or a firewall may be in between. So a listed instance is asked in good times, until one has answered.
 type reach struct {
 	ever   bool
-	mute   bool   // the network has no probe
-	key    string // of the trial under way
-	failed int
+	asking bool  // a trial is under way
+	failed int   // trials without an answer
 	err    error // of the last failed one
 	due    time.Time
 	every  time.Duration
 	told   bool // a person was told that it reaches nobody
 }
 
-// ask returns the trial that is to be made now, if any, among the instances that are listed.
+// ask returns the trial that is to be made now, if any, among the instances that are listed, of which there are some.
 func (r *reach) ask(cfg *Config, listed []*client.KVPair, now time.Time) (Ask, bool) {
 	switch {
-	case r.ever || r.mute || r.key != "" || len(listed) == 0:
+	case r.ever || r.asking:
 		return Ask{}, false
 	case r.due.IsZero():
 		r.due = now.Add(cfg.jitter(firstTrial))
@@ -46,23 +45,22 @@ func (r *reach) ask(cfg *Config, listed []*client.KVPair, now time.Time) (Ask, b
 		r.due = now.Add(cfg.around(trialLater)) // it is about to go
 		return Ask{}, false
 	}
-	r.key = p.Key
+	r.asking = true
 	return Ask{Pair: p, Trial: true}, true
 }
 
 // tried takes the outcome of a trial.
 func (r *reach) tried(cfg *Config, o Outcome, now time.Time) {
-	r.key = ""
+	r.asking = false
 	switch o.Answer {
 	case probe.Alive:
 		r.ever = true
-	case probe.Unaskable:
-		r.mute = true
 	case probe.CouldNotAsk:
 		r.due = now.Add(cfg.around(trialLater))
-	case probe.Silent:
-		r.failed++
-		r.err = o.Err
+	case probe.Silent, probe.Unaskable: // others may be of a network that has a probe
+		if o.Answer == probe.Silent {
+			r.failed++
+		}
 		r.every = min(max(2*r.every, trialAgain), maxTrial)
 		r.due = now.Add(cfg.around(r.every))
 	}
@@ -70,7 +68,7 @@ func (r *reach) tried(cfg *Config, o Outcome, now time.Time) {
 
 // wake is when ask has something to do; zero when never.
 func (r *reach) wake() time.Time {
-	if r.ever || r.mute || r.key != "" {
+	if r.ever || r.asking {
 		return time.Time{}
 	}
 	return r.due

@@ -27,7 +27,7 @@ type told struct {
 // Report returns what has happened since it was called last. ok is false when there is nothing to report.
 func (b *Belief) Report(now time.Time) (r Report, ok bool) {
 	t, n := &b.told, b.guard.holds.inside
-	r = Report{Held: n, Listed: len(b.guard.listed), NewHistory: b.guard.pending, Gone: b.guard.holds.takeGone()}
+	r = Report{Held: n, Listed: len(b.guard.listed), NewHistory: b.guard.pending && !b.course.isOpen(), Gone: b.guard.holds.takeGone()}
 	t.most = max(t.most, n)
 	switch {
 	case n > 0 && t.held == 0:

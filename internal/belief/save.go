@@ -14,8 +14,8 @@ const saveGap = time.Second
 type saved struct {
 	Generation
 	asOf  time.Time
-	at    time.Time        // when it was returned; zero: it was found
-	rec   *Record          // which was found; nil when it was returned
+	at    time.Time        // when it was returned; zero: never since the file was found
+	rec   *Record          // which was found since, with that generation and time; nil: none
 	pairs []*client.KVPair // which were listed then
 	era   int64            // of the list then, accepted or not
 	edits int64
@@ -25,7 +25,7 @@ type saved struct {
 
 // found notes what the file has.
 func (s *saved) found(rec *Record) {
-	*s = saved{Generation: rec.Generation, asOf: rec.AsOf, rec: rec}
+	*s = saved{Generation: rec.Generation, asOf: rec.AsOf.Round(0), rec: rec}
 }
 
 // SaveAgain asks for the record although it is as it was: it tells how lately the list was confirmed.
@@ -38,23 +38,27 @@ func (b *Belief) SaveAgain() { b.saved.again = true }
 // generation of the one before.
 func (b *Belief) ToSave(now time.Time) (rec *Record, wake time.Time) {
 	s, h, g := &b.saved, &b.heard, &b.guard
-	if !g.begun || !h.live {
+	if !g.begun || !h.live || h.relayed != nil {
 		return nil, time.Time{}
 	}
 	fresh := !s.at.IsZero() && s.era == b.course.now.Era && s.edits == h.Edits && s.holds == g.holds.changes
 	if fresh && !s.again {
 		return nil, time.Time{}
 	}
-	if due := s.at.Add(saveGap); g.holds.len() > 0 && now.Before(due) {
-		return nil, due
+	if age := now.Sub(s.at); g.holds.len() > 0 && age >= 0 && age < saveGap {
+		return nil, s.at.Add(saveGap)
 	}
-	rec = &Record{Generation: b.accepted, AsOf: h.AsOf, Servers: g.record()}
+	// The file has times of the wall's clock, and so they must be compared here.
+	rec = &Record{Generation: b.accepted, AsOf: h.AsOf.Round(0), Servers: g.record()}
 	if rec.Generation == s.Generation && !rec.AsOf.After(s.asOf) {
-		same := fresh && sameSlice(s.pairs, g.listed) || s.rec != nil && slices.EqualFunc(s.rec.Servers, rec.Servers, Server.equal)
+		same := fresh && sameSlice(s.pairs, g.listed)
+		if s.rec != nil {
+			same = slices.EqualFunc(s.rec.Servers, rec.Servers, Server.equal)
+		}
 		switch {
 		case !same:
 			rec.AsOf = s.asOf.Add(1) // probes have said something since, the registry nothing: the file takes only what is later
-		case !s.asOf.After(now): // else the clock was set back
+		case !s.asOf.After(now.Round(0)): // else the clock was set back
 			rec.AsOf = s.asOf // it stays as it is, or the next that differs would be no later than what is in the file
 		}
 	}
