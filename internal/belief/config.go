@@ -20,7 +20,7 @@ const (
 	MaxHeld = 10_000
 
 	retryAfter = time.Second      // from a probe without an answer to the next
-	maxRetry   = 10 * time.Second // the same, where silence proves nothing
+	maxRetry   = 10 * time.Second // doubling to this, where it proves nothing, or was none: this process could not ask
 	againAfter = 10 * time.Second // from an answer to the next probe, doubling
 	maxAgain   = 2 * time.Minute  // to this
 	maxFails   = 2                // probes in a row without an answer, after which an instance is gone

@@ -256,7 +256,8 @@ func (g *guard) probed(key string, o Outcome, reached bool, now time.Time) {
 	if h == nil || !h.probing {
 		return // listed again, or given up, meanwhile
 	}
-	if g.holds.answered(h, o, reached, now) || !g.away && g.holds.endIfOver(h, now) {
+	changed := g.holds.answered(h, o, reached, now)
+	if g.holds.endIfOver(h, !g.away, now) || changed {
 		g.list = nil
 	}
 }

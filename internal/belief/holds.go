@@ -17,15 +17,15 @@ type Outcome = probe.Outcome
 type hold struct {
 	pair    *client.KVPair
 	since   time.Time
-	end     time.Time // when it goes if it does not answer
-	askable time.Time // since when this process might have asked it, without a break
-	inside  bool      // in the list; otherwise only the file knew it, and it gets there when it answers
-	answers bool      // a probe did, and not two in a row since did not: it has no end
-	mute    bool      // its network has no probe
-	fails   int       // probes in a row without an answer
-	asked   int       // probes since askable that were answered, or not
-	err     error     // of the last one
-	again   time.Duration
+	end     time.Time     // when it goes if it does not answer
+	askable time.Time     // since when this process might have asked it, without a break
+	inside  bool          // in the list; otherwise only the file knew it, and it gets there when it answers
+	answers bool          // a probe did, and not two in a row since did not: it has no end
+	mute    bool          // its network has no probe
+	fails   int           // probes in a row without an answer
+	asked   int           // probes since askable that were answered, or not
+	err     error         // of the last one
+	again   time.Duration // from an answer, or a probe that could not ask, to the next
 	probing bool
 	due     time.Time // of the next probe
 	index   int       // in the queue; -1: not there
@@ -178,16 +178,14 @@ func (s *holds) answered(h *hold, o Outcome, counts bool, now time.Time) (change
 		}
 		h.due = now.Add(s.retry(h, counts))
 	case probe.CouldNotAsk:
-		h.due = now.Add(s.cfg.around(maxRetry))
+		h.again = min(max(2*h.again, retryAfter), maxRetry)
+		h.due = now.Add(s.cfg.around(h.again))
 	case probe.Unaskable:
 		h.answers, h.mute = false, true
 		h.end = h.since.Add(s.cfg.Unprobed)
 	}
 	if !h.mute {
 		s.queue.push(h)
-	}
-	if !h.answers {
-		s.endsAt = Sooner(s.endsAt, h.over())
 	}
 	return changed
 }
@@ -228,10 +226,15 @@ func (s *holds) forgetAsked(now time.Time) {
 	maps.DeleteFunc(s.asked, func(_ string, at time.Time) bool { return now.Sub(at) >= retryAfter })
 }
 
-// endIfOver ends a hold whose time has come, and reports whether it was so. A mass of them ends with their probes, one by one, without a walk over
-// all for each.
-func (s *holds) endIfOver(h *hold, now time.Time) bool {
-	if s.all[h.pair.Key] != h || h.answers || now.Before(h.over()) {
+// endIfOver ends a hold whose time has come, if it may, and reports whether it has. So a mass of them ends one by one, each with a probe, without a
+// walk over all for each.
+func (s *holds) endIfOver(h *hold, may bool, now time.Time) bool {
+	if s.all[h.pair.Key] != h || h.answers {
+		return false
+	}
+	over := h.over()
+	if !may || now.Before(over) {
+		s.endsAt = Sooner(s.endsAt, over)
 		return false
 	}
 	s.letGo(h)

@@ -1,0 +1,294 @@
+package belief
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// The rules for what a file knows, one by one.
+
+func TestWhatOnlyTheFileKnowsEntersWhenItAnswers(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(20)
+	for _, name := range s[10:] {
+		b.up[name] = false
+	}
+	b.remembers(s, time.Time{}, false)
+	b.lineage = "b"
+	b.hear(nil)
+	b.want("nobody was asked yet", nil)
+	if !b.isHolding() {
+		t.Error("the file may shrink while they wait for their first answer")
+	}
+	b.pass(time.Second)
+	b.want("the ten that answer", s[:10])
+	if !b.isPending() {
+		t.Error("accepted while ten are held")
+	}
+}
+
+func TestTheDeadOfAnOldFileAreNeverListed(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(40)
+	for _, name := range s[:20] {
+		b.up[name] = false
+	}
+	b.remembers(s[:20], time.Time{}, false)
+	b.list(s[20:])
+	for range 600 {
+		b.want("at any time", s[20:])
+		b.pass(time.Second)
+	}
+	if b.isHolding() {
+		t.Error("somebody is held after ten minutes")
+	}
+}
+
+func TestWhatTheFileAloneKnowsIsBelievedGoneWhenItIsOneOfFew(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(20)
+	b.remembers(s, time.Time{}, false)
+	b.list(s[1:])
+	b.pass(time.Minute)
+	b.want("it was taken out while this process was away, and answers still", s[1:])
+}
+
+func TestAListServedFromTheFileIsHeldLikeOneOfOurOwn(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(20)
+	b.remembers(s, time.Time{}, true)
+	b.want("the file's list", s)
+	b.reconnect()
+	b.list(nil)
+	b.want("the registry came back empty", s)
+}
+
+func TestACrashLoopDoesNotRenewAHold(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	for _, name := range s {
+		b.up[name] = false
+	}
+	b.remembers(s, b.now.Add(-time.Hour), true)
+	b.hear(nil)
+	b.pass(2 * retryAfter)
+	b.want("held since an hour, and dead", nil)
+}
+
+func TestAHoldFromTheFileThatAnswersStays(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.remembers(s, b.now.Add(-time.Hour), true)
+	b.hear(nil)
+	b.pass(time.Hour)
+	b.want("held since an hour, and alive", s)
+}
+
+func TestARelayedListEndsWhatItDoesNotHave(t *testing.T) {
+	b := newBench(t, Config{Window: time.Hour})
+	s := b.servers(6)
+	b.list(s)
+	b.list(s[1:])
+	b.reconnect()
+	b.list(s[2:])
+	b.wantHeld(2) // the lost one came back as held, and answers
+	b.relayed(s[3:], time.Time{})
+	b.pass(0)
+	b.reconnect()
+	b.list(s[4:])
+	b.want("one is lost since the other process's list, the others it has let go", s[3:])
+}
+
+func TestARelayedHoldGoesOn(t *testing.T) {
+	b := newBench(t, Config{})
+	b.unaskable = func(string) bool { return true }
+	s := b.servers(3)
+	b.list(s)
+	b.relayed(s, b.now.Add(-30*time.Second))
+	b.list(nil)
+	b.pass(29 * time.Second)
+	b.want("the other process's minute", s)
+	b.pass(2 * time.Second)
+	b.want("is over", nil)
+}
+
+// What the file kept of those that were let go came back with the next process, a month later, too.
+func TestARecordHasEverybodyWhoIsListedOrHeldAndNobodyElse(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(20)
+	b.list(s)
+	b.wantRecord("all are listed", s, nil)
+	b.pass(time.Minute)
+	for _, name := range s[:12] {
+		b.up[name] = false
+	}
+	b.hear(nil)
+	lost := b.now
+	b.wantRecord("all are held", nil, s)
+	b.pass(10 * time.Second)
+	b.wantHeld(8)
+	b.wantRecord("twelve were let go", nil, s[12:])
+	for key, since := range heldIn(b.record().Servers) {
+		if !since.Equal(lost) {
+			t.Errorf("%s is held since %v, the file says %v", key, lost, since)
+		}
+	}
+	more := b.servers(25)[20:]
+	b.list(more)
+	b.wantRecord("five are new", more, s[12:])
+	b.listed(pairs(more, "state=inactive"))
+	b.list(nil)
+	clear(b.up)
+	b.pass(maxAgain + time.Minute)
+	b.wantRecord("nobody is held any more", nil, nil)
+}
+
+func TestARecordHasThoseThatWaitForAFirstAnswer(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.remembers(s, time.Time{}, false)
+	b.hear(nil)
+	b.want("nobody was asked yet", nil)
+	b.wantRecord("nobody was asked yet", nil, s)
+	b.up[s[0]] = false
+	b.pass(time.Minute)
+	b.wantRecord("one was let go", nil, s[1:])
+}
+
+func TestAFileIsForBeforeTheFirstListAndASiblingsForAfterIt(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.remembers(s[3:], time.Time{}, false)
+	b.want("the file's, which may not serve yet", nil)
+	b.b.MayServe()
+	b.want("the file's", s[3:])
+	b.remembers(s[2:], time.Time{}, true)
+	b.want("a newer one's", s[2:])
+	b.list(s)
+	b.remembers(s[:2], time.Time{}, true)
+	b.want("the registry's", s)
+	b.b.Remember(b.file(s[:1], time.Time{}), 1)
+	b.b.Away(b.now)
+	b.want("the registry's, which cannot be asked", s)
+}
+
+func TestAFileOfManyHeldIsBounded(t *testing.T) {
+	for _, shown := range []bool{false, true} {
+		b := newBench(t, Config{})
+		many := b.servers(MaxHeld + 50)
+		b.remembers(many, b.now.Add(-time.Second), shown)
+		b.hear(nil)
+		if n := b.b.guard.holds.len(); n > MaxHeld {
+			t.Errorf("%d held from the file", n)
+		}
+		b.relayed(many, b.now.Add(-time.Second))
+		if n := b.b.guard.holds.len(); n > MaxHeld {
+			t.Errorf("%d held from another process", n)
+		}
+	}
+}
+
+// P1 has asked A in vain and let it go. P2 reaches A, holds it and saves it. P1 cannot ask the registry any more and turns to the file.
+func TestAnInstanceThatThisProcessHasLetGoDoesNotComeBackWithAnotherProcesssHold(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.list(s)
+	b.up[s[0]] = false
+	b.list(s[3:])
+	b.pass(time.Minute)
+	b.want("one was let go", s[1:])
+	rec := b.file(s, b.now)
+	rec.Zxid += 7
+	rec.Servers[3].HeldSince = time.Time{}
+	b.b.Away(b.now)
+	b.b.Found(rec, false, b.now)
+	b.want("the file's list, but for that one", s[1:])
+	b.zxid += 7
+	b.reconnect()
+	b.list(s)
+	b.want("it is listed again", s)
+	b.up[s[0]] = true
+	b.list(nil)
+	b.want("and held like any other", s)
+}
+
+// A file from a process whose clock is a year ahead.
+func TestAHoldThatHasNotBegunYetBeginsNow(t *testing.T) {
+	b := newBench(t, Config{})
+	b.unaskable = func(string) bool { return true }
+	s := b.servers(2)
+	b.remembers(s, b.now.AddDate(1, 0, 0), true)
+	b.list(nil)
+	b.want("held", s)
+	b.pass(DefaultUnprobed)
+	b.want("for a minute", nil)
+}
+
+// A clone that was let go met a mass loss when it was taken up: ten instances, and then none.
+func TestWhatACallerWasShownBeforeIsGuarded(t *testing.T) {
+	for name, rule := range map[string]struct {
+		file, shown []int // how many of ten the file has and the caller was shown; the file's are from the end
+		later       bool  // the file is later
+		want        []int // from, to
+	}{
+		"without a file":                            {nil, []int{0, 10}, false, []int{0, 10}},
+		"the file is no later":                      {[]int{5, 10}, []int{0, 10}, false, []int{0, 10}},
+		"the file is later":                         {[]int{2, 10}, []int{0, 6}, true, []int{2, 6}},
+		"the file is later, and they do not answer": {[]int{2, 8}, []int{0, 8}, true, []int{2, 8}},
+	} {
+		b := newBench(t, Config{})
+		s := b.servers(10)
+		memory := b.file(s[rule.shown[0]:rule.shown[1]], time.Time{})
+		if rule.file != nil {
+			file := b.file(s[rule.file[0]:rule.file[1]], time.Time{})
+			if rule.later {
+				file.Zxid++
+			}
+			b.b.Found(file, false, b.now)
+		}
+		b.b.Remember(memory, 1)
+		b.hear(nil)
+		b.want(name+": at once", s[rule.want[0]:rule.want[1]])
+	}
+}
+
+func TestAListOverAnotherConnectionThanTheOneThatWasShownIsAReconnect(t *testing.T) {
+	for link, held := range map[int64]int{7: 0, 6: 1} {
+		b := newBench(t, Config{})
+		s := b.servers(10)
+		b.b.Remember(b.file(s, time.Time{}), link)
+		b.link = 7
+		b.list(s[1:])
+		if n := len(b.b.Shown().Held); n != held {
+			t.Errorf("shown over %d, listed over 7, one of ten lost: %d held, want %d", link, n, held)
+		}
+	}
+}
+
+func (b *bench) wantRecord(what string, listed, held []string) {
+	b.Helper()
+	rec := b.record()
+	since := heldIn(rec.Servers)
+	var gotListed, gotHeld []string
+	for _, s := range rec.Servers {
+		if key := s.Pair.Key; since[key].IsZero() {
+			gotListed = append(gotListed, key)
+		} else {
+			gotHeld = append(gotHeld, key)
+		}
+	}
+	if !slices.IsSortedFunc(rec.Servers, byServerKey) || !slices.Equal(gotListed, listed) || !slices.Equal(gotHeld, held) {
+		b.Fatalf("%s: the file is to have %v, and as held %v", what, short(gotListed), short(gotHeld))
+	}
+}
+
+func heldIn(servers []Server) map[string]time.Time {
+	held := make(map[string]time.Time)
+	for _, s := range servers {
+		if !s.HeldSince.IsZero() {
+			held[s.Pair.Key] = s.HeldSince
+		}
+	}
+	return held
+}
