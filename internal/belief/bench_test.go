@@ -135,9 +135,16 @@ func (b *bench) remembers(names []string, since time.Time, shown bool) {
 
 // relayed is what another process has heard later, while the registry cannot be asked.
 func (b *bench) relayed(names []string, since time.Time) {
-	b.zxid++
 	b.b.Away(b.now)
-	b.b.Found(b.file(names, since), false, b.now)
+	b.b.Found(b.ahead(b.file(names, since)), false, b.now)
+}
+
+// ahead makes a record one of the present history that is later.
+func (b *bench) ahead(rec *Record) *Record {
+	b.zxid++
+	rec.Generation = b.b.course.now
+	rec.Zxid = b.zxid
+	return rec
 }
 
 // pass lets d go by: what the Belief asks for is done when it is due.
