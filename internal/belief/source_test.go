@@ -1,0 +1,240 @@
+package belief
+
+import (
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+func TestWhoDecidesTheList(t *testing.T) {
+	ours := Generation{"a", 2, 50}
+	sibling, older, other := Generation{"a", 2, 51}, Generation{"a", 2, 49}, Generation{"b", 3, 1}
+	const (
+		cold = iota
+		stale
+		live
+	)
+	for _, tc := range []struct {
+		name     string
+		override bool
+		phase    int
+		file     Generation
+		may      bool
+		want     Source
+	}{
+		{"nothing is known", false, cold, Generation{}, false, None},
+		{"nothing is known, and the registry does not answer", false, cold, Generation{}, true, None},
+		{"the registry may still answer", false, cold, older, false, None},
+		{"the registry does not answer", false, cold, older, true, File},
+		{"the registry does not answer, whatever history the file has", false, cold, other, true, File},
+		{"the registry has answered", false, live, older, true, Live},
+		{"the registry has answered, the file claims to know more", false, live, sibling, true, Live},
+		{"the registry has gone", false, stale, Generation{}, true, Stale},
+		{"the registry has gone, the file is older", false, stale, older, true, Stale},
+		{"the registry has gone, the file is ours", false, stale, ours, true, Stale},
+		{"the registry has gone, another process has heard more", false, stale, sibling, false, File},
+		{"the registry has gone, another process has heard of another history", false, stale, other, true, Stale},
+		{"a person has decided, live", true, live, older, true, Override},
+		{"a person has decided, at the start", true, cold, Generation{}, false, Override},
+		{"a person has decided, in an outage", true, stale, sibling, true, Override},
+	} {
+		for _, late := range []bool{false, true} { // the file is found after the registry has gone
+			b := New(Config{})
+			now := time.Unix(1e9, 0)
+			find := func() {
+				if tc.file.Era > 0 {
+					b.Found(&Record{Generation: tc.file, AsOf: now}, false, now)
+				}
+			}
+			if tc.may {
+				b.MayServe()
+			}
+			if tc.phase != cold {
+				b.Found(&Record{Generation: Generation{"a", 2, 1}}, false, now)
+				b.Live(1, 0, now)
+				b.Listed(Listing{Lineage: "a", Zxid: 50, AsOf: now}, now)
+			}
+			if !late {
+				find()
+			}
+			if tc.phase == stale {
+				b.Away(now)
+			}
+			if late {
+				find()
+			}
+			if tc.override {
+				b.Overridden(&Decision{})
+			}
+			if got := b.Shown().Source; got != tc.want {
+				t.Errorf("%s, the file found late %v: %v, want %v", tc.name, late, got, tc.want)
+			}
+		}
+	}
+}
+
+func TestAnOverrideStandsUntilItIsGoneAndItsEndIsNoLoss(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(5)
+	b.list(s[:4])
+	was := b.b.Version()
+	d := &Decision{Pairs: pairs(s[4:], ""), AsOf: b.now.Add(-time.Hour)}
+	b.b.Overridden(d)
+	b.want("a person has decided", s[4:])
+	if is := b.b.Version(); is.All == was.All || !b.b.Shown().AsOf.Equal(d.AsOf) || b.b.Shown().Generation != (Generation{}) {
+		t.Errorf("version %v after %v, %+v", is, was, b.b.Shown())
+	}
+	b.list(s[1:4])
+	b.want("whatever the registry says", s[4:])
+	b.wantRecord("the file has what the registry says", s[1:4], nil)
+	b.b.Overridden(nil)
+	b.want("it is gone", s[1:4])
+	b.wantHeld(0)
+}
+
+func TestTheVersionIsTheSameWhileNothingChanges(t *testing.T) {
+	b := newBench(t, Config{})
+	s := pairs(b.servers(3), "")
+	b.remembers(nil, time.Time{}, true)
+	b.hear(s)
+	same := b.listing(s)
+	same.Edits--
+	b.b.Listed(same, b.now)
+	was := b.b.Version()
+	for what, do := range map[string]func(){
+		"the same list again":         func() { b.b.Listed(same, b.now) },
+		"a later look at it":          func() { same.Zxid++; b.b.Listed(same, b.now) },
+		"live still":                  func() { b.b.Live(b.link, 0, b.now) },
+		"no override":                 func() { b.b.Overridden(nil) },
+		"the file may serve":          b.b.MayServe,
+		"confirmed":                   func() { b.b.Confirmed(b.now.Add(time.Second)) },
+		"its own record":              func() { b.b.Found(b.record(), false, b.now) },
+		"no file":                     func() { b.b.Found(nil, false, b.now) },
+		"a file that is ahead":        func() { b.b.Found(b.ahead(b.file(nil, time.Time{})), false, b.now) },
+		"nothing, for an hour":        func() { b.pass(time.Hour) },
+		"a record that is in the way": func() { b.b.Found(b.file(nil, time.Time{}), true, b.now) },
+	} {
+		if do(); b.b.Version() != was {
+			t.Errorf("%s: version %v after %v", what, b.b.Version(), was)
+			was = b.b.Version()
+		}
+	}
+
+	calls := []*client.KVPair{{Key: s[0].Key, Value: "calls=7"}, s[1], s[2]}
+	l := b.listing(calls)
+	l.Edits = b.b.heard.Edits
+	b.b.Listed(l, b.now)
+	if is := b.b.Version(); is.All == was.All || is.Edits != was.Edits {
+		t.Errorf("only calls have changed: version %v after %v", is, was)
+	}
+}
+
+func TestAListThatIsConfirmedAgainIsAsOfTheLaterTime(t *testing.T) {
+	b := newBench(t, Config{})
+	s := pairs(b.servers(3), "")
+	b.hear(s)
+	l := b.b.heard.Listing
+	at := b.now
+	b.b.Confirmed(at.Add(10 * time.Second))
+	b.b.Confirmed(at.Add(5 * time.Second))
+	b.b.Listed(l, b.now)
+	if got := b.b.Shown().AsOf; !got.Equal(at.Add(10 * time.Second)) {
+		t.Errorf("as of %v", got)
+	}
+	l.AsOf = at.Add(20 * time.Second)
+	b.b.Listed(l, b.now)
+	b.b.Away(b.now)
+	b.b.Confirmed(at.Add(30 * time.Second))
+	if got := b.b.Shown().AsOf; !got.Equal(at.Add(20 * time.Second)) {
+		t.Errorf("as of %v: nothing is confirmed while the registry cannot be asked", got)
+	}
+}
+
+func TestTheFirstListWaitsForTheFileAndNotForEver(t *testing.T) {
+	for name, end := range map[string]struct {
+		do   func(b *bench)
+		held int
+	}{
+		"the file is there":  {func(b *bench) { b.remembers(b.servers(4), time.Time{}, false) }, 4},
+		"there is no file":   {func(b *bench) { b.b.Found(nil, false, b.now) }, 0},
+		"the disk hangs":     {func(b *bench) { b.pass(time.Second) }, 0},
+		"and there is a gap": {func(b *bench) { b.b.Away(b.now); b.reconnect(); b.pass(time.Second) }, 0},
+	} {
+		b := newBench(t, Config{FileBy: time.Unix(1e9, 0).Add(250 * time.Millisecond)})
+		b.hear(nil)
+		if b.b.Ready() || b.b.Source() != None {
+			t.Errorf("%s: ready %v, source %v", name, b.b.Ready(), b.b.Source())
+		}
+		if at := b.b.Wake(); !at.Equal(b.b.cfg.FileBy) {
+			t.Errorf("%s: to be woken at %v", name, at)
+		}
+		end.do(b)
+		b.pass(0)
+		if n := len(b.b.Shown().Held); !b.b.Ready() || b.b.Source() != Live || n != end.held {
+			t.Errorf("%s: ready %v, source %v, %d held", name, b.b.Ready(), b.b.Source(), n)
+		}
+	}
+}
+
+// P1 has heard zxid 5 and cannot ask any more; P2 saves 7. P1 is connected again, to a server that has heard 6.
+func TestAListThatIsBehindWhatAnotherProcessHasHeardIsPassedOver(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(5)
+	b.list(s[:3])
+	b.b.Found(b.ahead(b.file(s, time.Time{})), false, b.now)
+	b.want("live", s[:3])
+	b.b.Away(b.now)
+	b.want("what the other has heard", s)
+	if b.b.Source() != File || !b.b.Doubting() {
+		t.Errorf("source %v, in doubt %v", b.b.Source(), b.b.Doubting())
+	}
+	if rec, _ := b.b.ToSave(b.now); rec != nil {
+		t.Errorf("to be saved: %+v", rec)
+	}
+	b.link++
+	b.b.Live(b.link, 0, b.now)
+	lags := Listing{Pairs: pairs(s[:4], "weight=1"), Lineage: "a", Zxid: b.zxid - 1, Edits: b.edits + 1, AsOf: b.now}
+	b.b.Listed(lags, b.now)
+	b.want("a list that lags", s)
+	if rec, _ := b.b.ToSave(b.now); rec != nil || b.b.Source() != File {
+		t.Errorf("source %v, to be saved: %+v", b.b.Source(), rec)
+	}
+	lags.Synced, lags.Doubt, lags.Zxid = true, b.b.Doubts(), b.zxid+1
+	b.b.Listed(lags, b.now)
+	b.want("one that follows a sync; in the window after a reconnect the missing one is held", s)
+	b.wantHeld(1)
+	if b.b.Source() != Live || b.b.Doubting() {
+		t.Errorf("source %v, in doubt %v", b.b.Source(), b.b.Doubting())
+	}
+}
+
+func TestAListOfAHistoryInDoubtIsTreatedAsAnother(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(20)
+	b.list(s)
+	b.b.Found(b.ahead(b.file(s, time.Time{})), true, b.now)
+	l := b.listing(pairs(s[1:], "weight=1"))
+	l.Synced, l.Zxid = false, b.zxid-2
+	b.b.Listed(l, b.now)
+	b.want("one of twenty is missing, and it may be a backup", s)
+	if !b.isPending() {
+		t.Error("the history is accepted while it is in doubt")
+	}
+	if r, _ := b.b.Report(b.now); !r.Began || r.NewHistory {
+		t.Errorf("%+v: it is no new history yet", r)
+	}
+	l.Synced, l.Proof, l.Doubt = true, true, b.b.Doubts()
+	b.b.Listed(l, b.now)
+	if r, _ := b.b.Report(b.now); b.b.Doubting() || b.b.course.now.Era != 2 || r.Held != 1 || !r.NewHistory {
+		t.Errorf("%+v, %+v: it is a backup", b.b.course, r)
+	}
+	if rec := b.record(); rec.Era != 1 || len(rec.Servers) != 20 {
+		t.Errorf("era %d and %d servers in the file, before the era is accepted", rec.Era, len(rec.Servers))
+	}
+	b.up[s[0]] = false
+	b.pass(DefaultHold)
+	if rec := b.record(); rec.Era != 2 || len(rec.Servers) != 19 {
+		t.Errorf("era %d and %d servers in the file, after it is", rec.Era, len(rec.Servers))
+	}
+}
