@@ -2,6 +2,7 @@ package belief
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -285,6 +286,23 @@ func (b *Belief) Remember(rec *Record, link int64) {
 		b.file.memory, b.file.link = rec, link
 		b.recall()
 	}
+}
+
+// Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later: nil before the first list. It
+// has the generation that was accepted last.
+func (b *Belief) Memory() *Record {
+	if !b.guard.begun {
+		return nil
+	}
+	rec := &Record{Generation: b.accepted, AsOf: b.heard.AsOf, Servers: b.guard.record()}
+	if r := b.heard.relayed; r != nil {
+		rec.AsOf = r.AsOf
+	}
+	rec.Servers = slices.DeleteFunc(rec.Servers, func(s Server) bool {
+		h := b.guard.holds.of(s.Pair.Key)
+		return h != nil && !h.inside
+	})
+	return rec
 }
 
 // MayServe says that the file may serve from now on, while there is nothing better.
