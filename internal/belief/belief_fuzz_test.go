@@ -10,14 +10,14 @@ import (
 func FuzzBelief(f *testing.F) {
 	random := rand.New(rand.NewPCG(10, 4))
 	for range 300 {
-		script := make([]byte, 1+3*random.IntN(80))
+		script := make([]byte, 1+3*random.IntN(300))
 		for i := range script {
 			script[i] = byte(random.Uint32())
 		}
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		if len(script) == 0 || len(script) > 400 {
+		if len(script) == 0 || len(script) > 1000 {
 			return
 		}
 		fleet := newFleet(t, script[0])

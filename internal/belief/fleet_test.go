@@ -420,8 +420,8 @@ func (f *fleet) play(script []byte) {
 	for ; len(script) >= 3; script = script[3:] {
 		op, a, b := script[0], script[1], script[2]
 		p, key := f.processes[int(a)%len(f.processes)], f.keys[int(b)%len(f.keys)]
-		switch op % 24 {
-		case 0, 1:
+		switch op % 28 {
+		case 0, 1, 24:
 			for i, key := range f.keys {
 				if b&(1<<i) != 0 {
 					f.up[key] = true
@@ -451,7 +451,10 @@ func (f *fleet) play(script []byte) {
 				f.drop()
 			}
 		case 7:
-			p.connect()
+			if p.connect(); b&1 != 0 {
+				p.begin(0)
+				p.end()
+			}
 		case 8:
 			relayed := p.b.heard.relayed
 			p.disconnect()
@@ -460,12 +463,18 @@ func (f *fleet) play(script []byte) {
 			p.begin(int(b) % 4)
 		case 11, 12:
 			p.end()
-		case 13, 14:
+		case 13, 14, 25:
 			p.begin(int(b) % 4)
 			p.end()
 		case 15:
 			p.look()
-		case 16:
+		case 16, 26, 27: // as a program does: watches tell of what has changed
+			for _, p := range f.processes {
+				p.end()
+				p.begin(0)
+				p.end()
+				p.look()
+			}
 			f.live(time.Duration(b) * time.Second / 4)
 		case 17:
 			f.live(time.Duration(b) * time.Second * 8)
@@ -487,12 +496,15 @@ func (f *fleet) play(script []byte) {
 			}
 		case 20:
 			p.override = nil
-			if b&1 != 0 {
+			if b&3 == 0 {
 				p.override = &Decision{Pairs: []*client.KVPair{{Key: key}}}
 			}
 			p.stays = nil
 			p.b.Overridden(p.override)
 		case 21:
+			if a > 100 {
+				break
+			}
 			p.start(nil, 0)
 			if b&1 != 0 {
 				p.look()
