@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
 // BenchmarkStart is New, from nothing to the live list.
@@ -77,7 +79,7 @@ func BenchmarkPublish(b *testing.B) {
 				for j := range pairs {
 					pairs[j] = &client.KVPair{Key: fmt.Sprintf("tcp@127.0.0.1:%05d", j), Value: strconv.Itoa(i)}
 				}
-				lists[i] = &list{pairs: pairs}
+				lists[i] = &list{Shown: belief.Shown{Pairs: pairs}}
 			}
 			for range watchers {
 				d.view.watchers.Watch()
@@ -101,7 +103,7 @@ func BenchmarkGetServices(b *testing.B) {
 	for j := range pairs {
 		pairs[j] = &client.KVPair{Key: fmt.Sprintf("tcp@127.0.0.1:%05d", j)}
 	}
-	deliver(d, &list{pairs: pairs, seq: 1})
+	deliver(d, &list{Shown: belief.Shown{Pairs: pairs}, seq: 1})
 	b.ReportAllocs()
 	for b.Loop() {
 		d.GetServices()

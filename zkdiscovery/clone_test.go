@@ -109,7 +109,7 @@ func TestACloneThatIsUsedAgainAtTheLastMomentIsKept(t *testing.T) {
 		c := w.clone(d, "Arith")
 		pass(releaseIdle / 2)
 		// The loop has found it idle, and then, before it is let go, somebody asks.
-		if gone := d.root.release(c.service(), []*view{c.view}); gone || !isHeld(c) {
+		if gone := d.root.release(c.service(), []*view{c.view}, nil); gone || !isHeld(c) {
 			t.Error("let go although it was used half a minute ago")
 		}
 	})

@@ -14,10 +14,10 @@ func TestWithoutALoggerWarningsGoToTheProgramsDefault(t *testing.T) {
 	dial := func(w *world) Option { return WithDialer(w.zk.Dial) }
 	for name, open := range map[string]func(w *world) (*Discovery, error){
 		"New": func(w *world) (*Discovery, error) {
-			return New("/rpcx", "Arith", []string{"zk:2181"}, dial(w), WithoutCache())
+			return New("/rpcx", "Arith", []string{"zk:2181"}, dial(w), WithoutCache(), probesAnswer())
 		},
 		"NewTemplate": func(w *world) (*Discovery, error) {
-			d, err := NewTemplate("/rpcx", []string{"zk:2181"}, dial(w), WithoutCache())
+			d, err := NewTemplate("/rpcx", []string{"zk:2181"}, dial(w), WithoutCache(), probesAnswer())
 			if err == nil {
 				w.clone(d, "Arith").WatchService()
 			}

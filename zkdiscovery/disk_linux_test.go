@@ -52,7 +52,7 @@ func TestADiskThatHangsDelaysNobodyElse(t *testing.T) {
 	log := new(records)
 	discover := func(dir string) *Discovery {
 		t.Helper()
-		d, err := New("/rpcx", "Arith", []string{"zk:2181"}, WithDialer(zk.Dial), WithLogger(slog.New(log)), WithCacheDir(dir))
+		d, err := New("/rpcx", "Arith", []string{"zk:2181"}, WithDialer(zk.Dial), WithLogger(slog.New(log)), WithCacheDir(dir), probesAnswer())
 		if err != nil {
 			t.Fatal(err)
 		}

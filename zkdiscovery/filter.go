@@ -8,13 +8,11 @@ import (
 
 // filter is the user's function that decides which instances a view shows. One goroutine at a time uses it.
 type filter struct {
-	keeps    client.ServiceDiscoveryFilter // nil keeps all
-	panicked bool
+	keeps client.ServiceDiscoveryFilter // nil keeps all
 }
 
-// apply is the part of pairs that the filter keeps. The user's function gets copies. Where it panics the instance is kept, and report is called;
-// again says that this is not the first time.
-func (f *filter) apply(pairs watchers.List, report func(again bool, panicked any)) watchers.List {
+// apply is the part of pairs that the filter keeps. The user's function gets copies. Where it panics the instance is kept, and report is called.
+func (f *filter) apply(pairs watchers.List, report func(panicked any)) watchers.List {
 	if f.keeps == nil {
 		return pairs
 	}
@@ -29,12 +27,10 @@ func (f *filter) apply(pairs watchers.List, report func(again bool, panicked any
 	return kept
 }
 
-func (f *filter) keepsOne(p *client.KVPair, report func(again bool, panicked any)) (keep bool) {
+func (f *filter) keepsOne(p *client.KVPair, report func(panicked any)) (keep bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			again := f.panicked
-			f.panicked = true
-			report(again, r)
+			report(r)
 			keep = true
 		}
 	}()

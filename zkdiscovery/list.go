@@ -4,19 +4,13 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/smallnest/rpcx/client"
-
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // list is an unfiltered list of instances, as one service hands it to its views. Nothing in it changes once it is handed over.
 type list struct {
-	generation
-	pairs   []*client.KVPair // sorted by key
-	held    []string
-	source  Source
-	asOf    time.Time
-	link    int64                 // State.Link of the connection that confirmed it
+	belief.Shown
 	sub     *session.Subscription // what tells how far a live list has been confirmed since
 	service int64                 // number of the service that made it; a later service of the same path has a higher one
 	seq     int64                 // grows with every list of that service
@@ -24,12 +18,12 @@ type list struct {
 
 // confirmed is when ZooKeeper last confirmed the list.
 func (l *list) confirmed() time.Time {
-	if l.source == Live {
-		if at := l.sub.Proven(); at.After(l.asOf) {
+	if l.Source == belief.Live {
+		if at := l.sub.Proven(); at.After(l.AsOf) {
 			return at
 		}
 	}
-	return l.asOf
+	return l.AsOf
 }
 
 // isOlderThan says whether o follows l, which may be nil. A later service's list follows an earlier one's, with one exception: a clone was let go,
@@ -41,6 +35,6 @@ func (l *list) isOlderThan(o *list) bool {
 	if cmp.Or(cmp.Compare(l.service, o.service), cmp.Compare(l.seq, o.seq)) >= 0 {
 		return false
 	}
-	remembered := l.source == Live || l.source == Stale
-	return o.source != File || !remembered || l.before(&o.generation)
+	remembered := l.Source == belief.Live || l.Source == belief.Stale
+	return o.Source != belief.File || !remembered || l.Generation.Before(o.Generation)
 }

@@ -100,7 +100,7 @@ func TestAPathThatAppearsIsNoLongerMissing(t *testing.T) {
 		within time.Duration
 	}{
 		"with the service": {"/rpxc/Arith/tcp@a:1", time.Second},
-		"alone":            {"/rpxc", 15*time.Minute * 5 / 4},
+		"alone":            {"/rpxc", 15 * time.Minute * 5 / 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(w *world) {

@@ -9,12 +9,10 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
 	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
@@ -54,8 +52,6 @@ type config struct {
 	log            *slog.Logger
 	observer       Observer
 	noMetadata     bool
-
-	hookPanicked atomic.Bool // one of observer's has, and that was reported
 
 	mistakes []error // found by options themselves
 }
@@ -248,7 +244,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	if c.noGuard && c.guardSet {
 		c.mistake("WithoutGuard contradicts WithGuard")
 	}
-	c.mistakes = append(c.mistakes, guard.Settings(c.guard).Validate()...)
+	c.mistakes = append(c.mistakes, c.guardMistakes()...)
 	if c.cacheDirSet && isFile(c.cacheDir) {
 		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
 	}

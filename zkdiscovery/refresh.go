@@ -1,8 +1,6 @@
 package zkdiscovery
 
 import (
-	"context"
-	"log/slog"
 	"runtime"
 	"strings"
 
@@ -55,7 +53,7 @@ func (v *view) refresh() {
 		if over = !ok; over {
 			return
 		}
-		if p := v.put(gen, l, f.apply(l.pairs, v.report)); p != nil && v.cfg.observer.Published != nil {
+		if p := v.put(gen, l, f.apply(l.Pairs, v.report)); p != nil && v.cfg.observer.Published != nil {
 			v.cfg.observe(func(o *Observer) { o.Published(*p) })
 		}
 	}
@@ -98,20 +96,16 @@ func (v *view) put(gen int64, l *list, pairs watchers.List) (p *Published) {
 		// Under mu, so that whoever receives the list finds Snapshot no older.
 		v.watchers.Publish(pairs)
 		p = &Published{
-			Service: v.path, Source: l.source, Revision: v.shown.revision, Instances: len(pairs), Watchers: v.watchers.Len(),
+			Service: v.path, Source: Source(l.Source), Revision: v.shown.revision, Instances: len(pairs), Watchers: v.watchers.Len(),
 		}
 	}
 	v.wake()
 	return p
 }
 
-// report tells of a filter that has panicked, once: it may do so for every instance of every list.
-func (v *view) report(again bool, panicked any) {
-	level := slog.LevelError
-	if again {
-		level = slog.LevelDebug
-	}
-	v.cfg.log.Log(context.Background(), level, "filter panicked, keeping the instance", "service", v.path, "panic", panicked)
+// report tells of a filter that has panicked.
+func (v *view) report(panicked any) {
+	v.cfg.log.Error("filter panicked, keeping the instance", "service", v.path, "panic", panicked)
 }
 
 // isInsideRefresh reports whether this goroutine was called by a refresh, of this view or another one: by a filter, an Observer's hook or a log

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
 // A filter that counts, or keeps a map, was called by the service's loop and by SetFilter at once.
@@ -146,7 +148,7 @@ func TestFiltersThatSetEachOthersFilterDoNotWaitForEachOther(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for d, other := range map[*Discovery]*Discovery{a: b, b: a} {
-			deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), seq: 1})
+			deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1")}, seq: 1})
 			wg.Go(func() { d.SetFilter(of(other)) })
 		}
 		wg.Wait()
@@ -181,7 +183,7 @@ func TestAHookMaySetTheFilter(t *testing.T) {
 func TestAFilterThatEndsItsGoroutineHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := alone(t)
-		deliver(d, &list{pairs: pairsOf("", "tcp@a:1", "tcp@b:1"), seq: 1})
+		deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1", "tcp@b:1")}, seq: 1})
 		go d.SetFilter(func(*client.KVPair) bool {
 			time.Sleep(time.Second)
 			runtime.Goexit()
@@ -200,7 +202,7 @@ func TestAFilterThatEndsItsGoroutineHoldsUpNobody(t *testing.T) {
 // However deep below the filter the call is.
 func TestWhoIsInsideARefreshIsFoundAtAnyDepth(t *testing.T) {
 	d := alone(t)
-	deliver(d, &list{pairs: pairsOf("", "tcp@a:1"), seq: 1})
+	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1")}, seq: 1})
 	var down func(n int) bool
 	down = func(n int) bool {
 		if n > 0 {

@@ -4,58 +4,110 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
-// edge counts a change of how the list fares, and returns the level at which it is to be logged. A ZooKeeper that gives the list and refuses it by
-// turns must not fill the log, nor hundreds of services that one connection takes with it: what names what they have in common.
-func (sv *service) edge(level slog.Level, now time.Time, what string) slog.Level {
-	level = sv.edges.Level(level, now, sv.log.Warn, "the list keeps changing between live and not, telling no more until it has settled")
-	return sv.root.among(level, what, now)
+// shortSilence of ZooKeeper's is not worth a line in the log.
+const shortSilence = 10 * time.Second
+
+// told is what was logged.
+type told struct {
+	source  belief.Source // of the list
+	skipped int           // children that are no instances
 }
 
-// reportSettled tells how things are when they have stayed so after many changes.
-func (sv *service) reportSettled(now time.Time) {
-	if changes := sv.edges.Settled(now); changes > 0 {
-		sv.log.Warn("the list has settled", "source", sv.logged, "changes", changes, "err", sv.mirror.Err())
+// report logs what the mirror and the belief have noticed.
+func (lp *loop) report(now time.Time) {
+	if n := lp.mirror.TakeNews(); n.Any() {
+		lp.reportNews(n)
+	}
+	lp.reportSkipped()
+	if r, ok := lp.belief.Report(now); ok {
+		lp.reportHeld(r)
 	}
 }
 
-// report logs what the mirror noticed.
-func (sv *service) report(n mirror.News, now time.Time) {
+func (lp *loop) reportNews(n mirror.News) {
 	if n.Mended > 0 {
-		sv.log.Log(sv.ctx, sv.edge(slog.LevelWarn, now, "mended"), "found changes that no watch had told of, setting the watches again", "changes", n.Mended)
+		lp.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.Mended)
+		lp.note(func(st *serviceStatus) { st.Mended += int64(n.Mended) })
 	}
 	if len(n.BadMetadata) > 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.metadata), "metadata is not a URL query: rpcx ignores state and group in it",
-			"instances", len(n.BadMetadata), "first", n.BadMetadata[0])
+		lp.log.Warn("metadata is not a URL query: rpcx ignores state and group in it", "instances", len(n.BadMetadata), "first", n.BadMetadata[0])
 	}
 	if len(n.Denied) > 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.denied), "instances may not be read: listed with the metadata known last",
-			"instances", len(n.Denied), "first", n.Denied[0])
+		lp.log.Warn("instances may not be read: listed with the metadata known last", "instances", len(n.Denied), "first", n.Denied[0])
 	}
-	sv.note(func(st *serviceStatus) { st.Mended += int64(n.Mended) })
-}
-
-// firstTime is the level of what is said again and again: servers that rewrite such metadata all the time would fill the log.
-func firstTime(said *bool) slog.Level {
-	if *said {
-		return slog.LevelDebug
-	}
-	*said = true
-	return slog.LevelWarn
 }
 
 // reportSkipped says that some children are no instances, once until there are none any more: locks below the service's path come and go.
-func (sv *service) reportSkipped() {
-	skipped, one := sv.mirror.Skipped()
-	if skipped == sv.skipped {
+func (lp *loop) reportSkipped() {
+	skipped, one := lp.mirror.Skipped()
+	if skipped == lp.told.skipped {
 		return
 	}
-	if sv.skipped == 0 {
-		sv.log.Log(sv.ctx, firstTime(&sv.reported.skipped), "skipping children whose name is not network@address", "children", skipped,
-			"one_of_them", one)
+	if lp.told.skipped == 0 {
+		lp.log.Warn("skipping children whose name is not network@address", "children", skipped, "one_of_them", one)
 	}
-	sv.skipped = skipped
-	sv.note(func(st *serviceStatus) { st.Skipped = skipped })
+	lp.told.skipped = skipped
+	lp.note(func(st *serviceStatus) { st.Skipped = skipped })
+}
+
+// reportHeld logs when holding begins and ends, and every instance that is let go, many in one line.
+func (lp *loop) reportHeld(r belief.Report) {
+	if r.Began {
+		lp.log.Warn("instances are missing in ZooKeeper, keeping those that answer when they are asked",
+			"held", r.Held, "listed", r.Listed, "new_history", r.NewHistory)
+	}
+	if r.Unreached != nil {
+		lp.log.Warn("probes reach no instance of this service, so that their silence proves nothing: a missing instance is kept for "+
+			"Guard.HoldUnprobed only. Servers with TLS need Guard.TLS", "err", r.Unreached)
+	}
+	if len(r.Gone) > 0 {
+		attrs := []any{"instances", len(r.Gone), "first", r.Gone[0].Key}
+		if err := r.Gone[0].Err; err != nil {
+			attrs = append(attrs, "err", err)
+		}
+		lp.log.Warn("letting go of instances that are missing in ZooKeeper and have not answered", attrs...)
+	}
+	if r.Ended {
+		lp.log.Info("no instance is held any more, the list is ZooKeeper's", "held_at_most", r.Most, "for", r.For.Round(time.Second), "listed", r.Listed)
+	}
+}
+
+// logSource says when the list comes from somewhere else, and returns when to look again. A short silence of ZooKeeper's is no news: it is
+// what a rolling restart of the ensemble looks like, to each service of each client.
+func (lp *loop) logSource(now time.Time) (wake time.Time) {
+	is, was := lp.current, lp.told.source
+	if is == nil || is.Source == was {
+		return time.Time{}
+	}
+	since := lp.published.since
+	if due := since.Add(shortSilence); is.Source == belief.Stale && now.Before(due) {
+		return due
+	}
+	lp.told.source = is.Source
+	if was == belief.Override && is.Source != belief.None {
+		lp.log.Warn("the operator's override file is gone", "source", Source(is.Source), "instances", len(is.Pairs))
+	}
+	switch is.Source {
+	case belief.Live:
+		level := slog.LevelInfo
+		if was == belief.None && lp.resumed {
+			level = slog.LevelDebug // a clone that is used now and then would say so each time
+		}
+		lp.log.Log(lp.ctx, level, "list is live", "instances", len(is.Pairs))
+	case belief.Stale:
+		lp.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.Pairs), "since", since, "confirmed", is.AsOf)
+	case belief.File:
+		lp.log.Warn("ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.Pairs),
+			"confirmed", is.AsOf, "age", now.Sub(is.AsOf).Round(time.Second), "file", lp.file.path)
+	case belief.Override:
+		lp.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
+			"instances", len(is.Pairs), "file", lp.file.override.Path)
+	case belief.None:
+		lp.log.Warn("the override file is gone and nothing else is known, keeping its list", "instances", len(is.Pairs))
+	}
+	return time.Time{}
 }

@@ -115,7 +115,7 @@ func (w *world) inEra(want int64, ds ...*Discovery) {
 	w.Helper()
 	for i, d := range ds {
 		d.view.mu.Lock()
-		got := d.view.shown.era
+		got := d.view.shown.Era
 		d.view.mu.Unlock()
 		if got != want {
 			w.Errorf("discovery %d: era %d, want %d", i, got, want)

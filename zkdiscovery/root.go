@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/edges"
+	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -19,7 +20,6 @@ type root struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, a look of missing, the end of session
-	crowd   edges.Crowd    // the services, in what is logged of them
 	missing *missing
 	vain    atomic.Bool // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
 
@@ -28,7 +28,8 @@ type root struct {
 	mu       sync.Mutex // guards what follows; may be held while a service's or a view's mu is taken, never the other way round
 	closed   bool
 	services map[string]*service
-	begun    int64 // services so far: the number of the newest
+	begun    int64     // services so far: the number of the newest
+	triedAt  time.Time // see mayTry
 }
 
 func newRoot(cfg *config) *root {
@@ -43,6 +44,37 @@ func newRoot(cfg *config) *root {
 		r.wg.Go(r.reportConnections)
 	}
 	return r
+}
+
+// keep starts the keeper of a service's cache file: it reads, writes and watches the file, off the delivery path.
+func (r *root) keep(path string) *filecache.Keeper {
+	log := r.cfg.log.With("service", path)
+	return filecache.Keep(func() (*filecache.Cache, error) { return r.openCache(path, log) }, filecache.KeeperConfig{
+		Logger: log, Dir: r.cfg.cacheDir,
+		Saved: func(s filecache.Saved) {
+			if o := r.cfg.observer.Saved; o != nil {
+				r.cfg.observe(func(*Observer) { o(Saved{Service: path, Instances: s.Servers, Took: s.Took, Err: s.Err}) })
+			}
+		},
+	})
+}
+
+// openCache runs on the keeper's goroutine: everything in it looks at the disk, which may hang.
+func (r *root) openCache(path string, log *slog.Logger) (*filecache.Cache, error) {
+	dir, err := r.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	opts := []filecache.Option{
+		filecache.WithMaxAge(r.cfg.maxCacheAge), filecache.WithLogger(log), filecache.WithOverrideDir(r.cfg.overrideDir),
+	}
+	if r.cfg.ensembleName != "" {
+		opts = append(opts, filecache.WithNamedEnsemble())
+	}
+	if r.cfg.pollFiles {
+		opts = append(opts, filecache.WithPollingOnly())
+	}
+	return filecache.Open(dir, r.cfg.ensemble, path, opts...)
 }
 
 // attach gives v the service of its path, which begins if there is none; nil when the root or v was closed. From fallbackAt on, the file may serve;
@@ -63,17 +95,20 @@ func (r *root) join(v *view, fallbackAt time.Time) *service {
 		return nil
 	}
 	sv := r.services[v.path]
-	if sv == nil {
+	isNew := sv == nil
+	if isNew {
 		r.begun++
 		sv = newService(r, v.path, r.begun)
 		r.services[v.path] = sv
-		r.wg.Go(sv.run)
 	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	sv.views[v] = struct{}{}
 	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
-	v.take(sv.number, sv.current)
+	sv.memory = cmp.Or(v.take(sv.number, sv.current), sv.memory)
+	if isNew {
+		r.wg.Go(newLoop(sv).run)
+	}
 	return sv
 }
 
@@ -89,15 +124,15 @@ func (r *root) serviceOf(v *view) *service {
 }
 
 // release takes the service away from views that nobody uses, and reports whether nobody has it any more: then it is forgotten, and its loop
-// must end. A view that was used in the meantime keeps it.
-func (r *root) release(sv *service, idle []*view) (gone bool) {
+// must end. A view that was used in the meantime keeps it. The others remember m.
+func (r *root) release(sv *service, idle []*view, m *memory) (gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	now := time.Now()
 	for _, v := range idle {
-		if v.letGo(now) {
+		if v.letGo(m, now) {
 			delete(sv.views, v)
 		}
 	}
@@ -180,15 +215,11 @@ func (r *root) reportConnections() {
 	}
 }
 
-// observe calls one of the user's hooks; one that panics has no say in what the library does, and is reported once: it may do so for every list.
+// observe calls one of the user's hooks. One that panics has no say in what the library does, and is reported.
 func (c *config) observe(call func(*Observer)) {
 	defer func() {
 		if p := recover(); p != nil {
-			level := slog.LevelDebug
-			if !c.hookPanicked.Swap(true) {
-				level = slog.LevelError
-			}
-			c.log.Log(context.Background(), level, "observer hook panicked", "panic", p)
+			c.log.Error("observer hook panicked", "panic", p)
 		}
 	}()
 	call(&c.observer)

@@ -39,6 +39,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
   "sessions": 6,
   "connections": 7,
   "failedRounds": 8,
+  "missingPath": "",
   "cacheFile": "/c/list.json",
   "overrideFile": "/c/override.json",
   "cacheSaved": "2026-01-02T03:04:05Z",

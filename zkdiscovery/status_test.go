@@ -2,6 +2,7 @@ package zkdiscovery
 
 import (
 	"errors"
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,9 @@ func TestStatusTellsTheNewestError(t *testing.T) {
 // Also in the moment before the service's loop has noticed that a connection is gone, or another one there.
 func TestAListIsLiveOverItsOwnConnectionOnly(t *testing.T) {
 	up := session.State{Connected: true, Link: 7}
-	of := func(source Source, link int64) shown { return shown{list: &list{source: source, link: link}} }
+	of := func(source Source, link int64) shown {
+		return shown{list: &list{Shown: belief.Shown{Source: belief.Source(source), Link: link}}}
+	}
 	for _, tc := range []struct {
 		name string
 		v    *view

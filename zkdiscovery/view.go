@@ -9,6 +9,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/internal/watchers"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
@@ -26,6 +27,7 @@ type view struct {
 	service    int64 // number of the service whose lists are taken; 0: none, or it was let go
 	filter     *filter
 	newest     *list     // as the service handed it over
+	memory     *memory   // of the service that was let go, for the next one
 	lapsed     bool      // nobody keeps newest up to date: live or not, it is stale until the service hands over a list again
 	frozen     time.Time // when what is shown was confirmed last, while lapsed
 	gen        int64     // grows when newest or filter changes
@@ -142,31 +144,33 @@ func (v *view) has(service int64) bool {
 }
 
 // letGo takes the service away if nobody has used v for long enough. It asks and acts in one step: a use that comes at the last moment keeps the
-// service, and one that comes later finds that it is gone and takes it up again.
-func (v *view) letGo(now time.Time) bool {
+// service, and one that comes later finds that it is gone and takes it up again. Then the next service is given m.
+func (v *view) letGo(m *memory, now time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.use.isOver(v.watchers.Len(), now) {
 		return false
 	}
 	v.lapse()
-	v.service = 0
+	v.service, v.memory = 0, m
 	return true
 }
 
 // take lets v take the lists of the service of that number, whose newest is cur, if it has any. The caller sees to it that the
-// service delivers nothing meanwhile, and calls refresh afterwards.
-func (v *view) take(service int64, cur *list) {
+// service delivers nothing meanwhile, and calls refresh afterwards. take returns what v remembers of the service before.
+func (v *view) take(service int64, cur *list) (remembers *memory) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
-		return
+		return nil
 	}
+	remembers, v.memory = v.memory, nil
 	v.service = service
 	if cur != nil {
 		v.accept(cur)
 	}
 	v.wake()
+	return remembers
 }
 
 // deliver takes a list of the service's and returns when it is shown, or ctx has ended.
@@ -217,10 +221,10 @@ func (v *view) sourceLocked(st session.State) Source {
 	switch {
 	case v.shown.list == nil:
 		return None
-	case v.shown.source == Live && (v.lapsed || !st.Connected || st.Link != v.shown.link):
+	case v.shown.Source == belief.Live && (v.lapsed || !st.Connected || st.Link != v.shown.Link):
 		return Stale
 	}
-	return v.shown.source
+	return Source(v.shown.Source)
 }
 
 // asOf is when ZooKeeper last confirmed what is shown. The caller holds mu.
@@ -230,8 +234,8 @@ func (v *view) asOf() time.Time {
 		return time.Time{}
 	case !v.lapsed:
 		return l.confirmed()
-	case l.asOf.After(v.frozen):
-		return l.asOf
+	case l.AsOf.After(v.frozen):
+		return l.AsOf
 	}
 	return v.frozen
 }
@@ -244,7 +248,7 @@ func (v *view) snapshot(st session.State) Snapshot {
 	if v.shown.list == nil {
 		return s
 	}
-	s.Source, s.Zxid, s.AsOf = v.sourceLocked(st), v.shown.zxid, v.asOf()
+	s.Source, s.Zxid, s.AsOf = v.sourceLocked(st), v.shown.Zxid, v.asOf()
 	s.Servers = make([]client.KVPair, len(v.shown.pairs))
 	for i, p := range v.shown.pairs {
 		s.Servers[i] = *p
@@ -255,7 +259,7 @@ func (v *view) snapshot(st session.State) Snapshot {
 
 // heldShown is whom the guard has kept in the list, as far as the filter shows them.
 func (s shown) heldShown() (keys []string) {
-	for _, key := range s.held {
+	for _, key := range s.Held {
 		if _, found := slices.BinarySearchFunc(s.pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) }); found {
 			keys = append(keys, key)
 		}

@@ -126,14 +126,18 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		b.Confirmed(l.AsOf)
 		return
 	}
+	doubted := b.course.isOpen()
 	other := b.course.listed(&l)
-	if h.relayed != nil && b.course.isOpen() {
+	open := b.course.isOpen()
+	if h.relayed != nil && open {
 		return // it may be older than what is shown: the pass that settles the doubt will tell
 	}
 	news := first || other || h.relayed != nil
-	if news || !sameSlice(l.Pairs, h.Pairs) {
-		b.guard.take(l.Pairs, other, now)
-		b.change(news || l.Edits != h.Edits)
+	if changed := news || !sameSlice(l.Pairs, h.Pairs); changed || doubted && !open {
+		b.guard.take(l.Pairs, other, open, now)
+		if changed {
+			b.change(news || l.Edits != h.Edits)
+		}
 	}
 	h.Listing, h.waiting, h.relayed = l, nil, nil
 	b.accept()
@@ -171,7 +175,7 @@ func (b *Belief) recall() {
 
 // accept notes the generation that the file may be stamped with.
 func (b *Belief) accept() {
-	if !b.guard.pending && b.heard.relayed == nil {
+	if !b.guard.pending && !b.course.isOpen() && b.heard.relayed == nil {
 		b.accepted = b.course.now
 	}
 }
@@ -422,6 +426,9 @@ func (b *Belief) Source() Source {
 
 // Ready reports whether the first list waits for the file: until it does not, nothing should be shown that was not before.
 func (b *Belief) Ready() bool { return b.heard.waiting == nil }
+
+// IsAtALoss reports that nothing is known to be shown, and that the file, which might serve, has nothing either.
+func (b *Belief) IsAtALoss() bool { return b.file.known && b.file.may && b.Source() == None }
 
 // Shown returns the list of this moment.
 func (b *Belief) Shown() Shown {

@@ -53,7 +53,7 @@ func (c *course) isAhead(g Generation) bool {
 	return g.Lineage == c.now.Lineage && c.now.Before(g) && !(c.isOpen() && g.Before(c.floor))
 }
 
-// listed takes the next list, and reports whether it is of another history than the one before, or may be.
+// listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be.
 func (c *course) listed(l *Listing) (other bool) {
 	was, from := c.now, c.now
 	settles := l.Synced && l.Doubt == c.doubts
@@ -78,5 +78,5 @@ func (c *course) listed(l *Listing) (other bool) {
 	if settles || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
 		c.floor = Generation{}
 	}
-	return other || c.isOpen()
+	return other
 }

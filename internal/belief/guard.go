@@ -48,8 +48,9 @@ func (g *guard) setAway(away bool, now time.Time) {
 }
 
 // take takes what the registry lists now, whole, sorted by key, each once. The slice must not be changed afterwards. other says that it is of
-// another history than the list before.
-func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
+// another history than the list before. open says that this is not known yet: those that are gone are held until the next list that is not open,
+// and judged then.
+func (g *guard) take(list []*client.KVPair, other, open bool, now time.Time) {
 	was, first := g.listed, !g.begun
 	if first {
 		g.holds.resume(now) // of the process before, which the list may end
@@ -60,9 +61,6 @@ func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
 	}
 	back := g.forget(list, now)
 	gone, came := g.compare(was, list, first)
-	if other && len(gone) > 0 {
-		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
-	}
 	lost := len(g.lost)
 	before := lost
 	for _, p := range gone {
@@ -74,10 +72,22 @@ func (g *guard) take(list []*client.KVPair, other bool, now time.Time) {
 			g.lost = append(g.lost, loss{p, now, first && g.shown != nil && !g.shown(p.Key)})
 		}
 	}
+	judged := 0
+	if !open {
+		judged = g.judge()
+	}
+	if other && len(gone)+judged > 0 {
+		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
+	}
+	lost += judged
 	came -= back
 	switch {
+	case open && !other:
+		g.hold(g.lost[before:], true, now)
+		g.lost = slices.Delete(g.lost, before, len(g.lost))
 	case other, now.Before(g.suspectUntil), g.active == 0, lost > before && g.tooMany(lost-came):
-		g.holdLosses(now)
+		n := g.hold(g.lost, false, now)
+		g.lost = slices.Delete(g.lost, 0, n)
 	default:
 		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
 	}
@@ -91,13 +101,25 @@ func (g *guard) tooMany(lost int) bool {
 	return float64(missing) > g.cfg.Share*float64(missing+g.active)
 }
 
-// holdLosses holds everything that was lost within the window.
-func (g *guard) holdLosses(now time.Time) {
-	n := min(len(g.lost), MaxHeld-g.holds.len())
-	for _, l := range g.lost[:n] {
-		g.holds.admit(&hold{pair: l.pair, since: now, inside: !l.fromFile, index: -1}, now)
+// hold holds instances that were lost, and returns how many. inDoubt says that it is not known whether that is right.
+func (g *guard) hold(lost []loss, inDoubt bool, now time.Time) int {
+	n := min(len(lost), MaxHeld-g.holds.len())
+	for _, l := range lost[:n] {
+		g.holds.admit(&hold{pair: l.pair, since: now, inside: !l.fromFile, inDoubt: inDoubt, index: -1}, now)
 	}
-	g.lost = slices.Delete(g.lost, 0, n)
+	return n
+}
+
+// judge makes losses of those that are held in doubt, and returns how many.
+func (g *guard) judge() (n int) {
+	for _, h := range g.holds.all {
+		if h.inDoubt {
+			g.end(h)
+			g.lost = append(g.lost, loss{h.pair, h.since, !h.inside})
+			n++
+		}
+	}
+	return n
 }
 
 // forget drops the losses that are older than the window, and those that are listed again, and returns how many of these are active.

@@ -22,6 +22,7 @@ type hold struct {
 	inside  bool          // in the list; otherwise only the file knew it, and it gets there when it answers
 	answers bool          // a probe did, and not two in a row since did not: it has no end
 	mute    bool          // its network has no probe
+	inDoubt bool          // see guard.take
 	fails   int           // probes in a row without an answer
 	asked   int           // probes since askable that were answered, or not
 	err     error         // of the last one

@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -23,6 +24,20 @@ type Settings struct {
 	Probe    Probe         // Heartbeat(nil)
 	Timeout  time.Duration // of one probe; DefaultTimeout
 	Parallel int           // probes of this queue at once; 0: no bound besides the process's
+}
+
+// maxParallel bounds Settings.Parallel.
+const maxParallel = 1000
+
+// Validate says which value breaks which rule, as the fields of a Guard.
+func (s Settings) Validate() (mistakes []error) {
+	if s.Timeout < 0 {
+		mistakes = append(mistakes, fmt.Errorf("WithGuard: ProbeTimeout %v: must not be negative", s.Timeout))
+	}
+	if s.Parallel < 0 || s.Parallel > maxParallel {
+		mistakes = append(mistakes, fmt.Errorf("WithGuard: Parallel %v: must be at most %d, and not negative", s.Parallel, maxParallel))
+	}
+	return mistakes
 }
 
 // Queue asks instances, in turn with all other queues of the process. One service or selector has one. Its methods may be called at once from

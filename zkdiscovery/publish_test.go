@@ -10,56 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
-
-func TestWhoDecidesTheList(t *testing.T) {
-	ours := generation{"a", 2, 50}
-	sibling, older, other := &generation{"a", 2, 51}, &generation{"a", 2, 49}, &generation{"b", 3, 1}
-	for _, tc := range []struct {
-		name     string
-		override bool
-		phase    mirror.Phase
-		file     *generation
-		fallback bool
-		want     Source
-	}{
-		{"nothing is known", false, mirror.Cold, nil, false, None},
-		{"nothing is known, and nobody answers", false, mirror.Cold, nil, true, None},
-		{"ZooKeeper may still answer", false, mirror.Cold, older, false, None},
-		{"ZooKeeper does not answer", false, mirror.Cold, older, true, File},
-		{"ZooKeeper does not answer, whatever history the file has", false, mirror.Cold, other, true, File},
-		{"ZooKeeper has answered", false, mirror.Live, older, true, Live},
-		{"ZooKeeper has answered, the file claims to know more", false, mirror.Live, sibling, true, Live},
-		{"ZooKeeper has gone", false, mirror.Stale, nil, true, Stale},
-		{"ZooKeeper has gone, the file is older", false, mirror.Stale, older, true, Stale},
-		{"ZooKeeper has gone, the file is ours", false, mirror.Stale, &ours, true, Stale},
-		{"ZooKeeper has gone, a sibling has heard more", false, mirror.Stale, sibling, false, File},
-		{"ZooKeeper has gone, a sibling has heard of another history", false, mirror.Stale, other, true, Stale},
-		{"a person has decided, live", true, mirror.Live, older, true, Override},
-		{"a person has decided, at the start", true, mirror.Cold, nil, false, Override},
-		{"a person has decided, in an outage", true, mirror.Stale, sibling, true, Override},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if got := choose(tc.override, tc.phase, ours, tc.file, tc.fallback); got != tc.want {
-				t.Errorf("%v, want %v", got, tc.want)
-			}
-		})
-	}
-}
-
-func TestErasComeBeforeZxids(t *testing.T) {
-	order := []generation{{"a", 1, 5}, {"a", 1, 6}, {"b", 2, 1}, {"b", 2, 2}, {"a", 3, 0}}
-	for i := range order {
-		for j := range order {
-			if got := order[i].before(&order[j]); got != (i < j) {
-				t.Errorf("%v before %v: %v", order[i], order[j], got)
-			}
-		}
-	}
-}
 
 // There is nothing else to turn to when an override is deleted during an outage that began before the start.
 func TestAnOverridesListStaysWhenNothingElseIsKnown(t *testing.T) {

@@ -1,0 +1,198 @@
+package zkdiscovery
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/logs"
+	"github.com/holdfast-go/holdfast/internal/probe"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+// loop is the goroutine of a service, and what it owns. It tells the mirror what happened and asks what that wants to know, tells the belief what
+// the mirror has found, and publishes, saves, probes and logs what comes of it. Jobs, probes and the keeper of the file run beside it and report
+// to it.
+type loop struct {
+	*service
+	log     *slog.Logger
+	jobs    sync.WaitGroup
+	answers chan func(now time.Time) // a job or a probe sends what to do with its answer; the loop receives
+	sub     *session.Subscription
+
+	resumed bool // a view has been let go before
+
+	mirror  *mirror.Mirror
+	belief  *belief.Belief
+	probes  *probe.Queue
+	doubted int64 // belief.Doubts, as the mirror was told
+
+	file      fileNews
+	published published
+	told      told
+}
+
+// published is what was handed to the views.
+type published struct {
+	lists   int64 // so many were
+	version belief.Version
+	at      time.Time // when the newest was that differs
+	since   time.Time // when its source became what it is
+}
+
+// newLoop returns the loop of a service that nobody else has yet.
+func newLoop(sv *service) *loop {
+	cfg := sv.root.cfg
+	return &loop{
+		service: sv, log: cfg.log.With("service", sv.path), answers: make(chan func(time.Time)), resumed: sv.memory != nil,
+		mirror: mirror.New(!cfg.noMetadata), belief: belief.New(cfg.belief(sv.memory)), probes: probe.NewQueue(cfg.probing()),
+	}
+}
+
+// run is the goroutine. It ends with the service's context, or when nobody needs the service any more.
+func (lp *loop) run() {
+	defer close(lp.ended)
+	defer lp.jobs.Wait()
+	var files <-chan filecache.News
+	if lp.keeper != nil {
+		files = lp.keeper.News()
+		defer lp.keeper.Close() // it writes what was saved last
+	} else {
+		lp.takeFile(filecache.News{Err: errNoCache}, time.Now())
+	}
+	defer lp.probes.Wait()
+	defer lp.cancel()
+	lp.sub = lp.root.session.Subscribe(lp.path)
+	defer lp.sub.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-lp.ctx.Done():
+			return
+		case <-lp.sub.C:
+		case <-lp.pokes:
+		case <-timer.C:
+		case n := <-files:
+			lp.takeFile(n, time.Now())
+		case answer := <-lp.answers:
+			// What ZooKeeper told before it answered comes first: see mirror.Checked.
+			lp.look()
+			answer(time.Now())
+		}
+		lp.look()
+		wake, gone := lp.act(time.Now())
+		if gone {
+			return
+		}
+		lp.confirm()
+		logs.Flush(lp.log)
+		timer.Reset(time.Until(wake))
+	}
+}
+
+// look tells the mirror the state of the connection and what was hinted.
+func (lp *loop) look() {
+	st := lp.root.session.State()
+	proven := lp.sub.Proven()
+	hints := lp.sub.Take() // after State: what came before the newest answer is among them
+	now := time.Now()
+	lp.mirror.Confirm(proven)
+	lp.mirror.Hinted(hints, now)
+	lp.mirror.Connection(st, now)
+	if !st.Connected && st.Refused {
+		lp.belief.MayServe() // nobody is there to be waited for
+	}
+}
+
+// confirm says whether answered pings confirm the list that is shown: not while a change is known that is not read, or not shown yet.
+func (lp *loop) confirm() {
+	if lp.mirror.AtRest() && lp.belief.Version() == lp.published.version {
+		lp.sub.Settle(lp.mirror.Link())
+	} else {
+		lp.sub.Unsettle()
+	}
+}
+
+// act does what is to be done now, and returns when to come back if nothing happens before. gone says that nobody needs the service any
+// more.
+func (lp *loop) act(now time.Time) (wake time.Time, gone bool) {
+	wake, gone = lp.lookAtViews(now)
+	if gone {
+		return wake, true
+	}
+	lp.believe(now)
+	j, at := lp.mirror.Todo(now)
+	if wake = earlier(wake, at); j.Kind != mirror.None {
+		lp.jobs.Go(func() { lp.ask(j) })
+	}
+	lp.probe(now)
+	lp.report(now)
+	wake = earlier(wake, lp.belief.Wake())
+	if lp.belief.Ready() {
+		wake = earlier(wake, lp.publish(now))
+	}
+	wake = earlier(wake, lp.logSource(now))
+	return earlier(wake, lp.save(now)), false
+}
+
+// earlier is the earlier of two times, a zero one being never.
+func earlier(a, b time.Time) time.Time { return belief.Sooner(a, b) }
+
+// lookAtViews lets go of clones that nobody uses, takes what they remember, and turns to the file when its time has come.
+func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
+	lp.mu.Lock()
+	fallbackAt, m := lp.fallbackAt, lp.memory
+	lp.memory = nil
+	lp.mu.Unlock()
+	if m != nil {
+		lp.belief.Remember(m.record, m.link)
+	}
+	var idle []*view
+	for _, v := range lp.viewsNow() {
+		if since, used := v.idleSince(); !used {
+			if due := since.Add(releaseIdle); now.Before(due) {
+				wake = earlier(wake, due)
+			} else {
+				idle = append(idle, v)
+			}
+		}
+	}
+	if len(idle) > 0 && lp.root.release(lp.service, idle, lp.remember()) {
+		return wake, true
+	}
+	if wake.IsZero() {
+		wake = now.Add(releaseIdle) // a look now and then: a clone's last watcher may go without a word
+	}
+	switch {
+	case fallbackAt.IsZero():
+	case now.Before(fallbackAt):
+		wake = earlier(wake, fallbackAt)
+	default:
+		lp.belief.MayServe()
+	}
+	return wake, false
+}
+
+// memory is what a view that was let go remembers of its service, for the service that it has next.
+type memory struct {
+	record  *belief.Record
+	link    int64 // over which that was live; 0: it was not
+	reached bool  // a probe has reached an instance
+}
+
+// remember is nil before ZooKeeper has listed anything.
+func (lp *loop) remember() *memory {
+	rec := lp.belief.Memory()
+	if rec == nil {
+		return nil
+	}
+	m := &memory{record: rec, reached: lp.belief.Reached()}
+	if lp.mirror.Phase() == mirror.Live {
+		m.link = lp.mirror.Link()
+	}
+	return m
+}

@@ -1,0 +1,57 @@
+package zkdiscovery
+
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
+)
+
+const (
+	publishGap = 10 * time.Millisecond // between two deliveries; the first is delivered at once
+	metricsGap = time.Second           // between two deliveries of nothing but calls and connections
+)
+
+// publish hands the list to the views when it is time, settles what New waits for, and returns when to come back if it is not.
+func (lp *loop) publish(now time.Time) (wake time.Time) {
+	p, v := &lp.published, lp.belief.Version()
+	switch {
+	case lp.current == nil && lp.belief.IsAtALoss():
+		lp.settle(lp.file.err)
+		return time.Time{}
+	case v == p.version:
+		return time.Time{}
+	}
+	gap := publishGap
+	if v.Edits == p.version.Edits {
+		gap = metricsGap
+	}
+	if due := p.at.Add(gap); now.Before(due) {
+		return due
+	}
+	p.version = v
+	was, l := lp.current, &list{Shown: lp.belief.Shown(), sub: lp.sub}
+	switch {
+	case l.Source != belief.None:
+	case was == nil:
+		return time.Time{}
+	default:
+		// An override is gone and nothing else is known. Its list is still the best there is, but nobody stands by it any more.
+		l.Pairs, l.AsOf = was.Pairs, was.AsOf
+	}
+	p.lists++
+	l.service, l.seq = lp.number, p.lists
+	lp.mu.Lock()
+	lp.current = l
+	lp.mu.Unlock()
+	if was == nil || !equalPairs(was.Pairs, l.Pairs) {
+		p.at = now
+	}
+	if was == nil || was.Source != l.Source {
+		p.since = now
+	}
+	for _, v := range lp.viewsNow() {
+		v.deliver(lp.ctx, l)
+	}
+	lp.settle(nil)
+	return time.Time{}
+}
