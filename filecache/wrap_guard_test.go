@@ -3,8 +3,11 @@ package filecache
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,6 +199,11 @@ func TestWithoutGuardTheSourceIsObeyedAtOnce(t *testing.T) {
 	})
 }
 
+// withoutDescriptor is what a probe meets in a process that has no file descriptor left.
+func withoutDescriptor(context.Context) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+}
+
 // Every field of Guard, by what differs when it is ignored: how many of twenty are listed so long after the source has lost so many.
 func TestEachFieldOfGuardIsHeeded(t *testing.T) {
 	slow := func(ctx context.Context) error {
@@ -216,19 +224,20 @@ func TestEachFieldOfGuardIsHeeded(t *testing.T) {
 		after time.Duration
 		want  int
 	}{
-		"Share, half by default":            {Guard{}, nil, 10, 0, time.Second, 10},
-		"Share":                             {Guard{Share: 0.4}, nil, 10, 0, time.Second, 20},
-		"Window, a minute by default":       {Guard{}, nil, 20, 2900 * time.Millisecond, time.Second, 20},
-		"Window":                            {Guard{Window: time.Second}, nil, 19, 2900 * time.Millisecond, time.Second, 1},
-		"Hold, five minutes by default":     {Guard{ProbeTimeout: time.Hour}, isBlackHole, 20, 0, 299 * time.Second, 20},
-		"Hold's default ends":               {Guard{ProbeTimeout: time.Hour}, isBlackHole, 20, 0, 301 * time.Second, 0},
-		"Hold":                              {Guard{ProbeTimeout: time.Hour, Hold: time.Second}, isBlackHole, 20, 0, 2 * time.Second, 0},
-		"HoldUnprobed, a minute by default": {Guard{}, cannotBeAsked, 20, 0, 59 * time.Second, 20},
-		"HoldUnprobed's default ends":       {Guard{}, cannotBeAsked, 20, 0, 61 * time.Second, 0},
-		"HoldUnprobed":                      {Guard{HoldUnprobed: time.Hour}, cannotBeAsked, 20, 0, 59 * time.Minute, 20},
-		"ProbeTimeout, a second by default": {Guard{}, slow, 20, 0, time.Minute, 0},
-		"ProbeTimeout":                      {Guard{ProbeTimeout: 2 * time.Second}, slow, 20, 0, time.Minute, 20},
-		"a Probe that panics is no answer":  {Guard{}, func(context.Context) error { panic("probe") }, 20, 0, time.Minute, 0},
+		"Share, half by default":             {Guard{}, nil, 10, 0, time.Second, 10},
+		"Share":                              {Guard{Share: 0.4}, nil, 10, 0, time.Second, 20},
+		"Window, a minute by default":        {Guard{}, nil, 20, 2900 * time.Millisecond, time.Second, 20},
+		"Window":                             {Guard{Window: time.Second}, nil, 19, 2900 * time.Millisecond, time.Second, 1},
+		"Hold, five minutes by default":      {Guard{ProbeTimeout: time.Hour}, isBlackHole, 20, 0, 299 * time.Second, 20},
+		"Hold's default ends":                {Guard{ProbeTimeout: time.Hour}, isBlackHole, 20, 0, 301 * time.Second, 0},
+		"Hold":                               {Guard{ProbeTimeout: time.Hour, Hold: time.Second}, isBlackHole, 20, 0, 2 * time.Second, 0},
+		"HoldUnprobed, a minute by default":  {Guard{}, cannotBeAsked, 20, 0, 59 * time.Second, 20},
+		"HoldUnprobed's default ends":        {Guard{}, cannotBeAsked, 20, 0, 61 * time.Second, 0},
+		"HoldUnprobed":                       {Guard{HoldUnprobed: time.Hour}, cannotBeAsked, 20, 0, 59 * time.Minute, 20},
+		"ProbeTimeout, a second by default":  {Guard{}, slow, 20, 0, time.Minute, 0},
+		"ProbeTimeout":                       {Guard{ProbeTimeout: 2 * time.Second}, slow, 20, 0, time.Minute, 20},
+		"a Probe that could not ask is none": {Guard{}, withoutDescriptor, 20, 0, 4 * time.Minute, 20},
+		"a Probe that panics is no answer":   {Guard{}, func(context.Context) error { panic("probe") }, 20, 0, time.Minute, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inGuardedBubble(t, func(t *testing.T, f *fleet, wrap func(Guard, ...string) *guarded) {

@@ -12,7 +12,7 @@ const (
 	maxHung      = 64               // probes of a process that ignored their context and have not come back
 	recountAfter = time.Second      // from one count of the descriptors to the next
 	lookSoon     = time.Millisecond // from the moment a queue begins to wait for the process to its first look
-	lookLate     = 32 * lookSoon    // between two looks, at most
+	lookLate     = 64 * lookSoon    // between two looks, at most
 )
 
 // process is the budget that all queues share.
@@ -34,8 +34,8 @@ type budget struct {
 type class uint8
 
 const (
-	never   class = iota // asked
-	again                // asked before
+	neverAsked class = iota // these go first
+	askedBefore
 	classes = iota
 )
 
@@ -65,9 +65,9 @@ func (b *budget) enter(q *Queue) {
 		b.leave(q)
 		return
 	}
-	c := again
-	if q.waiting[never].len() > q.granted {
-		c = never
+	c := askedBefore
+	if q.waiting[neverAsked].len() > q.granted {
+		c = neverAsked
 	}
 	if q.place != nil && q.class != c {
 		b.leave(q)

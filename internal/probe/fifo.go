@@ -1,5 +1,8 @@
 package probe
 
+// keepSpace is for how many asks a line that has become empty keeps its memory.
+const keepSpace = 64
+
 // fifo is a line of asks, oldest first.
 type fifo struct {
 	asks []ask
@@ -18,6 +21,8 @@ func (f *fifo) pop() (ask, bool) {
 	f.asks[f.head] = ask{}
 	f.head++
 	switch {
+	case f.len() == 0 && cap(f.asks) > keepSpace: // a mass loss is rare
+		*f = fifo{}
 	case f.len() == 0:
 		f.asks, f.head = f.asks[:0], 0
 	case f.head > len(f.asks)/2: // each is moved once, on average

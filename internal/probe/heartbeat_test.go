@@ -213,6 +213,35 @@ func TestWhatAnswersForEverIsReadALittle(t *testing.T) {
 	}
 }
 
+// The bounds of crypto/tls hold for what a heartbeat reads before its own.
+func TestATLSHandshakeForEverIsReadALittle(t *testing.T) {
+	record := append([]byte{0x16, 3, 3, 0x40, 0}, make([]byte, 1<<14)...) // 16 KB of type handshake
+	for name, first := range map[string][]byte{
+		"a message of 16 MB":      {2, 0xff, 0xff, 0xff},
+		"a certificate of 16 MB":  {11, 0xff, 0xff, 0xff},
+		"hello requests for ever": {0, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copy(record[5:], first)
+			var read atomic.Int64
+			conn, theirs := net.Pipe()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				go func() { _, _ = io.Copy(io.Discard, theirs) }()
+				forEver(strings.Repeat(string(record), 1000))(theirs)
+			}()
+			tc := &tls.Config{ServerName: "a", MinVersion: tls.VersionTLS12}
+			err := converse(tls.Client(&counted{conn, &read}, tc), "tcp", false)
+			_ = conn.Close()
+			<-done
+			if err == nil || read.Load() > 1<<20 {
+				t.Errorf("%v after %d bytes", err, read.Load())
+			}
+		})
+	}
+}
+
 // counted counts what is read.
 type counted struct {
 	net.Conn

@@ -80,19 +80,19 @@ func newQueue(b *budget, s Settings) *Queue {
 	return &Queue{settings: s, budget: b}
 }
 
-// Ask asks the instance of key and calls done exactly once, from another goroutine. It does not block. neverAsked puts the instance before all that
+// Ask asks the instance of key and calls done exactly once, from another goroutine. It does not block. first puts the instance before all that
 // were asked already. Once ctx has ended the outcome is CouldNotAsk, unless the instance has answered. An ask that waits learns of that at once
 // when all asks of the queue have the same ctx, else when its turn comes.
-func (q *Queue) Ask(ctx context.Context, key string, neverAsked bool, done func(Outcome)) {
+func (q *Queue) Ask(ctx context.Context, key string, first bool, done func(Outcome)) {
 	q.wg.Add(1)
 	a := ask{ctx, key, done}
 	if ctx.Err() != nil {
 		go q.refuse([]ask{a}, nil)
 		return
 	}
-	c := again
-	if neverAsked {
-		c = never
+	c := askedBefore
+	if first {
+		c = neverAsked
 	}
 	q.budget.mu.Lock()
 	q.waiting[c].push(a)
@@ -120,17 +120,17 @@ func (q *Queue) wants() int {
 	if q.budget.hung >= maxHung {
 		room = 1
 	}
-	return min(room-q.running, q.waiting[never].len()+q.waiting[again].len()) - q.granted
+	return min(room-q.running, q.waiting[neverAsked].len()+q.waiting[askedBefore].len()) - q.granted
 }
 
 // advance does whatever can be done for the asks that wait.
 func (q *Queue) advance() (t todo) {
 	b := q.budget
 	if b.hung >= maxHung && q.hung > 0 {
-		t.refused = append(q.waiting[never].all(), q.waiting[again].all()...)
+		t.refused = append(q.waiting[neverAsked].all(), q.waiting[askedBefore].all()...)
 	}
 	if q.head().Err() != nil { // most likely it is everybody's
-		t.ended = append(q.waiting[never].ended(), q.waiting[again].ended()...)
+		t.ended = append(q.waiting[neverAsked].ended(), q.waiting[askedBefore].ended()...)
 	}
 	b.enter(q)
 	b.deal()
@@ -167,10 +167,10 @@ func (q *Queue) advance() (t todo) {
 
 // next takes the ask whose turn it is.
 func (q *Queue) next() (ask, bool) {
-	if a, ok := q.waiting[never].pop(); ok {
+	if a, ok := q.waiting[neverAsked].pop(); ok {
 		return a, true
 	}
-	return q.waiting[again].pop()
+	return q.waiting[askedBefore].pop()
 }
 
 // head is the context of the ask whose turn is next.

@@ -49,8 +49,8 @@ func atRest(t *testing.T, b *budget) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.slots != 0 || b.hung != 0 || b.line[never].Len() != 0 || b.line[again].Len() != 0 {
-		t.Errorf("%d slots are taken, %d probes hang, %d and %d queues wait", b.slots, b.hung, b.line[never].Len(), b.line[again].Len())
+	if b.slots != 0 || b.hung != 0 || b.line[neverAsked].Len() != 0 || b.line[askedBefore].Len() != 0 {
+		t.Errorf("%d slots are taken, %d probes hang, %d and %d queues wait", b.slots, b.hung, b.line[neverAsked].Len(), b.line[askedBefore].Len())
 	}
 }
 
