@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
@@ -92,17 +91,8 @@ func TestOnlyAWholeSyncedPassHasProof(t *testing.T) {
 			r.doubt()
 		}, true, true},
 		{"no path", true, func(r *rig) { r.change((*state).removePath); newSession(r) }, true, true},
-		{"a pass that was lost half-way", true, func(r *rig) {
-			newSession(r)
-			r.ask(List)
-			r.served()
-			r.ask(Read)
-			r.zk.serve()
-			r.zk.deliver()
-			r.zk.cut(session.ErrLost)
-			r.served()
-			r.zk.connect(0)
-		}, true, false},
+		{"a pass that was lost half-way", true, func(r *rig) { newSession(r); r.loseHalfARead() }, true, false},
+		{"a doubt, and a pass that was lost half-way", true, func(r *rig) { r.doubt(); r.loseHalfARead() }, true, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := liveRig(t, tc.watchData, "tcp@a:1", "tcp@b:1")
@@ -128,7 +118,9 @@ func TestADoubtIsAnsweredByALaterPassOnly(t *testing.T) {
 				}
 				r.ask(kind)
 			}
-			r.doubt()
+			if r.doubt(); r.m.Whole().Synced || r.m.Whole().Proof {
+				t.Errorf("%+v is in doubt, and says that it is not", r.m.Whole())
+			}
 			r.served()
 			if r.zk.job == nil && r.m.pass.open {
 				r.ask(Read)
@@ -160,14 +152,7 @@ func TestAZxidThatSeemsToHaveFallenIsProvedByAnotherPass(t *testing.T) {
 	r.zk.rollback(backup)
 	r.rolledBack = true
 	r.zk.connect(0)
-	r.ask(List)
-	r.served()
-	r.ask(Read)
-	r.zk.serve()
-	r.zk.deliver()
-	r.zk.cut(session.ErrLost)
-	r.served()
-	r.zk.connect(0)
+	r.loseHalfARead()
 	r.settle()
 	r.equal()
 	if w := r.m.Whole(); !w.Proof {
@@ -213,101 +198,22 @@ func TestAnInstanceThatCannotBeReadBringsNoZxidFromAnotherLineage(t *testing.T) 
 	}
 }
 
-func TestWhatWasReadBeforeALossIsNotAskedAgain(t *testing.T) {
-	names := []string{"tcp@a:1", "tcp@b:1", "tcp@c:1", "tcp@e:1"}
-	r := newRig(t, true)
-	r.change(func(s *state) {
-		for _, name := range names {
-			s.create(name, "weight=1")
-		}
-	})
-	r.zk.connect(0)
-	var read []string
-	for range names {
-		r.ask(List)
-		r.served()
-		j := r.ask(Read)
-		if r.m.Phase() != Cold || len(j.Names) != len(names)-len(read) {
-			t.Fatalf("phase %d; %v are to be read after %v", r.m.Phase(), j.Names, read)
-		}
-		r.zk.serve()
-		r.zk.deliver()
-		for _, n := range r.zk.job.answered() {
-			if slices.Contains(read, n.Name) {
-				t.Errorf("%s is read again", n.Name)
-			}
-			read = append(read, n.Name)
-		}
-		r.zk.cut(session.ErrLost)
-		r.served()
-		r.zk.connect(0)
+// The path was another for a moment: what that had is no reason for the zxid to fall.
+func TestTheZxidDoesNotFallByWayOfAnotherLineage(t *testing.T) {
+	m, now := New(true), newModel().now
+	m.Connection(session.State{Connected: true, Session: 1, Link: 1}, now)
+	list := func(czxid, pzxid int64) Job {
+		t.Helper()
+		m.Hinted(session.Hints{List: true}, now)
+		j, _ := m.Todo(now)
+		m.Listed(j, session.Listing{Names: []string{"tcp@a:1"}, Stat: session.Stat{Czxid: czxid, Pzxid: pzxid}})
+		j, _ = m.Todo(now)
+		return j
 	}
-	r.settle()
-	r.equal()
-}
-
-// The answer is of the connection before: over the new one, ZooKeeper has told meanwhile that it is outdated.
-func TestAnAnswerThatComesLateIsReadAgainIfItHasChanged(t *testing.T) {
-	r := newRig(t, true)
-	r.change(func(s *state) { s.create("tcp@a:1", "weight=1") })
-	r.zk.connect(0)
-	r.ask(List)
-	r.served()
-	r.ask(Read)
-	for r.zk.serve() || r.zk.deliver() {
-	}
-	r.zk.cut(session.ErrLost)
-	r.change(func(s *state) { s.set("tcp@a:1", "weight=2") })
-	r.zk.connect(0)
-	r.told()
-	r.served()
-	r.settle()
-	r.mustShow("tcp@a:1 weight=2")
-}
-
-// S9 and its kind: a server of which one answer contradicts the other, for ever.
-func TestAnswersThatContradictEachOtherAreAskedForWithPauses(t *testing.T) {
-	st := session.Stat{Czxid: 1, Pzxid: 9}
-	for _, tc := range []struct {
-		name   string
-		answer func(m *Mirror, j Job)
-	}{
-		{"the list says that there is no path, the check says that there is", func(m *Mirror, j Job) {
-			if j.Kind == List {
-				m.Missing(j)
-			} else {
-				m.Checked(j, &st, nil)
-			}
-		}},
-		{"the list says that there is no path, a hint says that there is", func(m *Mirror, j Job) {
-			m.Missing(j)
-			m.Hinted(session.Hints{List: true}, j.Asked)
-		}},
-		{"the list has an instance, the read has not", func(m *Mirror, j Job) {
-			if j.Kind == List {
-				m.Listed(j, session.Listing{Names: []string{"tcp@a:1"}, Stat: st})
-			} else {
-				m.Read(j, []session.Node{{Name: "tcp@a:1", Err: session.ErrNoNode}}, false)
-			}
-		}},
-		{"the list is refused", func(m *Mirror, j Job) { m.Refused(j, session.ErrNoAuth, j.Asked) }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			m, now := New(true), newModel().now
-			m.Connection(session.State{Connected: true, Session: 1, Link: 1}, now)
-			jobs, end := 0, now.Add(lastRetry*100)
-			for now.Before(end) && jobs < 1000 {
-				j, wake := m.Todo(now)
-				if j.Kind == None {
-					now = wake
-					continue
-				}
-				jobs++
-				tc.answer(m, j)
-			}
-			if jobs > 230 || jobs < 5 { // two every five seconds, give or take a tenth, and some before
-				t.Errorf("%d jobs in %v", jobs, lastRetry*100)
-			}
-		})
+	m.Read(list(1, 9), []session.Node{{Name: "tcp@a:1", Stat: session.Stat{Mzxid: 9}}}, false)
+	m.Lost(list(20, 20))
+	m.Read(list(1, 3), []session.Node{{Name: "tcp@a:1", Err: session.ErrNoAuth}}, false)
+	if w := m.Whole(); w.Lineage != "1-0" || w.Zxid != 9 || w.Proof {
+		t.Errorf("%+v, want zxid 9 of the first lineage", w)
 	}
 }
