@@ -264,3 +264,43 @@ func TestConnectionIsUsedEveryTenSecondsWhateverTheSessionTimeout(t *testing.T) 
 		}, zktest.WithSessionTimeouts(time.Second, 2*time.Hour))
 	}
 }
+
+// Issue 10, S7: the watchdog went by the session timeout that was asked for. With 2 h, of which the server grants 40 s, a transport without deadlines
+// that was silent was noticed after 29 min.
+func TestWatchdogGoesByTheSessionTimeoutThatWasNegotiated(t *testing.T) {
+	for _, during := range []string{"at rest", "in the first handshake", "in a later handshake"} {
+		t.Run(during, func(t *testing.T) {
+			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+				cfg.SessionTimeout = 2 * time.Hour
+				silent, links := during == "in the first handshake", 0
+				var conns []*half
+				cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn {
+					h := &half{Conn: c, lost: make(chan struct{}), closed: make(chan struct{})}
+					if links++; silent {
+						silent = false
+						close(h.lost)
+					}
+					conns = append(conns, h)
+					return tunnel{h}
+				})
+				s := Open(cfg)
+				defer s.Close()
+				begin := time.Now()
+				if during != "in the first handshake" {
+					settle(time.Hour)
+					if silent = during == "in a later handshake"; silent {
+						zk.DropConnections()
+					} else {
+						close(conns[0].lost)
+					}
+					begin = time.Now()
+					awaitState(t, s, 40*time.Second+time.Millisecond, func(st State) bool { return !st.Connected })
+				}
+				awaitState(t, s, 40*time.Second+MaxBackoff-time.Since(begin), func(st State) bool { return st.Connected })
+				if links > 3 {
+					t.Errorf("%d connections", links)
+				}
+			})
+		})
+	}
+}

@@ -79,31 +79,37 @@ func (l *line) givenUp() bool { return l.ctx.Err() != nil }
 
 // wait returns when the line is given up, at the end of the Session at the latest. Meanwhile it is the watchdog.
 func (l *line) wait() {
-	every := time.NewTicker(max(l.s.cfg.SessionTimeout/4, 10*time.Millisecond))
-	defer every.Stop()
+	t := time.NewTimer(0)
+	defer t.Stop()
 	for {
 		select {
 		case <-l.ctx.Done():
 			return
-		case <-every.C:
-			l.check()
+		case <-t.C:
 			l.s.settle()
+			l.s.mu.Lock()
+			often := l.s.sessionTimeout() / 4 // there may be another link by then
+			l.s.mu.Unlock()
+			t.Reset(max(min(l.check(), often), 10*time.Millisecond))
 		}
 	}
 }
 
-// check ends a link that has fallen silent. Deadlines do that, and sooner, unless the transport has none: a tunnel through SSH, say.
-func (l *line) check() {
+// check ends a link that has been silent for too long, and returns how long it may be silent still. Deadlines do that, and sooner, unless the
+// transport has none: a tunnel through SSH, say.
+func (l *line) check() time.Duration {
 	k := l.newest()
-	switch {
-	case k == nil || isDone(k):
-	case !k.established():
-		if time.Since(k.handshakeBy) > handshakeGrace {
-			k.end(os.ErrDeadlineExceeded)
-		}
-	case k.silentFor() > k.sessionTimeout():
-		k.end(errSilent)
+	if k == nil || isDone(k) {
+		return longestSession
 	}
+	left, why := time.Until(k.handshakeBy)+handshakeGrace, os.ErrDeadlineExceeded
+	if k.established() {
+		left, why = k.sessionTimeout()-k.silentFor(), errSilent
+	}
+	if left <= 0 {
+		k.end(why)
+	}
+	return left
 }
 
 func (l *line) newest() *link {
