@@ -3,9 +3,13 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
+
+// firstAgain is how long List waits before it asks again for the children of a node that was just made.
+const firstAgain = 10 * time.Millisecond
 
 // Stat is what ZooKeeper keeps of a znode, as go-zookeeper has it.
 type Stat = zk.Stat
@@ -35,8 +39,10 @@ func (s *Session) SyncedList(ctx context.Context, path string) (Listing, error) 
 	return s.list(ctx, path, true)
 }
 
+// list asks for the children, and where there are none, for the node. One that was made in between has the children asked for again: later and
+// later, since a server may go on to contradict itself.
 func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, error) {
-	for {
+	for wait := firstAgain; ; wait = min(2*wait, MaxBackoff) {
 		var ls Listing
 		x := &exchange{op: opChildren2, n: 1, path: s.only(path), watch: true}
 		x.take = func(i int, refusal error, body []byte) error {
@@ -64,8 +70,22 @@ func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, er
 		case st == nil:
 			return Listing{}, ErrNoNode
 		}
-		// It was made in between.
+		if err := s.rest(ctx, wait); err != nil {
+			return Listing{}, err
+		}
 	}
+}
+
+// rest waits, at most until ctx or the Session ends.
+func (s *Session) rest(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	err := sleep(ctx, d)
+	if s.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return err
 }
 
 // Read returns the named children of parent, in the order of names, with the requests pipelined; it leaves a watch on the data of each that

@@ -303,3 +303,37 @@ func (c filtered) Read(b []byte) (int, error) {
 	}
 	return copy(b, out), err
 }
+
+// Issue 10, S9: a server that knew no children of a node which it said was there was asked 90,000 times a second.
+func TestServerThatContradictsItselfIsAskedLaterAndLater(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		s := connected(t, cfg)
+		zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoNode, 1<<30)
+		before := zk.Stats()
+		asked := make(chan error, 1)
+		go func() { _, err := s.List(context.Background(), "/app"); asked <- err }()
+		settle(time.Minute)
+		requests := zk.Stats().Since(before).Requests
+		if n := requests[zktest.OpGetChildren2] + requests[zktest.OpExists]; n < 10 || n > 50 {
+			t.Errorf("%d requests in a minute", n)
+		}
+		zk.FailNext(zktest.OpGetChildren2, 0, 0)
+		settle(MaxBackoff)
+		if err := <-asked; err != nil {
+			t.Error(err)
+		}
+		// Neither its caller nor Close waits for it.
+		zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoNode, 1<<30)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		if _, err := s.List(ctx, "/app"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		go func() { _, err := s.List(context.Background(), "/app"); asked <- err }()
+		settle(4 * time.Second)
+		closing(t, s)
+		if err := <-asked; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
