@@ -3,8 +3,6 @@ package session
 import (
 	"bytes"
 	"fmt"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // The bodies of the answers to reads (org.apache.zookeeper.proto). What is behind the last field is left alone, as every client of ZooKeeper's
@@ -76,21 +74,4 @@ func decodeListing(b []byte) (Listing, error) {
 	}
 	st, err := decodeStat(b[at:])
 	return Listing{names, st}, err
-}
-
-// codeError is the error that a reply has instead of a body.
-func codeError(code int32) error {
-	switch code {
-	case 0:
-		return nil
-	case codeNoNode:
-		return ErrNoNode
-	case codeNoAuth:
-		return ErrNoAuth
-	case codeSessionExpired:
-		return zk.ErrSessionExpired
-	case codeSessionMoved:
-		return zk.ErrSessionMoved
-	}
-	return fmt.Errorf("ZooKeeper answers with code %d", code)
 }

@@ -32,6 +32,7 @@ type link struct {
 	r        *bufio.Reader // of the wire
 	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
 	greeting bool          // that frame, or the next, is the ConnectResponse
+	told     int32         // the code of the last reply, if it says why the server is about to hang up
 	taking   bool          // an answer to one of the library's own requests is being read
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
 

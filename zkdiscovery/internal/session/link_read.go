@@ -76,8 +76,12 @@ func (k *link) nextFrame() error {
 
 func (k *link) peek(n int) ([]byte, error) {
 	b, err := k.r.Peek(n)
-	if err != nil && k.greeting {
+	switch {
+	case err == nil:
+	case k.greeting:
 		err = k.handshakeError(err)
+	case k.told != 0:
+		err = fmt.Errorf("%w, then: %w", codeError(k.told), err)
 	}
 	return b, err
 }
@@ -122,6 +126,9 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	if xid != xidPing {
 		k.progress.Store(int64(time.Since(k.born)))
 	}
+	if k.told = 0; ending[code] {
+		k.told = code
+	}
 	switch {
 	case xid <= xidOwn:
 		return true, nil
@@ -134,11 +141,11 @@ func (k *link) noteReply(size int) (own bool, err error) {
 			k.heard.Store(int64(at))
 		}
 	case xid == xidAuth && code != 0:
-		return false, fmt.Errorf("%w (code %d)", ErrAuthRefused, code)
+		return false, fmt.Errorf("%w: %w", ErrAuthRefused, codeError(code))
 	case xid == xidAuth:
 		k.oneReady()
 	case xid == xidSetWatches && code != 0:
-		return false, fmt.Errorf("%w (code %d)", errRewatch, code)
+		return false, fmt.Errorf("%w: %w", errRewatch, codeError(code))
 	}
 	return false, nil
 }

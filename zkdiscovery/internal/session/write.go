@@ -74,7 +74,7 @@ func (s *Session) Write(ctx context.Context, in int64, ops ...Op) (failed int, e
 	for i, op := range ops {
 		requests[i] = op.request(s.cfg.Chroot)
 	}
-	return s.write(ctx, in, func(c *zk.Conn) (int, error) {
+	failed, err = s.write(ctx, in, func(c *zk.Conn) (int, error) {
 		if len(requests) == 1 {
 			return 0, single(c, requests[0])
 		}
@@ -88,6 +88,7 @@ func (s *Session) Write(ctx context.Context, in int64, ops ...Op) (failed int, e
 		}
 		return -1, err
 	})
+	return failed, inWords(err)
 }
 
 // single does without the cost of a multi.
