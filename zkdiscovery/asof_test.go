@@ -2,11 +2,16 @@ package zkdiscovery
 
 import (
 	"fmt"
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // A ping that was answered while a change was known and not yet read made a list look right as of a moment at which it was known to be outdated: for
@@ -140,4 +145,117 @@ func TestAListThatASiblingKeptIsLiveAgainAtOnce(t *testing.T) {
 			w.Errorf("confirmed %v ago", age)
 		}
 	})
+}
+
+// Nobody had asked before: what the pings have confirmed must not depend on that.
+func TestAsOfIsFrozenAtTheDisconnect(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", WithSessionTimeout(9*time.Second))
+		pass(time.Hour)
+		stopped := time.Now()
+		w.zk.Stop()
+		pass(10 * time.Minute)
+		s := d.Snapshot()
+		if s.AsOf.After(stopped) || s.AsOf.Before(stopped.Add(-4*time.Second)) {
+			t.Errorf("confirmed %v before the disconnect, want the last ping", stopped.Sub(s.AsOf))
+		}
+		w.do(w.zk.Start())
+		w.do(d.WaitLive(w.Context()))
+		if is := d.Snapshot().AsOf; !is.After(stopped) {
+			t.Errorf("live again, confirmed %v", is)
+		}
+	})
+}
+
+// The list that follows is refused: pings go on, and confirm nothing.
+func TestAsOfIsNoLaterThanAChangeThatCouldNotBeRead(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", WithSessionTimeout(9*time.Second))
+		pass(time.Hour)
+		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1000)
+		changed := time.Now()
+		w.put("Arith", "tcp@b:1", "")
+		for range 100 {
+			pass(time.Second)
+			if s := d.Snapshot(); s.AsOf.After(changed) || s.AsOf.Before(changed.Add(-4*time.Second)) {
+				t.Fatalf("confirmed %v before the change", changed.Sub(s.AsOf))
+			}
+		}
+	})
+}
+
+// While a filter holds up the loop, a change is hinted and later pings are answered: the loop finds both at once.
+func TestPingsBehindAHintThatNobodyHasTakenConfirmNothing(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", WithSessionTimeout(9*time.Second))
+		pass(time.Minute)
+		var held atomic.Bool
+		d.SetFilter(func(p *client.KVPair) bool {
+			if p.Key == "tcp@b:1" && !held.Swap(true) {
+				time.Sleep(20 * time.Second)
+			}
+			return true
+		})
+		w.put("Arith", "tcp@b:1", "")
+		pass(time.Second)
+		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1000)
+		changed := time.Now()
+		w.put("Arith", "tcp@c:1", "")
+		for range 60 {
+			pass(time.Second)
+			if s := d.Snapshot(); s.AsOf.After(changed) {
+				t.Fatalf("confirmed %v after a change that it does not show", s.AsOf.Sub(changed))
+			}
+		}
+		w.lists(d, "tcp@a:1,tcp@b:1")
+	})
+}
+
+// Whoever asks for the first time in an hour, at that moment.
+func TestAListThatIsBeingReadAgainIsConfirmedUpToTheChange(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", WithSessionTimeout(9*time.Second))
+		pass(time.Hour)
+		w.zk.Delay(2 * time.Second)
+		changed := time.Now()
+		w.put("Arith", "tcp@b:1", "")
+		pass(3 * time.Second)
+		if s := d.Snapshot(); len(s.Servers) != 1 || s.AsOf.Before(changed.Add(-4*time.Second)) || s.AsOf.After(changed) {
+			t.Errorf("%d instances, confirmed %v before the change", len(s.Servers), changed.Sub(s.AsOf))
+		}
+	})
+}
+
+// A view may be asked after the next connection is there and before the service's loop has noticed.
+func TestPingsOfAnotherConnectionConfirmNothing(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	v := newView("/rpcx/Arith", new(config), nil)
+	v.take(1, nil, 0)
+	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Live, Link: 7, AsOf: at(10)}, service: 1, seq: 1})
+	want := func(link int64, heard, want int) {
+		t.Helper()
+		if got := v.snapshot(session.State{Connected: true, Link: link, Heard: at(heard)}).AsOf; !got.Equal(at(want)) {
+			t.Errorf("connection %d, heard %d: confirmed %d, want %d", link, heard, got.Unix(), want)
+		}
+	}
+	want(7, 20, 10) // the loop is not done with it
+	v.rest(7, at(10))
+	want(7, 20, 20)
+	want(7, 30, 30)
+	want(8, 40, 30)
+	v.rest(0, at(31))
+	want(7, 40, 31)
+	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Live, Link: 8, AsOf: at(35)}, service: 1, seq: 2})
+	v.rest(8, at(35))
+	want(8, 50, 50)
+	v.letGo(nil, time.Now().Add(2*releaseIdle))
+	want(8, 60, 50)
+	v.take(2, nil, 0)
+	want(8, 60, 50)
+	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Override, AsOf: at(5)}, service: 2, seq: 1})
+	want(8, 60, 5)
 }

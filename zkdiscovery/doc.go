@@ -18,8 +18,8 @@
 //   - L6. No partial list is published, and nothing is published when nothing changed. An instance that may not be read is listed with its
 //     last known or empty metadata, and reported once.
 //   - L7. The list never goes back in time within a lineage, also after a reconnect to a server that lags behind.
-//   - L8. SetFilter takes effect at once and is inherited by later clones. A filter gets copies, outside the library's locks; one that panics is
-//     reported and counts as "keep".
+//   - L8. SetFilter takes effect before it returns and is inherited by later clones. A filter gets copies, outside the library's locks. A
+//     Discovery calls it once at a time. One that panics is reported and counts as "keep".
 //   - L9. Whoever has received a list finds Snapshot and GetServices no older. All methods may be called at once from anywhere.
 //   - L10. A removal is believed after one list has confirmed it: an instance that is replaced in one transaction is never seen missing.
 //
@@ -55,17 +55,18 @@
 //   - C1. Close ends everything it started before it returns, may be called twice, and closing a clone never hurts its siblings.
 //   - C2. One connection per template, however many services and clients; one outstanding watch per znode, however many watchers.
 //   - C3. No method blocks on ZooKeeper for longer than its documented bound; no user code runs under the library's locks.
-//   - C4. Whoever made the connection owns it. A clone whose last watcher is gone lets its mirror go after a minute and takes it up again when it
-//     is used.
+//   - C4. Whoever made the connection owns it. A clone that nobody uses lets its mirror go after a minute and takes it up again when it is used:
+//     see RemoveWatcher.
 //
 // Less formally: silence is not news, and nothing that you hold ever changes under you.
 //
 // # Which file has what
 //
-// discovery.go is what rpcx sees, wait.go whoever waits for ZooKeeper; view.go shows a service's lists through a filter; service.go is the loop
-// that owns one service path, ask.go what it asks ZooKeeper; internal/mirror decides what to ask and what the answers mean; history.go counts
-// the eras; suspicion.go consults the guard; compose.go chooses between ZooKeeper, file and override; keeper.go reads, writes and watches the
-// file; report.go tells what was noticed; root.go is what clones share; internal/session is the connection.
+// discovery.go is what rpcx sees, new.go makes it, wait.go waits for ZooKeeper; view.go is what a Discovery shows, refresh.go runs its filter
+// over a list, use.go counts its users; service.go is what others see of the keeper of one service path, loop.go its goroutine; ask.go asks
+// ZooKeeper, internal/mirror decides what to ask and what the answers mean; believe.go feeds internal/belief, which decides what is listed;
+// publish.go and report.go tell what comes of it; root.go is what clones share, missing.go the look for a base path that does not exist;
+// internal/session is the connection.
 //
 // # Goroutines
 //

@@ -2,28 +2,15 @@ package zkdiscovery
 
 import (
 	"cmp"
-	"time"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
-	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
 // list is an unfiltered list of instances, as one service hands it to its views. Nothing in it changes once it is handed over.
 type list struct {
 	belief.Shown
-	sub     *session.Subscription // what tells how far a live list has been confirmed since
-	service int64                 // number of the service that made it; a later service of the same path has a higher one
-	seq     int64                 // grows with every list of that service
-}
-
-// confirmed is when ZooKeeper last confirmed the list.
-func (l *list) confirmed() time.Time {
-	if l.Source == belief.Live {
-		if at := l.sub.Proven(); at.After(l.AsOf) {
-			return at
-		}
-	}
-	return l.AsOf
+	service int64 // number of the service that made it; a later service of the same path has a higher one
+	seq     int64 // grows with every list of that service
 }
 
 // isOlderThan says whether o follows l, which may be nil. A later service's list follows an earlier one's, with one exception: a clone was let go,

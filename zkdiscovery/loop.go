@@ -41,6 +41,8 @@ type published struct {
 	version belief.Version
 	at      time.Time // when the newest was that differs
 	since   time.Time // when its source became what it is
+
+	confirmed time.Time // up to when the newest was confirmed, when an answered ping confirmed it last
 }
 
 // newLoop returns the loop of a service that nobody else has yet.
@@ -97,10 +99,18 @@ func (lp *loop) run() {
 // look tells the mirror the state of the connection and what was hinted.
 func (lp *loop) look() {
 	st := lp.root.session.State()
-	proven := lp.sub.Proven()
 	hints := lp.sub.Take() // after State: what came before the newest answer is among them
 	now := time.Now()
-	lp.mirror.Confirm(proven)
+	if st.Link == lp.mirror.Link() {
+		known := st.Heard
+		if hints.Any() {
+			known = hints.Since // what happened before is known without these hints
+		}
+		lp.mirror.Confirm(known)
+		if lp.resting != 0 {
+			lp.published.confirmed = known
+		}
+	}
 	lp.mirror.Hinted(hints, now)
 	lp.mirror.Connection(st, now)
 	if !st.Connected && st.Refused {
@@ -108,12 +118,25 @@ func (lp *loop) look() {
 	}
 }
 
-// confirm says whether answered pings confirm the list that is shown: not while a change is known that is not read, or not shown yet.
+// confirm tells the views whether answered pings confirm what they show: not while a change is known that is not read, or not shown yet.
 func (lp *loop) confirm() {
-	if lp.mirror.AtRest() && lp.belief.Version() == lp.published.version {
-		lp.sub.Settle(lp.mirror.Link())
+	if m := lp.mirror; m.Phase() == mirror.Live && m.AtRest() && lp.belief.Version() == lp.published.version {
+		lp.rest(m.Link())
 	} else {
-		lp.sub.Unsettle()
+		lp.rest(0)
+	}
+}
+
+// rest tells the views over which connection answered pings confirm what they show, 0 for none.
+func (lp *loop) rest(link int64) {
+	if link == lp.resting {
+		return
+	}
+	lp.mu.Lock()
+	defer lp.mu.Unlock()
+	lp.resting = link
+	for v := range lp.views {
+		v.rest(link, lp.published.confirmed)
 	}
 }
 

@@ -37,3 +37,13 @@ type Saved struct {
 	Took      time.Duration
 	Err       error
 }
+
+// observe calls one of the user's hooks. One that panics has no say in what the library does, and is reported.
+func (c *config) observe(call func(*Observer)) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("observer hook panicked", "panic", p)
+		}
+	}()
+	call(&c.observer)
+}

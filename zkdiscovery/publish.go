@@ -28,8 +28,9 @@ func (lp *loop) publish(now time.Time) (wake time.Time) {
 	if due := p.at.Add(gap); now.Before(due) {
 		return due
 	}
+	lp.rest(0) // until all views show it, which takes as long as their filters do
 	p.version = v
-	was, l := lp.current, &list{Shown: lp.belief.Shown(), sub: lp.sub}
+	was, l := lp.current, &list{Shown: lp.belief.Shown()}
 	switch {
 	case l.Source != belief.None:
 	case was == nil:

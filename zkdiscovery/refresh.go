@@ -1,11 +1,34 @@
 package zkdiscovery
 
 import (
+	"context"
 	"runtime"
 	"strings"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/internal/watchers"
 )
+
+// deliver takes a list of the service's and returns when it is shown, or ctx has ended.
+func (v *view) deliver(ctx context.Context, l *list) {
+	v.mu.Lock()
+	accepted := v.accept(l)
+	v.mu.Unlock()
+	if accepted {
+		v.show(ctx.Done())
+	}
+}
+
+// setFilter makes f the filter and returns when it decides what is shown. It does not wait where it is called from inside a refresh, by the
+// filter of before for instance: that refresh shows the list through f before it ends.
+func (v *view) setFilter(f client.ServiceDiscoveryFilter) {
+	v.mu.Lock()
+	v.filter = &filter{keeps: f}
+	v.gen++
+	v.mu.Unlock()
+	v.show(nil)
+}
 
 // show returns when what is the newest list and filter at its call are shown, or newer ones; also when v ends, or done is closed.
 func (v *view) show(done <-chan struct{}) {

@@ -105,7 +105,7 @@ func (r *root) join(v *view, fallbackAt time.Time) *service {
 	defer sv.mu.Unlock()
 	sv.views[v] = struct{}{}
 	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
-	sv.memory = cmp.Or(v.take(sv.number, sv.current), sv.memory)
+	sv.memory = cmp.Or(v.take(sv.number, sv.current, sv.resting), sv.memory)
 	if isNew {
 		r.wg.Go(newLoop(sv).run)
 	}
@@ -213,16 +213,6 @@ func (r *root) reportConnections() {
 			return
 		}
 	}
-}
-
-// observe calls one of the user's hooks. One that panics has no say in what the library does, and is reported.
-func (c *config) observe(call func(*Observer)) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("observer hook panicked", "panic", p)
-		}
-	}()
-	call(&c.observer)
 }
 
 func (c *config) servers() string { return strings.Join(c.addrs, ",") + c.chroot }

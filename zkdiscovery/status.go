@@ -73,7 +73,7 @@ func (v *view) status(st *Status, conn session.State) {
 	if v.shown.list == nil {
 		return
 	}
-	st.Held, st.Zxid, st.AsOf = len(v.shown.heldShown()), v.shown.Zxid, v.asOf()
+	st.Held, st.Zxid, st.AsOf = len(v.shown.heldShown()), v.shown.Zxid, v.asOf(conn)
 	st.Resuming = v.lapsed && v.service != 0 && !v.hasEnded()
 }
 

@@ -1,7 +1,6 @@
 package zkdiscovery
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +28,8 @@ type view struct {
 	newest     *list     // as the service handed it over
 	memory     *memory   // of the service that was let go, for the next one
 	lapsed     bool      // nobody keeps newest up to date: live or not, it is stale until the service hands over a list again
-	frozen     time.Time // when what is shown was confirmed last, while lapsed
+	resting    int64     // State.Link of the connection whose answered pings confirm what is shown; 0: none
+	confirmed  time.Time // what is shown and came from ZooKeeper was confirmed at least up to then
 	gen        int64     // grows when newest or filter changes
 	shown      shown
 	refreshing bool          // some goroutine is in refresh
@@ -101,10 +101,7 @@ func (v *view) close() (first bool) {
 
 // lapse notes that nobody keeps the list up to date any more. The caller holds mu.
 func (v *view) lapse() {
-	if !v.lapsed {
-		v.frozen = v.asOf()
-	}
-	v.lapsed = true
+	v.lapsed, v.resting = true, 0
 	v.wake()
 }
 
@@ -156,9 +153,9 @@ func (v *view) letGo(m *memory, now time.Time) bool {
 	return true
 }
 
-// take lets v take the lists of the service of that number, whose newest is cur, if it has any. The caller sees to it that the
-// service delivers nothing meanwhile, and calls refresh afterwards. take returns what v remembers of the service before.
-func (v *view) take(service int64, cur *list) (remembers *memory) {
+// take lets v take the lists of the service of that number, whose newest is cur, if it has any, and resting the connection that confirms it. The
+// caller sees to it that the service delivers nothing meanwhile, and calls refresh afterwards. take returns what v remembers of the service before.
+func (v *view) take(service int64, cur *list, resting int64) (remembers *memory) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -169,18 +166,9 @@ func (v *view) take(service int64, cur *list) (remembers *memory) {
 	if cur != nil {
 		v.accept(cur)
 	}
+	v.resting = resting
 	v.wake()
 	return remembers
-}
-
-// deliver takes a list of the service's and returns when it is shown, or ctx has ended.
-func (v *view) deliver(ctx context.Context, l *list) {
-	v.mu.Lock()
-	accepted := v.accept(l)
-	v.mu.Unlock()
-	if accepted {
-		v.show(ctx.Done())
-	}
 }
 
 // accept makes l the newest list, unless there is a newer one or l comes from a service that v does not have any more. The caller holds mu.
@@ -197,16 +185,6 @@ func (v *view) accept(l *list) bool {
 	v.newest = l
 	v.gen++
 	return true
-}
-
-// setFilter makes f the filter and returns when it decides what is shown. It does not wait where it is called from inside a refresh, by the
-// filter of before for instance: that refresh shows the list through f before it ends.
-func (v *view) setFilter(f client.ServiceDiscoveryFilter) {
-	v.mu.Lock()
-	v.filter = &filter{keeps: f}
-	v.gen++
-	v.mu.Unlock()
-	v.show(nil)
 }
 
 // source says where the list comes from at this moment: a list is live only over the connection that confirmed it, also in the moment before
@@ -227,17 +205,33 @@ func (v *view) sourceLocked(st session.State) Source {
 	return Source(v.shown.Source)
 }
 
-// asOf is when ZooKeeper last confirmed what is shown. The caller holds mu.
-func (v *view) asOf() time.Time {
-	switch l := v.shown.list; {
-	case l == nil:
-		return time.Time{}
-	case !v.lapsed:
-		return l.confirmed()
-	case l.AsOf.After(v.frozen):
-		return l.AsOf
+// rest notes over which connection answered pings confirm what is shown from now on, 0 for none, and up to when it was confirmed before.
+func (v *view) rest(link int64, confirmed time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.resting, v.confirmed = link, laterOf(v.confirmed, confirmed)
+}
+
+// asOf is when ZooKeeper last confirmed what is shown: while that is live and at rest, when the last answered ping was sent. It does not go back from
+// one list of ZooKeeper's to the next. The caller holds mu.
+func (v *view) asOf(st session.State) time.Time {
+	if v.resting != 0 && v.resting == st.Link && !v.lapsed {
+		v.confirmed = laterOf(v.confirmed, st.Heard)
 	}
-	return v.frozen
+	if v.shown.list == nil {
+		return time.Time{}
+	}
+	if s := v.shown.Source; s == belief.Live || s == belief.Stale {
+		return laterOf(v.confirmed, v.shown.AsOf)
+	}
+	return v.shown.AsOf
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // snapshot is what v shows at this moment.
@@ -248,7 +242,7 @@ func (v *view) snapshot(st session.State) Snapshot {
 	if v.shown.list == nil {
 		return s
 	}
-	s.Source, s.Zxid, s.AsOf = v.sourceLocked(st), v.shown.Zxid, v.asOf()
+	s.Source, s.Zxid, s.AsOf = v.sourceLocked(st), v.shown.Zxid, v.asOf(st)
 	s.Servers = make([]client.KVPair, len(v.shown.pairs))
 	for i, p := range v.shown.pairs {
 		s.Servers[i] = *p

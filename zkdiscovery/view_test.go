@@ -184,16 +184,14 @@ func TestWhichListReplacesWhich(t *testing.T) {
 func TestAListOfAServiceThatWasLetGoIsNotTaken(t *testing.T) {
 	d := alone(t)
 	v := d.view
-	sub := d.root.session.Subscribe("/rpcx/Arith")
-	defer sub.Close()
-	v.take(1, nil)
-	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, sub: sub, service: 1, seq: 1})
-	late := &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@b:1"), Source: belief.Live}, sub: sub, service: 1, seq: 2}
+	v.take(1, nil, 0)
+	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, service: 1, seq: 1})
+	late := &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@b:1"), Source: belief.Live}, service: 1, seq: 2}
 	if !v.letGo(nil, time.Now().Add(2*releaseIdle)) {
 		t.Fatal("not let go")
 	}
 	deliver(d, late)
-	v.take(2, nil)
+	v.take(2, nil, 0)
 	deliver(d, late)
 	if got := keys(d.GetServices()); got != "tcp@a:1" {
 		t.Errorf("listed: %s", got)
@@ -202,7 +200,7 @@ func TestAListOfAServiceThatWasLetGoIsNotTaken(t *testing.T) {
 	if s, _ := v.source(up); s != Stale {
 		t.Errorf("source %v before the new service has listed, want stale", s)
 	}
-	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, sub: sub, service: 2, seq: 1})
+	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, service: 2, seq: 1})
 	if s, _ := v.source(up); s != Live {
 		t.Errorf("source %v when it has, want live", s)
 	}

@@ -27,8 +27,6 @@ type model struct {
 	placed   watchSet // what the client takes for outstanding
 	wire     []func() // notifications and replies on their way
 	hints    session.Hints
-	behind   bool      // session.Subscription's …
-	proved   time.Time // … what was heard when it fell behind
 
 	job      *modelJob // under way, or its answer not taken yet
 	requests int
@@ -214,7 +212,6 @@ func (m *model) connect(lag int) {
 	for !fresh && m.history[m.at].zxid < m.seen {
 		m.at++
 	}
-	m.fallBehind()
 	m.st.Connected = true
 	m.st.Link++
 	m.st.Heard = m.now
@@ -280,7 +277,7 @@ func (m *model) fire(ev modelEvent) {
 			delete(w.data, ev.name)
 			m.send(func() {
 				delete(p.data, ev.name)
-				m.fallBehind()
+				m.hint()
 				if m.hints.Children == nil {
 					m.hints.Children = make(map[string]session.Change)
 				}
@@ -292,11 +289,11 @@ func (m *model) fire(ev modelEvent) {
 	case ev.kind == created:
 		if w.exist {
 			w.exist = false
-			m.send(func() { m.fallBehind(); p.exist, m.hints.List = false, true })
+			m.send(func() { m.hint(); p.exist, m.hints.List = false, true })
 		}
 	case w.child:
 		w.child = false
-		m.send(func() { m.fallBehind(); p.child, m.hints.List = false, true })
+		m.send(func() { m.hint(); p.child, m.hints.List = false, true })
 	}
 }
 
@@ -323,27 +320,10 @@ func (m *model) ping() {
 // loseWatches is a fault that ZooKeeper should not have: watches that never fire, while the client counts on them.
 func (m *model) loseWatches() { m.watching = watchSet{data: map[string]bool{}} }
 
-func (m *model) fallBehind() {
-	if !m.behind {
-		m.behind, m.proved = true, m.st.Heard
-	}
-}
-
-// proven is session.Subscription's.
-func (m *model) proven() time.Time {
-	if m.behind {
-		return m.proved
-	}
-	return m.st.Heard
-}
-
-// settle is session.Subscription's Settle, or Unsettle.
-func (m *model) settle(rest bool, link int64) {
-	switch {
-	case !rest:
-		m.fallBehind()
-	case link == m.st.Link && !m.hints.List && m.hints.Children == nil:
-		m.behind = false
+// hint leaves hints, as session.Subscription does.
+func (m *model) hint() {
+	if !m.hints.Any() {
+		m.hints.Since = m.st.Heard
 	}
 }
 

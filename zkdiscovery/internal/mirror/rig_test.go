@@ -259,10 +259,16 @@ func (r *rig) turn(takeAnswer bool) {
 }
 
 func (r *rig) look() {
-	r.m.Confirm(r.zk.proven())
-	r.m.Hinted(r.zk.takeHints(), r.zk.now)
+	hints := r.zk.takeHints()
+	if r.zk.st.Link == r.m.link {
+		known := r.zk.st.Heard
+		if hints.Any() {
+			known = hints.Since
+		}
+		r.m.Confirm(known)
+	}
+	r.m.Hinted(hints, r.zk.now)
 	r.m.Connection(r.zk.st, r.zk.now)
-	r.zk.settle(r.m.AtRest(), r.m.link)
 }
 
 func (r *rig) answer(j *modelJob) {

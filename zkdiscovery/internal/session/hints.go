@@ -22,7 +22,11 @@ const (
 type Hints struct {
 	List     bool              // the path's own node, or its list of children
 	Children map[string]Change // by name
+	Since    time.Time         // State.Heard when the first of them was given: what happened before, they do not tell; zero where there are none
 }
+
+// Any reports whether anything was hinted.
+func (h Hints) Any() bool { return h.List || h.Children != nil }
 
 // Subscription collects the hints for one path and its children.
 type Subscription struct {
@@ -33,10 +37,8 @@ type Subscription struct {
 	s    *Session
 	path string
 
-	mu     sync.Mutex // guards what follows; taken under Session.mu, and nothing is taken under it
-	hints  Hints
-	behind bool      // something was hinted, or the connection replaced, since Settle …
-	proven time.Time // … and what had happened before this moment the subscriber knew
+	mu    sync.Mutex // guards what follows; taken under Session.mu, and nothing is taken under it
+	hints Hints
 }
 
 // Subscribe collects hints for path and its children from now on. A hint comes for a watch that a read has left, so the first reads come
@@ -48,20 +50,18 @@ func (s *Session) Subscribe(path string) *Subscription {
 // SubscribeWith is Subscribe with a channel of the caller's, of capacity one, which may serve many subscriptions: a token in it says that one
 // of them has hints, or that the session's state has changed.
 func (s *Session) SubscribeWith(c chan struct{}, path string) *Subscription {
-	sub := &Subscription{C: c, c: c, s: s, path: s.cfg.Chroot + path, behind: true}
+	sub := &Subscription{C: c, c: c, s: s, path: s.cfg.Chroot + path}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.subs[sub.path] = append(s.subs[sub.path], sub)
 	return sub
 }
 
-// Close ends the subscription. Watches that are still outstanding stay with the session; a later subscriber finds them in place. Proven stays
-// what it is then.
+// Close ends the subscription. Watches that are still outstanding stay with the session; a later subscriber finds them in place.
 func (sub *Subscription) Close() {
 	s := sub.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub.fallBehind(s.heard())
 	rest := slices.DeleteFunc(s.subs[sub.path], func(o *Subscription) bool { return o == sub })
 	if s.subs[sub.path] = rest; len(rest) == 0 {
 		delete(s.subs, sub.path)
@@ -77,47 +77,13 @@ func (sub *Subscription) Take() Hints {
 	return h
 }
 
-// Proven is the newest moment of which a subscriber that has settled knows everything: the session's Heard, but no later than it was when
-// something was hinted first that Settle has not covered yet, or when the connection was replaced. It is zero before the first Settle.
-func (sub *Subscription) Proven() time.Time {
-	sub.mu.Lock()
-	defer sub.mu.Unlock()
-	if sub.behind {
-		return sub.proven
-	}
-	return sub.s.heard()
-}
-
-// Settle says that the subscriber has acted on all that it has taken, over the connection of that State.Link. Hints that it has not taken keep it
-// behind, and so does a newer connection: what happened in between is hinted after it is there.
-func (sub *Subscription) Settle(link int64) {
-	s := sub.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sub.mu.Lock()
-	defer sub.mu.Unlock()
-	if s.state.Link == link && !sub.hints.List && sub.hints.Children == nil {
-		sub.behind = false
-	}
-}
-
-// Unsettle says that the subscriber has something to find out although nothing was hinted.
-func (sub *Subscription) Unsettle() { sub.fallBehind(sub.s.heard()) }
-
-// fallBehind notes that the subscriber does not know what happened after heard.
-func (sub *Subscription) fallBehind(heard time.Time) {
-	sub.mu.Lock()
-	defer sub.mu.Unlock()
-	if !sub.behind {
-		sub.behind, sub.proven = true, heard
-	}
-}
-
-// note leaves hints. They came after the answer that heard is of, so that the subscriber knows of everything before that.
+// note leaves hints, which came after the answer that heard is of.
 func (sub *Subscription) note(heard time.Time, f func(*Hints)) {
-	sub.fallBehind(heard)
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
+	if !sub.hints.Any() {
+		sub.hints.Since = heard
+	}
 	f(&sub.hints)
 }
 

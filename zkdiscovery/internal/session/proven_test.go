@@ -8,63 +8,33 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-func TestPingsProveNothingToASubscriberThatIsBehind(t *testing.T) {
+// What a subscriber has confirmed of what it knows depends on it: see State.Heard.
+func TestHintsSaySinceWhenTheyMayTellOfSomething(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
-		names := fill(t, zk, 1)
+		names := fill(t, zk, 2)
 		s := connected(t, cfg)
-		sub, other := s.Subscribe("/app"), s.Subscribe("/elsewhere")
+		sub := s.Subscribe("/app")
 		defer sub.Close()
-		defer other.Close()
 		mirrored(t, s)
 		settle(time.Minute)
-		if at := sub.Proven(); !at.IsZero() {
-			t.Errorf("proven as of %v to a subscriber that has never settled", at)
+		if h := sub.Take(); h.Any() || !h.Since.IsZero() {
+			t.Errorf("at rest: %+v", h)
 		}
-		link := s.State().Link
-		sub.Settle(link)
-		other.Settle(link)
-		keepsUp := func(sub *Subscription, want bool, when string) {
-			t.Helper()
-			was, heard := sub.Proven(), s.State().Heard
-			settle(time.Minute)
-			now := s.State().Heard
-			switch got := sub.Proven(); {
-			case !now.After(heard):
-				t.Fatal("no ping was answered")
-			case want && (!was.Equal(heard) || !got.Equal(now)), !want && !got.Equal(was):
-				t.Errorf("%s: proven as of %v, then %v; heard %v, then %v", when, was, got, heard, now)
-			}
-		}
-		keepsUp(sub, true, "settled")
-
-		before := s.State().Heard
+		first := s.State().Heard
+		changed := time.Now()
 		must(t, zk.Set("/app/"+names[0], []byte("1")))
-		settle(0)
-		if at := sub.Proven(); !at.Equal(before) {
-			t.Errorf("proven as of %v, want %v as when it was hinted", at, before)
+		settle(time.Minute)
+		if !s.State().Heard.After(changed) {
+			t.Fatal("no ping was answered")
 		}
-		keepsUp(sub, false, "hinted")
-		keepsUp(other, true, "another path")
-		sub.Settle(link)
-		keepsUp(sub, false, "settled without having taken the hint")
-		sub.Take()
-		keepsUp(sub, false, "taken")
-		sub.Settle(link)
-		keepsUp(sub, true, "settled again")
-
-		sub.Unsettle()
-		keepsUp(sub, false, "unsettled")
-		sub.Settle(link)
-
-		zk.DropConnections()
-		settle(MaxBackoff)
-		keepsUp(sub, false, "on another connection")
-		sub.Settle(link)
-		keepsUp(sub, false, "settled for the connection before")
-		sub.Settle(s.State().Link)
-		keepsUp(sub, true, "settled for this one")
-		sub.Close()
-		keepsUp(sub, false, "closed")
+		must(t, zk.Set("/app/"+names[1], []byte("1"))) // another one, of which pings that were answered in between tell nothing
+		settle(0)
+		if h := sub.Take(); len(h.Children) != 2 || !h.Since.Equal(first) || h.Since.After(changed) {
+			t.Errorf("hinted since %v, want %v, before the first change at %v: %+v", h.Since, first, changed, h)
+		}
+		if h := sub.Take(); h.Any() || !h.Since.IsZero() {
+			t.Errorf("taken: %+v", h)
+		}
 	})
 }
 

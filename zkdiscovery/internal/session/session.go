@@ -32,7 +32,6 @@ type Session struct {
 
 	names   names
 	leaving atomic.Int32
-	hearing atomic.Pointer[link] // link, for those who cannot take mu
 }
 
 // Open starts connecting and returns at once. It does no I/O of its own and cannot fail; cfg must be valid (see ParseServers).
@@ -102,13 +101,7 @@ func (s *Session) up(l *line, k *link) {
 		l.hadSession = true
 		st.Session++
 	}
-	for _, subs := range s.subs {
-		for _, sub := range subs {
-			sub.fallBehind(s.heard())
-		}
-	}
 	s.link = k
-	s.hearing.Store(k)
 	st.Link++
 	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.String()
 	st.Rounds, st.Refused = 0, false

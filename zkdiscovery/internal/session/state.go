@@ -39,12 +39,12 @@ func (s *Session) stateLocked() State {
 	return st
 }
 
-// heard is State.Heard. It takes no lock.
+// heard is State.Heard. The caller holds mu.
 func (s *Session) heard() time.Time {
-	if k := s.hearing.Load(); k != nil {
-		return k.heardAt()
+	if s.link == nil {
+		return time.Time{}
 	}
-	return time.Time{}
+	return s.link.heardAt()
 }
 
 // setErr notes an error of this moment. The caller holds mu, and tells.
