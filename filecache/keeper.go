@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 const (
@@ -44,8 +46,8 @@ type Keeper struct {
 
 // KeeperConfig is what a Keeper needs of its owner.
 type KeeperConfig struct {
-	// Logger is told when the file cannot be opened, when writing begins to fail and when it works again. The default is to discard. What the Cache has to
-	// report goes to the Cache's own logger.
+	// Logger is told when the file cannot be opened, when writing begins to fail and when it works again. The default is that of WithLogger. What the
+	// Cache has to report goes to the Cache's own logger.
 	Logger *slog.Logger
 	// Dir is what the log calls the place of a file that cannot be opened, or whose disk does not answer.
 	Dir string
@@ -87,7 +89,9 @@ type KeeperStatus struct {
 // Keep starts a Keeper for the file that open opens. Close ends it.
 func Keep(open func() (*Cache, error), config KeeperConfig) *Keeper {
 	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
+		config.Logger = logs.Default()
+	} else {
+		config.Logger = logs.Limited(config.Logger)
 	}
 	k := &Keeper{
 		open: open, config: config, news: make(chan News, 1), wants: make(chan struct{}, 1),

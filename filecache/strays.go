@@ -90,6 +90,7 @@ func (s *strays) inspect(c *Cache, dir string) {
 				older++
 			}
 		case s.isNew(dir, name, true):
+			s.isNew(dir, c.service+"/"+name, false) // this is the line of our service
 			c.config.logger.Warn("nobody reads this file: the override of a service has one name only",
 				"file", file, "service", c.service, "override", c.OverridePath())
 		case c.isMeantBy(name) && s.isNew(dir, c.service+"/"+name, true):

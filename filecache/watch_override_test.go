@@ -177,30 +177,30 @@ func TestEditorReplacingTheOverrideDoesNotEndIt(t *testing.T) {
 
 func TestOverrideOfAKubernetesVolumeIsFollowed(t *testing.T) {
 	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
-		volume(t, ours, "v1", `["tcp@o:1"]`)
+		volume(t, ours.OverridePath(), "v1", `["tcp@o:1"]`)
 		ch := ours.Watch(t.Context())
 		synctest.Wait()
 		wantOverride(t, ch, "tcp@o:1")
-		volume(t, ours, "v2", `["tcp@o:2"]`)
+		volume(t, ours.OverridePath(), "v2", `["tcp@o:2"]`)
 		look()
 		wantOverride(t, ch, "tcp@o:2")
 	})
 }
 
 // volume puts an override where a ConfigMap would: a link to ..data/name, where ..data is a link that is replaced.
-func volume(tb testing.TB, c *Cache, version, text string) {
+func volume(tb testing.TB, path, version, text string) {
 	tb.Helper()
-	name := filepath.Base(c.OverridePath())
-	real := filepath.Join(c.at, ".."+version)
+	dir, name := filepath.Split(path)
+	real := filepath.Join(dir, ".."+version)
 	if err := os.Mkdir(real, 0o700); err != nil {
 		tb.Fatal(err)
 	}
 	write(tb, filepath.Join(real, name), text)
-	data, temp := filepath.Join(c.at, "..data"), filepath.Join(c.at, "..data_tmp")
+	data, temp := filepath.Join(dir, "..data"), filepath.Join(dir, "..data_tmp")
 	if err := errors.Join(os.Symlink(".."+version, temp), os.Rename(temp, data)); err != nil {
 		tb.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join("..data", name), c.OverridePath()); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Symlink(filepath.Join("..data", name), path); err != nil && !errors.Is(err, os.ErrExist) {
 		tb.Fatal(err)
 	}
 }

@@ -1,0 +1,212 @@
+package filecache
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// F3: an override with a name that nobody reads is told once, with the name that is right. The first is what the README said once.
+func TestAnOverrideWithAWrongNameIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		at   func(c *Cache) string
+		told int
+	}{
+		{"as it was called once", func(c *Cache) string { return filepath.Join(c.dir, "Arith.override.json") }, 1},
+		{"in the ensemble's directory", func(c *Cache) string { return filepath.Join(c.home, "override.json") }, 1},
+		{"above the service's", func(c *Cache) string { return filepath.Join(filepath.Dir(c.at), "Arith.json") }, 1},
+		{"beside the list", func(c *Cache) string { return filepath.Join(c.at, "Override.JSON") }, 1},
+		{"for a service that is not there", func(c *Cache) string { return filepath.Join(c.dir, "Katalog.override.json") }, 1},
+		{"something else", func(c *Cache) string { return filepath.Join(c.at, "app.log") }, 0},
+		{"our own", func(c *Cache) string { return filepath.Join(c.home, ensembleFile) }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			watching(t, func(t *testing.T, ours, theirs *Cache, logs *lines) {
+				mustSave(t, ours, at(1, "tcp@a:1"))
+				ours.Watch(t.Context())
+				look()
+				if n := logs.count("nobody reads"); n != 0 {
+					t.Errorf("told of nothing:\n%s", logs)
+				}
+				if path := tt.at(ours); filepath.Base(path) != ensembleFile {
+					write(t, path, `["tcp@o:1"]`)
+				}
+				pass(time.Minute)
+				mustSave(t, ours, at(2, "tcp@b:1"))
+				pass(time.Hour)
+				if n := logs.count("nobody reads"); n != tt.told {
+					t.Errorf("told %d times, want %d:\n%s", n, tt.told, logs)
+				}
+				if tt.told > 0 && logs.count("override="+ours.OverridePath()) == 0 {
+					t.Errorf("the right name is not told:\n%s", logs)
+				}
+			})
+		})
+	}
+}
+
+// Of hundreds of services, the one that is meant says so, too; and nobody fills the log.
+func TestTheServiceThatIsMeantTellsOfAStrayFile(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		logs := &lines{}
+		var meant *Cache
+		for i := range 50 {
+			c, err := Open(dir, "zk", fmt.Sprintf("/rpcx/S%d", i), WithPollingOnly(), WithLogger(logs.logger()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.Watch(t.Context())
+			if i == 49 {
+				meant = c
+			}
+		}
+		look()
+		write(t, filepath.Join(dir, "S49.override.json"), `["tcp@o:1"]`)
+		pass(time.Hour)
+		if n := logs.count("nobody reads"); n == 0 || n > 2 || logs.count("service=/rpcx/S49") == 0 || logs.count(meant.OverridePath()) == 0 {
+			t.Errorf("told %d times:\n%s", n, logs)
+		}
+		for i := range 1000 {
+			write(t, filepath.Join(dir, fmt.Sprintf("%d.json", i)), "{}")
+		}
+		pass(time.Hour)
+		if n := logs.count("nobody reads"); n > maxStrays+2 {
+			t.Errorf("told %d times", n)
+		}
+	})
+}
+
+// Lists of the older layout lay flat in the directory. One line says that they are not read.
+func TestListsOfTheOlderLayoutAreTold(t *testing.T) {
+	watching(t, func(t *testing.T, ours, theirs *Cache, logs *lines) {
+		mustSave(t, theirs, at(1, "tcp@a:1"))
+		data, err := os.ReadFile(theirs.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove(t, theirs.Path())
+		for _, name := range []string{"prod,rpcx,_Arith.json", "prod,rpcx,_Arith.prev.json", "prod,rpcx,_Other.json", "prod,rpcx,_Arith.lock"} {
+			write(t, filepath.Join(ours.dir, name), string(data))
+		}
+		if _, err := ours.Load(); err == nil {
+			t.Error("read")
+		}
+		ours.Watch(t.Context())
+		pass(time.Hour)
+		if logs.count("level=INFO") != 1 || logs.count("older layout") != 1 || logs.count("files=3") != 1 || logs.count("WARN") != 0 {
+			t.Errorf("told:\n%s", logs)
+		}
+	})
+}
+
+func TestAnOverrideInTheOperatorsDirectoryIsReadAndLosesToOurs(t *testing.T) {
+	dir, operators := t.TempDir(), t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		logs := &lines{}
+		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(operators), WithLogger(logs.logger()))
+		flat := filepath.Join(operators, "prod__rpcx__Arith.json")
+		_, err := c.LoadOverride()
+		wantError(t, err, errNone)
+		write(t, filepath.Join(operators, "Arith.json"), `["tcp@wrong:1"]`)
+		write(t, filepath.Join(operators, "prod__rpcx__Other.json"), `["tcp@other:1"]`)
+		ch := c.Watch(t.Context())
+		look()
+		wantNothing(t, ch)
+		if logs.count("meant for this service") != 1 || logs.count("override="+flat) != 1 {
+			t.Errorf("told:\n%s", logs)
+		}
+
+		write(t, flat, `["tcp@flat:1"]`)
+		if s, err := c.LoadOverride(); err != nil || s.Path != flat {
+			t.Errorf("override from %q, %v", s.Path, err)
+		}
+		look()
+		wantOverride(t, ch, "tcp@flat:1")
+		write(t, c.OverridePath(), `["tcp@ours:1"`) // bad, and none was good before
+		look()
+		wantNothing(t, ch)
+		if s, err := c.LoadOverride(); err != nil || s.Path != flat {
+			t.Errorf("override from %q, %v", s.Path, err)
+		}
+		write(t, c.OverridePath(), `["tcp@ours:1"]`)
+		look()
+		wantOverride(t, ch, "tcp@ours:1")
+		write(t, flat, `["tcp@flat:2"]`)
+		look()
+		wantNothing(t, ch)
+		remove(t, c.OverridePath())
+		look()
+		wantOverride(t, ch, "tcp@flat:2")
+		remove(t, flat)
+		look()
+		if s := <-ch; s.Override {
+			t.Errorf("got %+v", s)
+		}
+		_ = c.Close()
+		synctest.Wait()
+	})
+}
+
+// In a Kubernetes volume our file's name is in no event (hazard F4): it is a link to ..data/name, and ..data is a link that is replaced.
+func TestAnOverrideOfAConfigMapIsNoticedByEvents(t *testing.T) {
+	t.Parallel()
+	operators := t.TempDir()
+	c := mustOpen(t, t.TempDir(), WithOverrideDir(operators))
+	ch := c.Watch(t.Context())
+	settled(t, &notifications, operators)
+	volume(t, c.overrides[1], "v1", `["tcp@o:1"]`)
+	next(t, ch, notified)
+	volume(t, c.overrides[1], "v2", `["tcp@o:2"]`)
+	if s := next(t, ch, notified); s.Servers[0].Key != "tcp@o:2" {
+		t.Fatalf("got %+v, want the new version", s)
+	}
+}
+
+// A copy of the list is a valid override, as it is and with lines taken out.
+func TestACopyOfTheListIsAnOverride(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	s := at(1, "tcp@a:1", "tcp@b:1")
+	s.Servers[0].HeldSince = noon
+	s.Servers[1].Value = "\xff"
+	mustSave(t, c, s)
+	data, err := os.ReadFile(c.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, c.OverridePath(), string(data))
+	o, err := c.LoadOverride()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Servers) != 2 || !o.Servers[0].HeldSince.IsZero() || o.Servers[1].Value != "\xff" || !o.Override || o.Zxid != 0 || o.Lineage != "" {
+		t.Errorf("override %+v", o)
+	}
+	s.Servers = nil
+	s.Zxid++
+	mustSave(t, c, s)
+	if data, err = os.ReadFile(c.Path()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, c.OverridePath(), string(data))
+	_, err = c.LoadOverride()
+	wantError(t, err, ErrOverride) // an empty one must say that it is meant to be
+}
+
+// Somebody has edited the list by hand, which breaks its checksum.
+func TestAnEditedListSaysWhatToDoInstead(t *testing.T) {
+	logs := &lines{}
+	c := mustOpen(t, t.TempDir(), WithLogger(logs.logger()))
+	mustSave(t, c, at(1, "tcp@a:1"))
+	spoil(t, c.Path())
+	_, err := c.Load()
+	wantError(t, err, ErrCorrupt)
+	if logs.count("set aside") != 1 || logs.count("write override.json beside it") != 1 {
+		t.Errorf("told:\n%s", logs)
+	}
+}
