@@ -44,7 +44,7 @@ func TestServerAndClientWorkAsTheyAreToBeCopied(t *testing.T) {
 		client.saying("Hello") // and meanwhile calls go on
 	}
 	await(t, "the second server alone in the cache file", func() bool {
-		files, _ := filepath.Glob(filepath.Join(cache, "*Greeter.json"))
+		files, _ := filepath.Glob(filepath.Join(cache, "*", "rpcx", "Greeter*", "list.json"))
 		if len(files) != 1 {
 			return false
 		}

@@ -15,6 +15,8 @@ var (
 	ErrTooOld = errors.New("too old")
 	// ErrNewer: Save refused, because the snapshot in the file is later than the one to be saved.
 	ErrNewer = errors.New("the file is newer")
+	// ErrHung: a Keeper's Close has left a disk that does not answer.
+	ErrHung = errors.New("the disk does not answer")
 	// ErrOverride: an override file is there and was refused; the error names file, line, column and reason.
 	ErrOverride = errors.New("override refused")
 )

@@ -122,9 +122,6 @@ func (k *Keeper) Status() KeeperStatus {
 	return k.status
 }
 
-// ErrHung: Close has left a disk that does not answer, and the goroutine that waits for it.
-var ErrHung = errors.New("the disk does not answer")
-
 // Close writes what is left to be written, and the file if it was removed, and returns nil when everything that was started has ended. A disk that does not
 // answer is waited for at most 2 s, and left with a line in the log; then the error is ErrHung, and nothing can end the goroutine that waits for the disk
 // but its answer. Close may be called again, from anywhere.

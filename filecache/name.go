@@ -85,12 +85,13 @@ func escapePart(part string) string {
 	for at := 0; at < len(part); {
 		r, size := utf8.DecodeRuneInString(part[at:])
 		first, last := at == 0, at+size == len(part)
-		if isPlain(r) && !(first && (other || r == '.')) && !(last && (r == '.' || r == ' ')) {
-			b.WriteString(part[at : at+size])
-		} else {
+		switch {
+		case !isPlain(r), first && (other || r == '.'), last && (r == '.' || r == ' '):
 			for _, ch := range []byte(part[at : at+size]) {
 				b.WriteString("%" + hex.EncodeToString([]byte{ch}))
 			}
+		default:
+			b.WriteString(part[at : at+size])
 		}
 		at += size
 	}

@@ -81,7 +81,7 @@ func TestF2DamagedFileIsSetAsideAndItsPredecessorUsed(t *testing.T) {
 				t.Put(t.Node("Arith", 1), "n=1")
 				t.LeaveFile("Arith")
 				t.Stop()
-				main := onlyFile(t, "*rith.json")
+				main := listOf(t, "Arith")
 				whole, err := os.ReadFile(main)
 				harness.Must(t, err)
 				harness.Must(t, os.WriteFile(main, damage(bytes.Clone(whole)), 0o600))
@@ -122,7 +122,7 @@ func TestF2UnusableFileIsNeverFatal(t *testing.T) {
 			harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
 				t.Put(t.Node("Arith", 0), "n=0")
 				t.LeaveFile("Arith")
-				main := onlyFile(t, "*rith.json")
+				main := listOf(t, "Arith")
 				harness.Must(t, os.Remove(main))
 				harness.Must(t, make(main))
 				t.Stop()
@@ -140,27 +140,25 @@ func TestF2UnusableFileIsNeverFatal(t *testing.T) {
 	}
 }
 
-// onlyFile is the one file in the cache directory whose name matches.
-func onlyFile(w *harness.World, pattern string) string {
+// listOf is the path of a service's cache file.
+func listOf(w *harness.World, service string) string {
 	w.Helper()
-	found, err := filepath.Glob(filepath.Join(w.Dir, pattern))
+	c, err := filecache.Open(w.Dir, w.Servers()[0], w.Service(service))
 	harness.Must(w, err)
-	if len(found) != 1 {
-		w.Fatalf("files like %s: %q", pattern, found)
-	}
-	return found[0]
+	defer c.Close()
+	return c.Path()
 }
 
 func TestF2FileOfAnotherEnsembleIsLeftAlone(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 		t.Put(t.Node("Arith", 0), "n=0")
 		t.LeaveFile("Arith")
-		main := onlyFile(t, "*rith.json")
+		main := listOf(t, "Arith")
 		theirs, err := os.ReadFile(main)
 		harness.Must(t, err)
 		other := []string{"other:2181"}
 		t.Stop()
-		if _, err := zkdiscovery.New(t.Base, "Arith", other, t.Common()...); !errors.Is(err, filecache.ErrForeign) {
+		if _, err := zkdiscovery.New(t.Base, "Arith", other, t.Common()...); !errors.Is(err, zkdiscovery.ErrNoSnapshot) {
 			t.Errorf("New returned %v: the file is another ensemble's", err)
 		}
 		t.Start()

@@ -28,7 +28,7 @@ func TestProgramWrittenForRpcxZookeeper(t *testing.T) {
 				first := start(t.T, bin, t.Dir, "-zkAddr", t.Servers()[0], "-base", base)
 				first.results(t.T, 5)
 				t.Eventually("the files are written", func() bool {
-					files, err := filepath.Glob(filepath.Join(t.Dir, "holdfast", "*.json"))
+					files, err := filepath.Glob(filepath.Join(t.Dir, "holdfast", "*", base, "*", "list.json"))
 					return err == nil && len(files) == services
 				})
 				t.Stop()

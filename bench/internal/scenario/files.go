@@ -16,13 +16,16 @@ func (e *Env) untilSaved(ctx context.Context, f *follower, dir string) error {
 		if _, err := f.Digest(ctx); err != nil {
 			return err
 		}
-		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-		if err != nil {
-			return err
-		}
-		for _, name := range files {
-			if st, err := os.Stat(name); err == nil && st.Size() > 0 {
-				return nil
+		// Ours is <ensemble>/<base>/<service>/list.json.
+		for _, pattern := range []string{"*.json", "*/*/*/list.json"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return err
+			}
+			for _, name := range files {
+				if st, err := os.Stat(name); err == nil && st.Size() > 0 {
+					return nil
+				}
 			}
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
