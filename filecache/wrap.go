@@ -25,30 +25,33 @@ const defaultService = "default"
 //   - While d has listed nothing since the start, the list is the file's.
 //   - What d says goes to the watchers at once, and to the file behind their backs, be it larger or smaller than before. Only a sudden loss of
 //     many or all servers is suspected, not obeyed, since most discoveries say the same when the registry has lost its entries as when nobody is
-//     there: the missing ones stay in the list and in the file, marked there, and are asked; who does not answer twice is gone within seconds, who
-//     answers stays as long as it does. See Guard. A server that said state=inactive before it went passes at once.
-//   - The first list after the file had to do is in doubt as a whole: whoever is missing from it is asked. If d lists something at once, whom only
-//     the file knows gets into the list when it has answered, and is asked only if more than the share is missing.
+//     there. The missing servers stay in the list and in the file, marked there, and are asked. One that does not answer twice is gone within seconds,
+//     one that answers stays as long as it does. See Guard. A server that said state=inactive before it went passes at once.
+//   - The first list after the file had to do is in doubt as a whole: each server that is missing from it is asked. If d lists something at once, a server
+//     that only the file knows gets into the list when it has answered, and is asked only if more than the share is missing.
 //   - An operator's override (see Cache.LoadOverride) stands above all while it is there.
 //   - Clone wraps the clone, with a file of its own. If d cannot clone because the registry is away, the clone starts from its file and goes
 //     on trying.
+//   - Nobody waits for a silent registry or disk: Wrap and Clone return after half a second at most, with what the file has, and use the registry's
+//     answer when it comes. GetServices and WatchService never wait.
 //   - Every caller and watcher gets a slice of its own, of shared pairs which must not be changed. Watchers never wait for each other, nothing
 //     is sent when nothing changed, nothing after RemoveWatcher has returned, and the channels are never closed.
 //   - The filter applies to what is listed, not to what is stored or asked. SetFilter returns when it has taken effect; later clones inherit it. A
 //     filter is given copies of the pairs, counts as "keep" when it panics, and must not call SetFilter or Close.
-//   - A file that cannot be read or written is reported to the logger and changes nothing else.
+//   - A file that cannot be read or written, and a directory that cannot be one, is reported to the logger and changes nothing else.
 //
 // What it cannot know, because d does not say: when the registry was away and is back, and whether it is still the same. So a registry that comes
 // back with most of its entries and lacks less than the share is obeyed, where zkdiscovery asks the missing ones; one that comes back empty, or with
 // few, is not. Nor can it know that the process is cut off itself, so that those held do not answer. Of a key that d lists twice, the last counts, as with XClient.
 //
-// The files' ensemble is d's type, so that two kinds of registry do not take each other's lists for their own; two registries of one kind
-// need two directories. AsOf is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a
-// quiet service look old.
+// The files' ensemble is d's type, so that two kinds of registry do not take each other's lists for their own; WithEnsemble gives it another name. AsOf
+// is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a quiet service look old. What d said last is what
+// the file has in the end, whatever the clock does: the saves are numbered.
 //
-// d's GetServices and WatchService are called once each. The error is one of Open's, or that d is nil, and then nothing was started. Close
-// closes the clones and d, and waits for every goroutine that was started, also for a Clone of d that is under way; only a probe of the user's that
-// ignores its context is left behind. Afterwards the last list stays readable, and Clone returns a discovery that lists nothing.
+// d's GetServices and WatchService are called once each. The error is a mistake in the arguments, and then nothing was started. Close
+// closes the clones and d, and waits for every goroutine that was started. A call of d's that does not return is left after 2 s, and what it returns
+// is closed; a probe of the user's that ignores its context is left, too. Afterwards the last list stays readable, and Clone returns a discovery that
+// lists nothing.
 func Wrap(d client.ServiceDiscovery, dir string, opts ...Option) (client.ServiceDiscovery, error) {
 	if d == nil {
 		return connect(nil, errors.New("discovery <nil>: there is nothing to wrap"), "nil", dir, opts)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -194,6 +195,27 @@ func TestAFailedWriteIsTriedAgainAndReportedOnce(t *testing.T) {
 		}
 		if n := len(w.log.with(slog.LevelInfo, "cache file written again", "service=/rpcx/Arith")); n != 1 {
 			t.Errorf("the end of it was reported %d times", n)
+		}
+	})
+}
+
+// F8: the log names the file that serves, not the one that was set aside.
+func TestTheLogNamesTheGenerationThatServes(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith")
+		pass(5 * time.Second)
+		w.put("Arith", "tcp@b:1", "")
+		pass(5 * time.Second)
+		file := d.Status().CacheFile
+		d.Close()
+		w.do(os.WriteFile(file, []byte("damaged"), 0o600))
+		w.zk.Stop()
+		d = w.discover("Arith")
+		w.lists(d, "tcp@a:1")
+		prev := filepath.Join(filepath.Dir(file), "prev.json")
+		if lines := w.log.with(slog.LevelWarn, "list comes from the cache file", "file="+prev); len(lines) != 1 {
+			t.Errorf("told: %q", w.log.from(slog.LevelWarn))
 		}
 	})
 }
