@@ -68,10 +68,11 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 }
 
 func TestPoliciesStatesAndReasonsAreReadBackAsTheyAreWritten(t *testing.T) {
-	check := func(v interface {
+	type text interface {
 		encoding.TextMarshaler
 		encoding.TextUnmarshaler
-	}, zero func(), same func() bool) {
+	}
+	check := func(v text, zero func(), same func() bool) {
 		t.Helper()
 		text, err := v.MarshalText()
 		zero()

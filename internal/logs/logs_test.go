@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func (b book) Handle(_ context.Context, r slog.Record) error {
 func (b book) WithAttrs(attrs []slog.Attr) slog.Handler {
 	b.call()
 	for _, a := range attrs {
-		b.attrs = append(b.attrs[:len(b.attrs):len(b.attrs)], slog.Attr{Key: b.prefix + a.Key, Value: a.Value})
+		b.attrs = append(slices.Clip(b.attrs), slog.Attr{Key: b.prefix + a.Key, Value: a.Value})
 	}
 	return b
 }

@@ -27,7 +27,7 @@ func Name[E Enum](names []string, kind string, v E) string {
 func Parse[E Enum](names []string, kind string, text []byte, v *E) error {
 	for i, name := range names {
 		if name == string(text) {
-			*v = E(i) //nolint:gosec // there are few names
+			*v = E(i)
 			return nil
 		}
 	}
