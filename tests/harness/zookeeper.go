@@ -49,14 +49,9 @@ type InProcess struct {
 // Servers has a name, which nobody resolves.
 func (z *InProcess) Servers() []string { return []string{"zk:2181"} }
 
-// Answers is a probe that every instance answers.
-func Answers(context.Context, string, string) error { return nil }
-
-// Options leave the real world out: a goroutine that waits for inotify, or for an instance's socket, would stop the bubble's clock.
+// Options leave inotify out: a goroutine that waits for it would stop the bubble's clock.
 func (z *InProcess) Options() []zkdiscovery.Option {
-	return []zkdiscovery.Option{
-		zkdiscovery.WithDialer(z.server.Dial), zkdiscovery.WithCachePolling(), zkdiscovery.WithGuard(zkdiscovery.Guard{Probe: Answers}),
-	}
+	return []zkdiscovery.Option{zkdiscovery.WithDialer(z.server.Dial), zkdiscovery.WithCachePolling()}
 }
 
 // Away says whether clients are kept from the server. While they are, changes are made past the wire, node by node: nobody can read between them.
