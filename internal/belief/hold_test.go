@@ -283,6 +283,21 @@ func TestNobodyLeavesWhileTheRegistryIsAway(t *testing.T) {
 	b.want("when they were asked", s[1:2])
 }
 
+func TestAnInstanceWhoseNetworkHasNoProbeStaysWhileTheRegistryIsAway(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(1)
+	b.list(s)
+	b.hear(nil)
+	asks := b.b.Asks(b.now)
+	b.b.Away(b.now)
+	b.now = b.now.Add(time.Hour)
+	b.b.Probed(asks[0], Outcome{Answer: probe.Unaskable}, b.now)
+	b.want("its minute is over", s)
+	b.back()
+	b.pass(0)
+	b.want("the registry is back", nil)
+}
+
 func TestAProbeUnderWayWhenTheRegistryGoesSaysNothing(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(2)

@@ -208,9 +208,26 @@ func TestAnInstanceThatThisProcessHasLetGoDoesNotComeBackWithAnotherProcesssHold
 	b.reconnect()
 	b.list(s)
 	b.want("it is listed again", s)
-	b.up[s[0]] = true
-	b.list(nil)
-	b.want("and held like any other", s)
+	b.pass(2 * DefaultWindow)
+	b.list(s[1:])
+	b.want("one of few", s[1:])
+	b.relayed(s, b.now)
+	b.want("and known like any other", s)
+}
+
+// The file's A has not answered yet. Another process has heard of it, holds it, and the file is turned to: so it is shown.
+func TestWhatWaitsForAFirstAnswerEntersWithAnotherProcesssHold(t *testing.T) {
+	b := newBench(t, Config{})
+	b.busy = func(string) bool { return true }
+	s := b.servers(2)
+	b.remembers(s, time.Time{}, false)
+	b.hear(nil)
+	b.want("nobody has answered", nil)
+	b.relayed(s, b.now)
+	b.want("another process's list", s)
+	b.reconnect()
+	b.hear(nil)
+	b.want("when the registry is back", s)
 }
 
 // A file from a process whose clock is a year ahead.
