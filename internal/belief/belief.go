@@ -111,7 +111,8 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 	first := !b.guard.begun
 	switch {
 	case first && !b.file.known && now.Before(b.cfg.FileBy):
-		h.waiting = &l
+		waiting := l // of which there is one in the life of a Belief: l itself is not to be allocated
+		h.waiting = &waiting
 		return
 	case first:
 		rec, shown := b.file.memories()
@@ -175,7 +176,7 @@ func (b *Belief) recall() {
 
 // accept notes the generation that the file may be stamped with.
 func (b *Belief) accept() {
-	if !b.guard.pending && !b.course.isOpen() && b.heard.relayed == nil {
+	if !b.guard.pending && !b.course.isOpen() {
 		b.accepted = b.course.now
 	}
 }
@@ -256,6 +257,7 @@ func (b *Belief) refused(rec *Record) {
 	case c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
 		// It may be later than what is known here, or of a history that is over.
 		c.doubt(g)
+		s.again = true // when the doubt is settled
 		b.accept()
 	case g.Lineage == b.accepted.Lineage && g.Before(b.accepted):
 		s.again = true // later lists were accepted since

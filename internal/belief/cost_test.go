@@ -57,6 +57,22 @@ func TestFiveThousandHeldCostLittleMemory(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
+func TestAListWithOneChangeAllocatesNothing(t *testing.T) {
+	lists := fiveThousand(false)
+	b := newBench(t, Config{})
+	b.hear(lists[0])
+	n := 0
+	if allocs := testing.AllocsPerRun(100, func() {
+		n++
+		b.hear(lists[n%2])
+		b.b.Tick(b.now)
+		b.b.Asks(b.now)
+		b.b.Shown()
+	}); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
 func TestNoInstanceIsProbedAgainAndAgain(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(100)

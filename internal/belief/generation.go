@@ -28,10 +28,12 @@ type course struct {
 
 // recall begins with what was known before the first list.
 func (c *course) recall(g Generation) {
-	c.now, c.floor = Generation{Lineage: g.Lineage, Era: g.Era}, Generation{}
-	if g.Zxid > 0 {
-		c.doubt(g)
+	c.now = Generation{Lineage: g.Lineage, Era: g.Era}
+	if g.Zxid == 0 {
+		c.floor = Generation{} // there is nothing to be older than
+		return
 	}
+	c.doubt(g)
 }
 
 // doubt raises a doubt, unless that one is open. In a registry that knows no zxids there is nothing to tell them apart by: its era is ours.
@@ -63,6 +65,8 @@ func (c *course) listed(l *Listing) (other bool) {
 	}
 	other = l.Lineage != was.Lineage || was.Era == 0
 	switch {
+	case l.Lineage != from.Lineage && c.isOpen() && !settles: // which of the two is later is not known yet
+		c.now = Generation{l.Lineage, from.Era, l.Zxid}
 	case from.Era == 0 || l.Lineage != from.Lineage:
 		c.now, c.floor = Generation{l.Lineage, from.Era + 1, l.Zxid}, Generation{}
 		other = other || l.Proof && l.Zxid < was.Zxid

@@ -84,7 +84,8 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 		"the most ahead of two files decides":               {a5.then(refused("a", 1, 9), refused("a", 1, 7), read1("a", 8, whole)), Generation{"a", 2, 8}, false},
 		"the file gets ahead further during a pass":         {a5.then(refused("a", 1, 7), refused("a", 1, 9), read1("a", 7, earlier)), Generation{"a", 1, 7}, true},
 		"a wiped registry begins one era only":              {a5.then(refused("a", 1, 99), read1("b", 1, whole)), Generation{"b", 2, 1}, false},
-		"a wiped one, told by a pass begun before":          {a5.then(refused("a", 1, 99), read1("b", 1, earlier)), Generation{"b", 2, 1}, false},
+		"a wiped one, told by a pass begun before":          {a5.then(refused("a", 1, 99), read1("b", 1, earlier)), Generation{"b", 1, 1}, true},
+		"and then by one begun after":                       {a5.then(refused("a", 1, 99), read1("b", 1, earlier), read1("b", 2, whole)), Generation{"b", 2, 2}, false},
 		"the file is ahead while the registry is away":      {a5.then(away("a", 1, 7)), Generation{"a", 1, 5}, true},
 		"and the registry is restored":                      {a5.then(away("a", 1, 7), read1("a", 6, whole)), Generation{"a", 2, 6}, false},
 		"and the registry is as it was":                     {a5.then(away("a", 1, 7), read1("a", 8, whole)), Generation{"a", 1, 8}, false},
@@ -100,14 +101,18 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 		"and the registry says so, too":                     {a5.then(refused("f", 3, 9), read1("f", 9, synced)), Generation{"f", 3, 9}, false},
 		"and a plain list says so, not as late":             {a5.then(refused("f", 3, 9), read1("f", 8, plain)), Generation{"f", 3, 8}, true},
 		"and the registry is restored to before":            {a5.then(refused("f", 3, 9), read1("f", 8, whole)), Generation{"f", 4, 8}, false},
-		"and the registry is of a third":                    {a5.then(refused("f", 3, 9), read1("g", 1, plain)), Generation{"g", 4, 1}, false},
+		"and the registry is of a third":                    {a5.then(refused("f", 3, 9), read1("g", 1, synced)), Generation{"g", 4, 1}, false},
+		"and the registry was of a third":                   {a5.then(refused("f", 3, 9), read1("g", 1, plain), read1("f", 9, synced)), Generation{"f", 3, 9}, false},
 		"a file of another lineage and an earlier era":      {a5.then(read1("b", 5, whole), refused("a", 1, 9)), Generation{"b", 2, 5}, false},
 		"a file without zxids, of a later era, is followed": {[]step{read1("", 0, whole), refused("", 5, 0)}, Generation{"", 5, 0}, false},
 
-		"the era's count goes on from the file":                          {[]step{found("a", 5, 5), read1("a", 5, whole)}, Generation{"a", 5, 5}, false},
-		"the path was restored while nobody looked":                      {[]step{found("a", 5, 9), read1("a", 5, whole)}, Generation{"a", 6, 5}, false},
-		"it may not all be read, which another process could":            {[]step{found("a", 5, 9), read1("a", 5, synced)}, Generation{"a", 5, 9}, false},
-		"the file has another lineage":                                   {[]step{found("f", 5, 9), read1("a", 5, whole)}, Generation{"a", 6, 5}, false},
+		"the era's count goes on from the file":               {[]step{found("a", 5, 5), read1("a", 5, whole)}, Generation{"a", 5, 5}, false},
+		"the path was restored while nobody looked":           {[]step{found("a", 5, 9), read1("a", 5, whole)}, Generation{"a", 6, 5}, false},
+		"it may not all be read, which another process could": {[]step{found("a", 5, 9), read1("a", 5, synced)}, Generation{"a", 5, 9}, false},
+		"the file has another lineage":                        {[]step{found("f", 5, 9), read1("a", 5, whole)}, Generation{"a", 6, 5}, false},
+		"the first pass is older than the file, and of a lineage that is gone": {
+			[]step{found("f", 5, 9), read1("a", 5, earlier), read1("f", 9, whole)}, Generation{"f", 5, 9}, false,
+		},
 		"the first pass began before the file was read, and is no later": {[]step{found("a", 5, 9), read1("a", 5, earlier)}, Generation{"a", 5, 5}, true},
 	} {
 		b := newBench(t, Config{})

@@ -34,11 +34,11 @@ func (b *Belief) SaveAgain() { b.saved.again = true }
 // ToSave returns what the file is to hold, when that is not what ToSave has returned before, but for calls and connections. It returns nil when
 // there is nothing to save, and when to come back if it must wait.
 //
-// Only what the registry has said is saved, and only while it can be asked. While the registry's history is not accepted, the record has the
-// generation of the one before.
+// Only what the registry has said is saved, and only while it can be asked and no doubt is open. While the registry's history is not accepted, the
+// record has the generation of the one before.
 func (b *Belief) ToSave(now time.Time) (rec *Record, wake time.Time) {
 	s, h, g := &b.saved, &b.heard, &b.guard
-	if !g.begun || !h.live || h.relayed != nil {
+	if !g.begun || !h.live || h.relayed != nil || b.course.isOpen() {
 		return nil, time.Time{}
 	}
 	fresh := !s.at.IsZero() && s.era == b.course.now.Era && s.edits == h.Edits && s.holds == g.holds.changes

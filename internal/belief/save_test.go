@@ -175,6 +175,28 @@ func TestARefusalThatIsOvertakenIsFollowedByTheNewest(t *testing.T) {
 	}
 }
 
+// P1 may not read everything, P2 may, and has saved a later zxid. What P1 has let go since must get into the file nevertheless.
+func TestWhatIsRefusedInDoubtIsSavedWhenTheDoubtIsSettled(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.list(s)
+	b.record()
+	l := b.b.heard.Listing
+	file := b.ahead(b.file(s, time.Time{}))
+	b.b.SaveAgain()
+	b.record()
+	b.b.Found(file, true, b.now)
+	if rec, _ := b.b.ToSave(b.now); rec != nil || !b.b.Doubting() {
+		t.Errorf("in doubt %v: %+v", b.b.Doubting(), rec)
+	}
+	l.Doubt, l.AsOf = b.b.Doubts(), b.now.Add(time.Second)
+	b.b.Listed(l, b.now)
+	rec, _ := b.b.ToSave(b.now)
+	if rec == nil || rec.Generation != file.Generation || !rec.AsOf.After(file.AsOf) {
+		t.Errorf("%+v, the file is at %+v", rec, file.Generation)
+	}
+}
+
 func TestAHistoryThatIsNotAcceptedIsSavedAsTheOneBefore(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(3)

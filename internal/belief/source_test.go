@@ -177,6 +177,23 @@ func TestTheFirstListWaitsForTheFileAndNotForEver(t *testing.T) {
 	}
 }
 
+// A file that says the same again is no reason to read the registry again.
+func TestAPassThatBeginsAfterTheFileWasFoundSettlesWhatIsInDoubt(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.remembers(s, time.Time{}, false)
+	if !b.b.Doubting() || b.b.Doubts() != 1 {
+		t.Errorf("in doubt %v, %d", b.b.Doubting(), b.b.Doubts())
+	}
+	l := Listing{Pairs: pairs(s, "weight=1"), Lineage: "a", Zxid: b.zxid - 7, Synced: true, Proof: true, Doubt: b.b.Doubts(), AsOf: b.now}
+	b.remembers(s, time.Time{}, true)
+	b.b.Live(1, 0, b.now)
+	b.b.Listed(l, b.now)
+	if b.b.Doubting() || b.b.course.now != (Generation{"a", 2, l.Zxid}) {
+		t.Errorf("%+v: a backup was restored while nobody looked", b.b.course)
+	}
+}
+
 // P1 has heard zxid 5 and cannot ask any more; P2 saves 7. P1 is connected again, to a server that has heard 6.
 func TestAListThatIsBehindWhatAnotherProcessHasHeardIsPassedOver(t *testing.T) {
 	b := newBench(t, Config{})
