@@ -3,6 +3,7 @@ package belief
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -39,6 +40,9 @@ func (r *registry) truth() *regState { return &r.states[len(r.states)-1] }
 
 // change is a transaction.
 func (r *registry) change(f func(s *regState)) {
+	if r.truth().lineage == "" {
+		r.wipe() // the path is made first
+	}
 	s := *r.truth()
 	s.instances = maps.Clone(s.instances)
 	s.zxid++
@@ -69,7 +73,7 @@ func (r *registry) remove(key string) {
 func (r *registry) wipe() {
 	r.lineages++
 	r.events++
-	lineage := string('a' + rune(r.lineages%26))
+	lineage := strconv.Itoa(r.lineages)
 	r.states = append(r.states, regState{lineage: lineage, zxid: 1, pzxid: 1, instances: make(map[string]regNode)})
 }
 

@@ -197,6 +197,21 @@ func TestWhatIsRefusedInDoubtIsSavedWhenTheDoubtIsSettled(t *testing.T) {
 	}
 }
 
+func TestWhatIsRefusedWhileTheRegistryIsAwayIsSavedWhenItIsBack(t *testing.T) {
+	b := newBench(t, Config{})
+	b.list(b.servers(3))
+	was := b.record()
+	b.b.Away(b.now)
+	b.b.Found(&Record{Generation: was.Generation, AsOf: was.AsOf}, true, b.now)
+	if rec, _ := b.b.ToSave(b.now); rec != nil {
+		t.Errorf("away: %+v", rec)
+	}
+	b.reconnect()
+	if rec, _ := b.b.ToSave(b.now); rec == nil || rec.Generation != was.Generation || len(rec.Servers) != 3 {
+		t.Errorf("back: %+v", rec)
+	}
+}
+
 func TestAHistoryThatIsNotAcceptedIsSavedAsTheOneBefore(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(3)

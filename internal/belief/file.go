@@ -1,0 +1,161 @@
+package belief
+
+import (
+	"slices"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// Record is what the file has, or is to have.
+type Record struct {
+	Generation
+	AsOf    time.Time
+	Servers []Server // sorted by key
+}
+
+// lists returns the list that the file has, and who is held in it.
+func (r *Record) lists() (pairs []*client.KVPair, held []string) {
+	pairs = make([]*client.KVPair, len(r.Servers))
+	for i, s := range r.Servers {
+		pairs[i] = s.Pair
+		if !s.HeldSince.IsZero() {
+			held = append(held, s.Pair.Key)
+		}
+	}
+	return pairs, held
+}
+
+// file is what is known of the cache file, and of what was shown before there was this Belief.
+type file struct {
+	known  bool // it was looked at
+	may    bool // serve
+	rec    *Record
+	memory *Record // what a caller was shown …
+	link   int64   // … over which connection
+}
+
+// MayServe says that the file may serve from now on, while there is nothing better.
+func (b *Belief) MayServe() {
+	if !b.file.may {
+		b.file.may = true
+		b.change(true)
+	}
+}
+
+// memories returns what was known of the service before its first list: what the file has, or what a caller was shown, if that is no older. shown
+// tells which of its instances were in a list already.
+func (f *file) memories() (rec *Record, shown func(key string) bool) {
+	m := f.memory
+	switch {
+	case m != nil && (f.rec == nil || !m.Before(f.rec.Generation)):
+		return m, func(string) bool { return true }
+	case m == nil || f.may:
+		return f.rec, func(string) bool { return f.may }
+	}
+	keys := make(map[string]bool, len(m.Servers))
+	for _, s := range m.Servers {
+		keys[s.Pair.Key] = true
+	}
+	return f.rec, func(key string) bool { return keys[key] }
+}
+
+// recall places what is known before the first list in the course: a pass that begins from now on tells whether the registry is as it was then.
+func (b *Belief) recall() {
+	rec, _ := b.file.memories()
+	b.course.recall(rec.Generation)
+}
+
+// Found says what the file has, which another process, or this one before, has written: nil when there is nothing that can serve. inTheWay says
+// that it has refused what ToSave has returned, as older.
+func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
+	f := &b.file
+	f.known = true
+	switch {
+	case rec == nil:
+	case b.guard.begun:
+		if b.course.isAhead(rec.Generation) {
+			f.rec = rec
+			b.relay(now)
+		}
+		if inTheWay {
+			b.refused(rec)
+		}
+	default:
+		f.rec = rec
+		b.recall()
+		b.change(true)
+	}
+	if l := b.heard.waiting; l != nil {
+		b.Listed(*l, now)
+	}
+}
+
+// refused decides how what the registry says at this moment gets into the file, which has refused it because of rec.
+func (b *Belief) refused(rec *Record) {
+	c, s, g := &b.course, &b.saved, rec.Generation
+	switch {
+	case !b.heard.live:
+		s.again = true // when the registry says something again
+	case g == b.accepted:
+		// Another process has confirmed the same list later, or by a clock that is ahead, and holds others. The newest is what is said last.
+		if !rec.AsOf.Before(s.asOf) {
+			s.Generation, s.asOf, s.rec = g, rec.AsOf, rec
+		}
+		s.again = true
+	case c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
+		// It may be later than what is known here, or of a history that is over.
+		c.doubt(g)
+		s.again = true // when the doubt is settled
+		b.accept()
+	case g.Lineage == b.accepted.Lineage && g.Before(b.accepted):
+		s.again = true // later lists were accepted since
+	}
+}
+
+// relay turns to what another process has heard later, while the registry cannot be asked.
+func (b *Belief) relay(now time.Time) {
+	rec := b.file.rec
+	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.course.isAhead(rec.Generation) {
+		return
+	}
+	b.course.doubt(rec.Generation)
+	b.heard.relayed, b.accepted = rec, rec.Generation
+	b.guard.relayed(rec.Servers, now)
+	b.saved.found(rec)
+	b.change(true)
+}
+
+// forgetFile lets go of a file that has nothing to say any more.
+func (b *Belief) forgetFile() {
+	b.file.memory = nil
+	if rec := b.file.rec; rec != nil && !b.course.isAhead(rec.Generation) {
+		b.file.rec = nil
+	}
+}
+
+// Remember takes what a caller was shown by a Belief that was let go since, and over which connection that was live. Those instances are guarded
+// like those of a file that has served. It does nothing after the first list.
+func (b *Belief) Remember(rec *Record, link int64) {
+	if m := b.file.memory; !b.guard.begun && (m == nil || m.Before(rec.Generation)) {
+		b.file.memory, b.file.link = rec, link
+		b.recall()
+	}
+}
+
+// Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later: nil before the first list. It
+// has the generation that was accepted last.
+func (b *Belief) Memory() *Record {
+	if !b.guard.begun {
+		return nil
+	}
+	rec := &Record{Generation: b.accepted, AsOf: b.heard.AsOf, Servers: b.guard.record()}
+	if r := b.heard.relayed; r != nil {
+		rec.AsOf = r.AsOf
+	}
+	rec.Servers = slices.DeleteFunc(rec.Servers, func(s Server) bool {
+		h := b.guard.holds.of(s.Pair.Key)
+		return h != nil && !h.inside
+	})
+	return rec
+}
