@@ -247,3 +247,37 @@ func TestObeyObeysAtOnce(t *testing.T) {
 		t.Error("disabled, and yet it holds")
 	}
 }
+
+// Sessions end by the timeouts of the servers, which are longer than the client's own: with its two seconds, eleven of twenty living instances were
+// let go.
+func TestTheWindowIsAsLongAsExpiriesTrickleIn(t *testing.T) {
+	for name, rule := range map[string]struct {
+		window, timeout, want time.Duration
+	}{
+		"a short session":            {0, 2 * time.Second, DefaultWindow},
+		"a long one":                 {0, 40 * time.Second, 40 * time.Second},
+		"what the user has said":     {5 * time.Second, 40 * time.Second, 5 * time.Second},
+		"the timeout is not known":   {0, 0, DefaultWindow},
+		"and the user has said more": {time.Hour, 0, time.Hour},
+	} {
+		b := newBench(t, Config{Window: rule.window})
+		s := b.servers(20)
+		b.b.Live(b.link, rule.timeout, b.now)
+		b.list(s)
+		for i := range 10 {
+			b.list(s[i+1:])
+		}
+		b.want(name+": half of them", s[10:])
+		b.pass(rule.want)
+		b.list(s[11:])
+		b.want(name+": one more at the end of the window", s)
+
+		b = newBench(t, Config{Window: rule.window})
+		b.b.Live(b.link, rule.timeout, b.now)
+		b.list(s)
+		b.list(s[10:])
+		b.pass(rule.want + 1)
+		b.list(s[11:])
+		b.want(name+": and after it", s[11:])
+	}
+}

@@ -26,7 +26,7 @@ type reach struct {
 	err    error // of the last failed one
 	due    time.Time
 	every  time.Duration
-	told   bool // a person was told that it reaches nobody
+	told   bool // a person was told that it reaches none
 }
 
 // ask returns the trial that is to be made now, if any, among the instances that are listed, of which there are some.
