@@ -175,14 +175,16 @@ func (b *Belief) isQuiet() bool {
 
 // Probed takes the outcome of a probe that Asks has asked for.
 func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
-	if o.Answer == probe.Silent && b.guard.away {
-		o.Answer = probe.CouldNotAsk // it may be this process that is cut off
-	}
-	switch {
-	case o.Answer == probe.Alive:
+	switch o.Answer {
+	case probe.Alive:
 		b.reach.ever = true
-	case o.Answer == probe.Silent:
-		b.reach.err = o.Err
+	case probe.Silent:
+		if b.guard.away {
+			o.Answer = probe.CouldNotAsk // it may be this process that is cut off
+		} else {
+			b.reach.err = o.Err
+		}
+	case probe.CouldNotAsk, probe.Unaskable:
 	}
 	if a.Trial {
 		b.reach.tried(&b.cfg, o, now)

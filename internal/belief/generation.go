@@ -52,7 +52,7 @@ func (c *course) isOpen() bool { return c.floor != Generation{} }
 
 // isAhead reports whether g is of the same lineage as the newest list, and later than that, and than whatever is in doubt.
 func (c *course) isAhead(g Generation) bool {
-	return g.Lineage == c.now.Lineage && c.now.Before(g) && !(c.isOpen() && g.Before(c.floor))
+	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || !g.Before(c.floor))
 }
 
 // listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be.

@@ -119,8 +119,7 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 		var before int64
 		for _, s := range rule.steps {
 			b.now = b.now.Add(time.Second)
-			switch {
-			case s.file.Era == 0:
+			if s.file.Era == 0 {
 				l := Listing{Lineage: s.lineage, Zxid: s.zxid, Synced: s.how >= synced, Proof: s.how >= whole, Doubt: b.b.Doubts(), AsOf: b.now}
 				if s.how == earlier {
 					l.Doubt = before
@@ -130,7 +129,7 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 				}
 				b.b.Live(b.link, 0, b.now)
 				b.b.Listed(l, b.now)
-			default:
+			} else {
 				before = b.b.Doubts()
 				if s.away {
 					b.b.Away(b.now)
@@ -173,7 +172,7 @@ func TestTwoProcessesThatReadNotTheSameMakeNoEra(t *testing.T) {
 				}
 				b.b.SaveAgain()
 				rec, _ := b.b.ToSave(b.now)
-				if file != nil && (rec.Generation.Before(file.Generation) || rec.Generation == file.Generation && rec.AsOf.Before(file.AsOf)) {
+				if file != nil && (rec.Before(file.Generation) || rec.Generation == file.Generation && rec.AsOf.Before(file.AsOf)) {
 					b.b.Found(file, true, b.now)
 				} else {
 					file = rec
