@@ -57,29 +57,28 @@ func (c *course) isAhead(g Generation) bool {
 
 // listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be.
 func (c *course) listed(l *Listing) (other bool) {
-	was, from := c.now, c.now
 	settles := l.Synced && l.Doubt == c.doubts
-	known := settles || !c.isOpen() || l.Lineage == was.Lineage // what is known of from was so before the pass began
-	if c.isOpen() && (settles || l.Lineage != was.Lineage) {
+	was, from := c.now, c.now
+	if c.isOpen() && settles {
 		from = c.floor
 	}
 	other = l.Lineage != was.Lineage || was.Era == 0
 	switch {
-	case l.Lineage != from.Lineage && c.isOpen() && !settles: // which of the two is later is not known yet
-		c.now = Generation{l.Lineage, from.Era, l.Zxid}
-	case from.Era == 0 || l.Lineage != from.Lineage:
-		c.now, c.floor = Generation{l.Lineage, from.Era + 1, l.Zxid}, Generation{}
+	case c.isOpen() && !settles && other:
+		return true // which of the two is later is not known yet
+	case l.Lineage != from.Lineage || from.Era == 0:
+		c.now = Generation{l.Lineage, from.Era + 1, l.Zxid}
 		other = other || l.Proof && l.Zxid < was.Zxid
-	case l.Proof && known && l.Zxid < from.Zxid:
+	case l.Proof && l.Zxid < from.Zxid:
 		// The same path, the server has caught up, everything was read, and yet it is as it was earlier: restored from a backup.
 		c.now = Generation{l.Lineage, from.Era + 1, l.Zxid}
 		other = true
-	case known: // after a sync the list is no older than what anybody had heard, although not everything could be read
-		c.now = Generation{l.Lineage, from.Era, max(from.Zxid, l.Zxid)}
-	default:
-		c.now = Generation{l.Lineage, from.Era, l.Zxid}
+	case l.Lineage != was.Lineage: // as another process has found out, which may have counted fewer eras
+		c.now = Generation{l.Lineage, max(from.Era, was.Era+1), max(from.Zxid, l.Zxid)}
+	default: // after a sync the list is no older than what anybody had heard, although not everything could be read
+		c.now.Era, c.now.Zxid = from.Era, max(from.Zxid, l.Zxid)
 	}
-	if settles || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
+	if settles || c.floor.Era < c.now.Era || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
 		c.floor = Generation{}
 	}
 	return other
