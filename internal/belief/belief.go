@@ -54,7 +54,8 @@ func New(cfg Config) *Belief {
 	}
 }
 
-// Listed takes the newest whole list. It may be told the same again.
+// Listed takes the newest whole list. It may be told the same again. A list that may be older than one from the file, which is shown, is passed
+// over: the pass that settles Doubts must follow.
 func (b *Belief) Listed(l Listing, now time.Time) {
 	h := &b.heard
 	first := !b.guard.begun
@@ -154,7 +155,7 @@ func (b *Belief) Tick(now time.Time) {
 	b.accept()
 }
 
-// Asks returns the instances that are to be probed now. Each must come back through Probed, once.
+// Asks returns the instances that are to be probed now. Each must come back through Probed, once, with CouldNotAsk if nothing else is known.
 func (b *Belief) Asks(now time.Time) []Ask {
 	if b.guard.away || b.cfg.Obey || !b.guard.begun {
 		return nil
@@ -173,7 +174,7 @@ func (b *Belief) isQuiet() bool {
 	return !b.guard.away && !b.cfg.Obey && b.guard.begun && b.guard.holds.len() == 0 && len(b.guard.listed) > 0
 }
 
-// Probed takes the outcome of a probe that Asks has asked for.
+// Probed takes the outcome of a probe that Asks has asked for. It may come late: what it says about a hold that has ended is passed over.
 func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
 	switch o.Answer {
 	case probe.Alive:

@@ -18,7 +18,7 @@ type guard struct {
 	away   bool                  // the registry cannot be asked
 
 	pending      bool      // the history of listed is not accepted yet
-	pendingUntil time.Time // then it is, whoever is held
+	pendingUntil time.Time // then it is, though instances are held still
 	suspectUntil time.Time // until then every removal is held
 
 	lost  []loss // let go within the window and not made good, oldest first: they come back as held when the share trips
@@ -37,7 +37,7 @@ type loss struct {
 func (g *guard) suspect(now time.Time) { g.suspectUntil = now.Add(g.window) }
 
 // setAway says whether the registry cannot be asked. While it is so, silence says nothing about an instance, since it may be this process that is
-// cut off: nobody is asked, and nobody leaves. When the registry is back, whoever can be asked is asked before a hold ends.
+// cut off: no instance is asked, and none leaves. When the registry is back, each hold begins to be asked anew before it may end.
 func (g *guard) setAway(away bool, now time.Time) {
 	if g.away == away {
 		return
@@ -256,7 +256,8 @@ func (g *guard) shows() []*client.KVPair {
 	return g.list
 }
 
-// record returns what the file is to have, sorted by key: everybody listed, and everybody held, or waiting for a first answer, with since when.
+// record returns what the file is to have, sorted by key: every instance that is listed; and every one that is held, or waits for a
+// first answer, with since when.
 func (g *guard) record() []Server {
 	record := make([]Server, 0, len(g.listed)+g.holds.len())
 	for _, p := range g.listed {
@@ -272,7 +273,7 @@ func (g *guard) record() []Server {
 	return record
 }
 
-// probed takes the outcome of a probe of a held instance. reached says that silence proves something: the probe has reached somebody before.
+// probed takes the outcome of a probe of a held instance. reached says that silence proves something: the probe has reached an instance before.
 func (g *guard) probed(key string, o Outcome, reached bool, now time.Time) {
 	h := g.holds.of(key)
 	if h == nil || !h.probing {

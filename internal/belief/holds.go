@@ -209,7 +209,7 @@ func (s *holds) retry(h *hold, counts bool) time.Duration {
 type Ask struct {
 	Pair  *client.KVPair
 	First bool // it has not been asked yet
-	Trial bool // it is listed: asked to find out whether the probe reaches anybody
+	Trial bool // it is listed: asked to find out whether the probe reaches an instance
 }
 
 // asks appends those that are to be probed now.

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
-// How often it is tried in good times whether the probe reaches anybody.
+// How often it is tried in good times whether the probe reaches an instance.
 const (
 	firstTrial = time.Second      // after the first list, at most
 	trialAgain = 15 * time.Minute // after a failure, doubling

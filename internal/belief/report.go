@@ -4,11 +4,11 @@ import "time"
 
 // Report is what a person should know of what has happened since the last.
 type Report struct {
-	Began      bool // somebody is held, and nobody was
+	Began      bool // instances are held, and none were
 	Held       int  // so many are
 	NewHistory bool // the registry was wiped, restored or replaced
 	Gone       []Gone
-	Ended      bool          // nobody is held any more
+	Ended      bool          // none is held any more
 	Most       int           // of those that were, at once …
 	For        time.Duration // … for so long
 	Listed     int           // by the registry
