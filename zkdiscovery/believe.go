@@ -64,7 +64,7 @@ func (lp *loop) believe(now time.Time) {
 // probe asks the instances that the belief wants to be asked.
 func (lp *loop) probe(now time.Time) {
 	for _, a := range lp.belief.Asks(now) {
-		if a.Trial && !lp.root.mayTry(now) {
+		if a.Trial && !a.Beside && !lp.root.mayTry(now) {
 			lp.belief.Probed(a, belief.Outcome{Answer: probe.CouldNotAsk}, now)
 			continue
 		}

@@ -161,15 +161,15 @@ func (b *Belief) Asks(now time.Time) []Ask {
 		return nil
 	}
 	asks := b.guard.holds.asks(nil, now)
-	if b.isQuiet() {
-		if trial, ok := b.reach.ask(&b.cfg, b.guard.listed, now); ok {
+	if len(b.guard.listed) > 0 {
+		if trial, ok := b.reach.ask(&b.cfg, b.guard.listed, b.guard.holds.len() > 0, now); ok {
 			asks = append(asks, trial)
 		}
 	}
 	return asks
 }
 
-// isQuiet reports whether the probe may be tried.
+// isQuiet reports whether the probe is to be tried in its time.
 func (b *Belief) isQuiet() bool {
 	return !b.guard.away && !b.cfg.Obey && b.guard.begun && b.guard.holds.len() == 0 && len(b.guard.listed) > 0
 }

@@ -207,9 +207,10 @@ func (s *holds) retry(h *hold, counts bool) time.Duration {
 
 // Ask is an instance that is to be probed now.
 type Ask struct {
-	Pair  *client.KVPair
-	First bool // it has not been asked yet
-	Trial bool // it is listed: asked to find out whether the probe reaches an instance
+	Pair   *client.KVPair
+	First  bool // it has not been asked yet
+	Beside bool // a Trial while others are held, which should not wait
+	Trial  bool // it is listed: asked to find out whether the probe reaches an instance
 }
 
 // asks appends those that are to be probed now.

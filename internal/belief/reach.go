@@ -18,10 +18,12 @@ const (
 )
 
 // reach knows whether the probe has ever reached an instance of the service. One that has not proves nothing by silence: it may speak in plain text
-// to a TLS server, or a firewall may be in between. So a listed instance is asked in good times, until one has answered.
+// to a TLS server, or a firewall may be in between. So a listed instance is asked in good times, until one has answered. If none has when
+// instances are held, a listed one is asked beside them: what it answers tells what their silence is worth.
 type reach struct {
 	ever   bool
 	asking bool  // a trial is under way
+	beside bool  // one was made since instances are held
 	failed int   // trials without an answer
 	err    error // of the last failed one
 	due    time.Time
@@ -29,24 +31,29 @@ type reach struct {
 	told   bool // a person was told that it reaches none
 }
 
-// ask returns the trial that is to be made now, if any, among the instances that are listed, of which there are some.
-func (r *reach) ask(cfg *Config, listed []*client.KVPair, now time.Time) (Ask, bool) {
+// ask returns the trial that is to be made now, if any, among the instances that are listed, of which there are some. holding says that others are
+// held.
+func (r *reach) ask(cfg *Config, listed []*client.KVPair, holding bool, now time.Time) (Ask, bool) {
 	switch {
-	case r.ever || r.asking:
+	case r.ever || r.asking || holding && r.beside:
 		return Ask{}, false
 	case r.due.IsZero():
 		r.due = now.Add(cfg.jitter(firstTrial))
 	}
-	if now.Before(r.due) {
-		return Ask{}, false
+	if !holding {
+		r.beside = false
+		if now.Before(r.due) {
+			return Ask{}, false
+		}
 	}
 	p := listed[cfg.Random(int64(len(listed)))]
 	if Inactive(p.Value) {
 		r.due = now.Add(cfg.around(trialLater)) // it is about to go
+		r.beside = holding
 		return Ask{}, false
 	}
-	r.asking = true
-	return Ask{Pair: p, Trial: true}, true
+	r.asking, r.beside = true, holding
+	return Ask{Pair: p, Trial: true, Beside: holding}, true
 }
 
 // tried takes the outcome of a trial.

@@ -219,21 +219,44 @@ func TestATrialThatSaysNothingIsMadeAgainSoonAndIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestNothingIsTriedWhileAnybodyIsHeldOrTheRegistryIsAwayOrThereIsNoGuard(t *testing.T) {
-	for name, b := range map[string]*bench{"held": newcomer(t, Config{}), "away": newcomer(t, Config{}), "no guard": newcomer(t, Config{Obey: true})} {
+func TestNothingIsTriedWhileTheRegistryIsAwayOrThereIsNoGuard(t *testing.T) {
+	for name, b := range map[string]*bench{"away": newcomer(t, Config{}), "no guard": newcomer(t, Config{Obey: true})} {
 		b.busy = func(string) bool { return true }
 		s := b.servers(3)
 		b.hear(pairs(s, ""))
-		switch name {
-		case "held":
-			b.hear(pairs(s[2:], ""))
-		case "away":
+		if name == "away" {
 			b.b.Away(b.now)
 		}
 		b.pass(time.Hour - time.Second)
 		if len(b.trials) > 0 {
 			t.Errorf("%s: tried at %v", name, b.trials)
 		}
+	}
+}
+
+// A process that has just started sees 18 of 20 servers die: the two that are left tell that its probe is right.
+func TestAListedOneIsAskedBesideThoseThatAreHeldWhenNobodyWasAskedBefore(t *testing.T) {
+	b := newcomer(t, Config{})
+	s := b.servers(20)
+	b.b.Listed(b.listing(pairs(s, "")), b.now) // and no time for a trial
+	for _, dead := range s[2:] {
+		b.up[dead] = false
+	}
+	b.hear(pairs(s[:2], ""))
+	b.pass(5 * time.Second)
+	b.want("the dead are gone", s[:2])
+	if len(b.trials) != 1 {
+		t.Errorf("%d trials", len(b.trials))
+	}
+
+	b = newcomer(t, Config{})
+	b.hear(pairs(s, ""))
+	clear(b.up)
+	b.hear(pairs(s[:2], ""))
+	b.pass(30 * time.Second)
+	b.want("the probe reaches none of them, listed or not", s)
+	if n := len(b.trials); n != 1 {
+		t.Errorf("%d trials while they are held", n)
 	}
 }
 
