@@ -44,8 +44,8 @@ func TestO7TheDeadAreOutWithinSecondsAndTheOthersStay(t *testing.T) {
 		watcher.NeverFewer(12)
 		harness.Pass(24 * time.Hour) // servers that do not come back to ZooKeeper by themselves: there are such
 		t.Lists(d, all)
-		if s, err := t.File("Arith"); err != nil || len(s.Servers) != 20 || time.Since(s.AsOf) > 20*time.Minute {
-			t.Errorf("while somebody is held the file has %d instances of 20, confirmed %v ago: %v", len(s.Servers), time.Since(s.AsOf), err)
+		if s, err := t.File("Arith"); err != nil || len(s.Servers) != 12 || time.Since(s.AsOf) > 20*time.Minute {
+			t.Errorf("the file has %d instances, not the 12 that are held, confirmed %v ago: %v", len(s.Servers), time.Since(s.AsOf), err)
 		}
 		newcomer := t.Register("Arith", 100)
 		harness.Pass(5 * time.Second)
@@ -55,7 +55,7 @@ func TestO7TheDeadAreOutWithinSecondsAndTheOthersStay(t *testing.T) {
 			t.Error("an addition is not in the file because somebody is held")
 		}
 		f.Become(harness.Refuses, harness.Between(8, 20)...)
-		harness.Pass(15 * time.Second)
+		harness.Pass(3 * time.Minute) // an instance that has answered for a day is asked every two minutes
 		t.Lists(d, newcomer)
 		t.Held(d, 0)
 		if diff := t.Saved("Arith"); !maps.Equal(diff, newcomer) {
@@ -104,7 +104,7 @@ func TestO7ALossIsHeldHoweverItComes(t *testing.T) {
 				watcher.NeverFewer(floor)
 				t.Lists(d, all)
 				f.Become(harness.Refuses, harness.Between(0, 20)...)
-				harness.Pass(20 * time.Second)
+				harness.Pass(3 * time.Minute)
 				t.Lists(d, t.Children(t.Service("Arith")))
 				t.Held(d, 0)
 			})
@@ -129,7 +129,7 @@ func TestO7FewAndGoodbyesPassAtOnce(t *testing.T) {
 		t.Lose("Arith", harness.Between(9, 20)...)
 		harness.Pass(time.Second)
 		t.Lists(d, map[string]string{})
-		if n, _, _ := f.Probes(); n > 0 {
+		if n, _, _ := f.Probes(); n > 1 { // one, to find out whether the probe reaches anybody
 			t.Errorf("%d probes", n)
 		}
 		if saved := t.Saved("Arith"); len(saved) > 0 {
@@ -172,7 +172,7 @@ func TestO7AFleetReplacedAgainAndAgainIsFollowed(t *testing.T) {
 				t.Errorf("a list has %d instances: there were %d at any time, one more, or one fewer", len(list), size)
 			}
 		}
-		if n, _, _ := f.Probes(); n > 0 || harness.Count(t.Logbook.Edges(), "are missing in ZooKeeper") > 0 {
+		if n, _, _ := f.Probes(); n > 1 || harness.Count(t.Logbook.Edges(), "are missing in ZooKeeper") > 0 {
 			t.Errorf("%d probes: somebody was held", n)
 		}
 	})
@@ -192,7 +192,7 @@ func TestO7TheEndOfAnOverrideIsNoLoss(t *testing.T) {
 		harness.Pass(time.Minute)
 		t.Source(d, zkdiscovery.Live)
 		t.Lists(d, all)
-		if n, _, _ := f.Probes(); n > 0 {
+		if n, _, _ := f.Probes(); n > 1 { // one, to find out whether the probe reaches anybody
 			t.Errorf("%d probes", n)
 		}
 	})

@@ -166,12 +166,16 @@ func TestGuardTLSIsForTheProbe(t *testing.T) {
 				s := harness.StartTLSBackend(t, certified.TLS.Clone())
 				t.Put(t.Service("Arith")+"/"+s.Key, "")
 				d, err := zkdiscovery.New(t.Base, "Arith", t.Servers(), append(t.Options(), zkdiscovery.WithoutCache(),
-					zkdiscovery.WithLogger(t.Logbook.Logger()), zkdiscovery.WithGuard(zkdiscovery.Guard{TLS: rule.tls}))...)
+					zkdiscovery.WithLogger(t.Logbook.Logger()), zkdiscovery.WithGuard(zkdiscovery.Guard{TLS: rule.tls, HoldUnprobed: 2 * time.Second}))...)
 				harness.Must(t, err)
 				t.Cleanup(d.Close)
 				t.Remove(t.Service("Arith") + "/" + s.Key)
-				if !rule.stays {
+				if !rule.stays { // its silence proves nothing, so it is held as one that cannot be asked, and a person is told why
+					t.Eventually("it is held", func() bool { return len(d.Snapshot().Held) == 1 })
 					t.Equal(d, "Arith")
+					if n := harness.Count(t.Logbook.Edges(), "TLS?"); n == 0 {
+						t.Errorf("nobody is told that it may be TLS: %q", t.Logbook.Edges())
+					}
 					return
 				}
 				t.Eventually("it is held", func() bool { return len(d.Snapshot().Held) == 1 })
