@@ -1,7 +1,9 @@
 package belief
 
 import (
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -245,6 +247,23 @@ func TestObeyObeysAtOnce(t *testing.T) {
 	b.want("another process's list", s)
 	if b.isHolding() || b.isPending() {
 		t.Error("disabled, and yet it holds")
+	}
+}
+
+func TestAConfigSaysWhichValueBreaksWhichRule(t *testing.T) {
+	for field, c := range map[string]Config{
+		"Share 1.5": {Share: 1.5}, "Share -1": {Share: -1}, "Share NaN": {Share: math.NaN()},
+		"Window -1s": {Window: -time.Second}, "Hold -1s": {Hold: -time.Second}, "HoldUnprobed -1s": {Unprobed: -time.Second},
+	} {
+		if mistakes := c.Validate(); len(mistakes) != 1 || !strings.Contains(mistakes[0].Error(), field) {
+			t.Errorf("%s: %v", field, mistakes)
+		}
+	}
+	if mistakes := (Config{}).Validate(); len(mistakes) > 0 {
+		t.Errorf("the defaults: %v", mistakes)
+	}
+	if mistakes := (Config{Share: 2, Hold: -1, Window: -1, Unprobed: -1}).Validate(); len(mistakes) != 4 {
+		t.Errorf("four mistakes: %v", mistakes)
 	}
 }
 

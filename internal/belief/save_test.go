@@ -168,7 +168,9 @@ func TestARefusalThatIsOvertakenIsFollowedByTheNewest(t *testing.T) {
 	s := pairs(b.servers(3), "")
 	b.hear(s)
 	file := b.record()
-	b.b.Listed(b.listing(s), b.now) // later, and the same
+	l := b.listing(s) // later, and the same
+	l.Edits = b.b.heard.Edits
+	b.b.Listed(l, b.now)
 	b.b.Found(file, true, b.now)
 	if rec, _ := b.b.ToSave(b.now); rec == nil || rec.Zxid != b.zxid {
 		t.Errorf("%+v", rec)
