@@ -56,11 +56,11 @@ func (lp *loop) ask(j mirror.Job) {
 // answered gives an answer to the mirror.
 func (lp *loop) answered(j mirror.Job, err error, apply, lose func(), now time.Time) {
 	m := lp.mirror
-	wasErr, existed := m.Err(), m.Whole().Exists
+	wasErr, existed := m.Err(), m.Exists()
 	switch {
 	case err == nil:
 		apply()
-		lp.root.answered(m.Whole().Exists, existed)
+		lp.root.answered(m.Exists(), existed)
 	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
 		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), lp.ctx.Err() != nil:

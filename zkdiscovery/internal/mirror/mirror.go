@@ -75,6 +75,9 @@ func (m *Mirror) Link() int64 { return m.link }
 // Err is ZooKeeper's last answer, if it was not what was asked for. It is nil again when a pass has been read to its end.
 func (m *Mirror) Err() error { return m.err }
 
+// Exists reports whether the last list found the service path, also while what it listed is not read.
+func (m *Mirror) Exists() bool { return m.pass.exists }
+
 // Skipped returns the number of children in the last list whose name is no instance's, and one of these names.
 func (m *Mirror) Skipped() (children int, one string) { return m.pass.skipped, m.pass.odd }
 
