@@ -80,6 +80,7 @@ func FuzzPlace(f *testing.F) {
 		if service != "" { // Open refuses it
 			checkPlace(t, service)
 		}
+		checkPart(t, service, parseEnsemble(service).directoryName())
 	})
 }
 

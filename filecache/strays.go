@@ -18,51 +18,78 @@ var strayFiles strays
 
 // strays finds files which look like an override or a list but have the name of none, so that nobody reads them. Each is told once.
 type strays struct {
-	mu   sync.Mutex
-	dirs map[string]*inspected
+	mu     sync.Mutex
+	dirs   map[string]*inspected
+	caches map[*Cache]int // that are watched, and how often: one of them may be meant
 }
 
 // inspected is a directory that was looked through.
 type inspected struct {
+	at     time.Time // when somebody looked at it last
 	looked looked
 	told   map[string]bool // by name; also those that were counted only
 	lines  int
 }
 
-// look looks through the directories from that of the service up to the one that Open was given, if they have changed.
+func (s *strays) enter(c *Cache) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.caches == nil {
+		s.caches = make(map[*Cache]int)
+	}
+	s.caches[c]++
+}
+
+func (s *strays) leave(c *Cache) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.caches[c]--; s.caches[c] == 0 {
+		delete(s.caches, c)
+	}
+}
+
+// look looks through the directories from that of the service up to the one that Open was given, and that of WithOverrideDir, if they have changed.
 func (s *strays) look(c *Cache, now time.Time) {
-	for dir := c.at; ; dir = filepath.Dir(dir) {
-		if info, err := c.fsys.stat(dir); err == nil && s.changed(dir, info, now) {
+	for dir := c.at; len(dir) >= len(c.dir); dir = filepath.Dir(dir) {
+		if s.hasChanged(c, dir, now) {
 			s.inspect(c, dir)
-		}
-		if len(dir) <= len(c.dir) {
-			break
 		}
 	}
 	for _, override := range c.overrides[1:] {
-		dir := filepath.Dir(override)
-		key := dir + " " + c.service // each service knows its own name only
-		if info, err := c.fsys.stat(dir); err == nil && s.changed(key, info, now) {
-			s.inspectFlat(c, key, dir, override)
+		if dir := filepath.Dir(override); s.hasChanged(c, dir, now) {
+			s.inspectFlat(c, dir)
 		}
 	}
 }
 
-// inspectFlat tells what is stray in an operator's directory. Nobody knows all the names that may be in it, so it is what seems to be meant for us.
-func (s *strays) inspectFlat(c *Cache, key, dir, override string) {
-	entries, _ := c.fsys.readDir(dir) // what cannot be read is not told
-	for _, e := range entries {
-		name := e.Name()
-		if strings.HasSuffix(name, ".json") && name != filepath.Base(override) && c.isMeantBy(name) && s.isNew(key, name, true) {
-			c.config.logger.Warn("nobody reads this file, but it seems to be meant for this service", "file", filepath.Join(dir, name),
-				"service", c.service, "override", override)
-		}
+// hasChanged reports whether dir has changed. Most directories are above many services, so one that somebody has looked at just now is not looked at.
+func (s *strays) hasChanged(c *Cache, dir string, now time.Time) bool {
+	if !s.isDue(dir, now) {
+		return false
 	}
+	info, err := c.fsys.stat(dir)
+	return err == nil && s.isOther(dir, info, now)
 }
 
-func (s *strays) changed(dir string, info fs.FileInfo, now time.Time) bool {
+func (s *strays) isDue(dir string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d := s.of(dir)
+	if age := now.Sub(d.at); age >= 0 && age < pollInterval/2 {
+		return false
+	}
+	d.at = now
+	return true
+}
+
+func (s *strays) isOther(dir string, info fs.FileInfo, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.of(dir).looked.unchanged(info, now)
+}
+
+// of is what is known of dir. The caller has s.mu.
+func (s *strays) of(dir string) *inspected {
 	d := s.dirs[dir]
 	if d == nil {
 		if s.dirs == nil {
@@ -71,37 +98,71 @@ func (s *strays) changed(dir string, info fs.FileInfo, now time.Time) bool {
 		d = &inspected{told: make(map[string]bool)}
 		s.dirs[dir] = d
 	}
-	return !d.looked.unchanged(info, now)
+	return d
 }
 
 // inspect tells what is stray in dir.
 func (s *strays) inspect(c *Cache, dir string) {
-	entries, _ := c.fsys.readDir(dir) // what cannot be read is not told
 	older := 0
-	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() || !strings.HasSuffix(strings.ToLower(name), ".json") || isTemporary(name) || c.belongs(dir, name) {
+	for name, file := range jsonFiles(c.fsys, dir) {
+		if c.belongs(dir, name) {
 			continue
 		}
-		file := filepath.Join(dir, name)
-		switch _, err := readHead(c.fsys, file); {
-		case err == nil && dir == c.dir:
+		if _, err := readHead(c.fsys, file); err == nil && dir == c.dir {
 			if s.isNew(dir, name, false) {
 				older++
 			}
-		case s.isNew(dir, name, true):
-			s.isNew(dir, c.service+"/"+name, false) // this is the line of our service
-			c.config.logger.Warn("nobody reads this file: the override of a service has one name only",
-				"file", file, "service", c.service, "override", c.OverridePath())
-		case c.isMeantBy(name) && s.isNew(dir, c.service+"/"+name, true):
-			c.config.logger.Warn("nobody reads this file, but it seems to be meant for this service", "file", file, "service", c.service,
-				"override", c.OverridePath())
+			continue
 		}
+		if !s.isNew(dir, name, true) {
+			continue
+		}
+		of := c // for example
+		for _, other := range s.watched() {
+			if other.dir == c.dir && other.isMeantBy(name) {
+				of = other
+			}
+		}
+		of.config.logger.Warn("nobody reads this file: the override of a service has one name only",
+			"file", file, "service", of.service, "override", of.OverridePath())
 	}
 	if older > 0 {
 		c.config.logger.Info("lists of an older layout are not read; new ones are written below the ensemble's directory",
 			"dir", dir, "files", older, "ensemble", c.home)
 	}
+}
+
+// inspectFlat tells what is stray in an operator's directory. Nobody knows all the names that may be in it, so it is what seems to be meant for a
+// service of this process.
+func (s *strays) inspectFlat(c *Cache, dir string) {
+	for name, file := range jsonFiles(c.fsys, dir) {
+		var of *Cache
+		for _, other := range s.watched() {
+			if slices.Contains(other.overrides[1:], file) {
+				of = nil
+				break
+			}
+			if len(other.overrides) > 1 && filepath.Dir(other.overrides[1]) == dir && other.isMeantBy(name) {
+				of = other
+			}
+		}
+		if of != nil && s.isNew(dir, name, true) {
+			of.config.logger.Warn("nobody reads this file: the override of a service has one name only",
+				"file", file, "service", of.service, "override", of.overrides[1])
+		}
+	}
+}
+
+// jsonFiles are the names and paths of the files in dir that look like one of ours, but for those that are being written.
+func jsonFiles(fsys fileSystem, dir string) map[string]string {
+	entries, _ := fsys.readDir(dir) // what cannot be read is not told
+	files := make(map[string]string)
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && strings.HasSuffix(strings.ToLower(name), ".json") && !isTemporary(name) {
+			files[name] = filepath.Join(dir, name)
+		}
+	}
+	return files
 }
 
 // belongs reports whether a file of this name may be ours in dir.
@@ -122,11 +183,22 @@ func (c *Cache) isMeantBy(name string) bool {
 	return name == strings.ToLower(path.Base(c.service)) || name == strings.ToLower(strings.TrimSuffix(flatName(c.service), ".json"))
 }
 
+// watched are the Caches of this process that somebody watches.
+func (s *strays) watched() []*Cache {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	caches := make([]*Cache, 0, len(s.caches))
+	for c := range s.caches {
+		caches = append(caches, c)
+	}
+	return caches
+}
+
 // isNew notes a stray file, and reports whether it is to be told.
 func (s *strays) isNew(dir, name string, line bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.dirs[dir]
+	d := s.of(dir)
 	if d.told[name] || line && d.lines >= maxStrays {
 		return false
 	}

@@ -101,6 +101,7 @@ func (c *Cache) newWatch(send func(Snapshot)) *watch {
 
 // begin starts what wakes the watch. The first look is now.
 func (w *watch) begin() {
+	strayFiles.enter(w.c)
 	if !w.c.config.pollingOnly {
 		w.sub = w.c.notify.subscribe(w.c.filesThatMatter())
 	}
@@ -110,6 +111,7 @@ func (w *watch) begin() {
 }
 
 func (w *watch) end() {
+	strayFiles.leave(w.c)
 	w.poll.Stop()
 	w.settle.Stop()
 	if w.sub.notifier != nil {
