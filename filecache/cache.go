@@ -22,11 +22,7 @@ type Cache struct {
 	fsys         fileSystem
 	notify       *notifier
 
-	// Decided by Open, and never changed after it.
-	home      string   // the ensemble's directory
-	owner     ensemble // whose it is: ours, or ours at another time
-	files              // in the service's directory
-	overrides []string // where an override may be, the first wins
+	decided // by Open; it does not change afterwards
 
 	saving sync.Mutex // held for the whole of a Save
 	litter string     // a temporary file that could not be removed; guarded by saving
@@ -40,6 +36,14 @@ type Cache struct {
 	closed  bool
 	stop    chan struct{}  // Close closes it
 	watches sync.WaitGroup // a goroutine for each Watch; added to under mu, and not once closed
+}
+
+// decided is where everything is.
+type decided struct {
+	home      string   // the ensemble's directory
+	owner     ensemble // whose it is: ours, or ours at another time
+	files              // in the service's directory
+	overrides []string // where an override may be, the first wins
 }
 
 // files are those of a service: its directory, and their paths.
@@ -126,7 +130,7 @@ func (c *Cache) open() error {
 		c.overrides = append(c.overrides, filepath.Join(dir, flatName(c.service)))
 	}
 	_ = c.fsys.mkdirAll(c.at) // so that an operator finds it; Save will say if it cannot be made
-	c.removeOrphans()
+	c.removeOrphans(c.at)
 	return nil
 }
 
@@ -140,16 +144,14 @@ func (c *Cache) warnOfStrangers() {
 }
 
 // removeOrphans removes the temporary files of writers that were killed. That it cannot is no matter: they do not hurt.
-func (c *Cache) removeOrphans() {
-	for _, dir := range []string{c.home, c.at} {
-		entries, _ := c.fsys.readDir(dir) // without it, nothing is removed
-		for _, e := range entries {
-			if !isTemporary(e.Name()) {
-				continue
-			}
-			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > orphanAge {
-				_ = c.fsys.remove(filepath.Join(dir, e.Name()))
-			}
+func (c *Cache) removeOrphans(dir string) {
+	entries, _ := c.fsys.readDir(dir) // without it, nothing is removed
+	for _, e := range entries {
+		if !isTemporary(e.Name()) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > orphanAge {
+			_ = c.fsys.remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

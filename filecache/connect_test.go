@@ -219,6 +219,37 @@ func TestTheLastWordIsInTheFile(t *testing.T) {
 	})
 }
 
+// Processes that hear the same all the time, as those of registries that are polled, do not write in turns.
+func TestProcessesThatHearTheSameDoNotWriteInTurns(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		one, two := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w := wrap(one)
+		defer w.Close()
+		v := wrap(two)
+		defer v.Close()
+		saves := func() int64 {
+			return w.(*fileBacked).keeper.Status().Saves + v.(*fileBacked).keeper.Status().Saves
+		}
+		one.say("tcp@a:1", "tcp@b:1")
+		two.say("tcp@a:1", "tcp@b:1")
+		pass(time.Minute)
+		before := saves()
+		for range 3600 {
+			one.say("tcp@a:1", "tcp@b:1")
+			two.say("tcp@a:1", "tcp@b:1")
+			pass(time.Second)
+			touch(t, w.(*fileBacked).cache.Path()) // the bubble's hour is not the disk's
+		}
+		if n := saves() - before; n > 10 {
+			t.Errorf("%d writes of one list in an hour", n)
+		}
+		file, err := w.(*fileBacked).cache.Load()
+		if err != nil || time.Since(file.AsOf) > lastRestamp+time.Minute {
+			t.Errorf("the file says that its list is of %v, %v", file.AsOf, err)
+		}
+	})
+}
+
 // F4: also Wrap's.
 func TestTheRemovedFileOfAQuietServiceIsWrittenAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, wrap wrapFunc) {

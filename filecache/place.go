@@ -29,6 +29,7 @@ func (c *Cache) settle() {
 	defer func() { _ = unlock() }() // it ends with this process at the latest
 	c.home, c.owner = c.choose(plain)
 	if c.fsys.mkdirAll(c.home) == nil {
+		c.removeOrphans(c.home)
 		_ = c.claim() // Save tries again, and says why it cannot
 	}
 }

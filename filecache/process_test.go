@@ -226,7 +226,9 @@ func TestOpenRemovesOrphans(t *testing.T) {
 	} {
 		t.Run(tt.rule, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(mustOpen(t, dir).at, tt.name)
+			c := mustOpen(t, dir)
+			remove(t, filepath.Join(c.home, ensembleFile)) // its writer was killed
+			path := filepath.Join(c.at, tt.name)
 			write(t, path, "x")
 			then := time.Now().Add(-tt.age)
 			if err := os.Chtimes(path, then, then); err != nil {

@@ -213,6 +213,12 @@ func write(tb testing.TB, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
+	touch(tb, path)
+}
+
+// touch gives a file a time that no other has.
+func touch(tb testing.TB, path string) {
+	tb.Helper()
 	at := time.Now().Add(time.Duration(writes.Add(1)) * time.Millisecond)
 	if err := os.Chtimes(path, at, at); err != nil {
 		tb.Fatal(err)

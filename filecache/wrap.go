@@ -124,7 +124,7 @@ type ownByRun struct {
 	said    time.Time // when the source last said a list
 	counter int64     // grows with each save; it is the saved snapshot's Zxid, and at least that of the file
 	era     int64     // the file's
-	saved   Snapshot  // what the keeper was given last; empty when the file may have something else
+	saved   Snapshot  // what the keeper was given last, or another process has saved since
 	savedAt time.Time // when
 	unsaved bool      // the file should have what it has not
 }

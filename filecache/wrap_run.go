@@ -125,7 +125,10 @@ func (f *fileBacked) heardOfFile(n News, serve bool) {
 		}
 		return
 	}
-	own.counter, own.era, own.saved = max(own.counter, n.File.Zxid), max(own.era, n.File.Era), Snapshot{}
+	own.counter, own.era = max(own.counter, n.File.Zxid), max(own.era, n.File.Era)
+	if own.belief.guard.Begun() {
+		own.saved = *n.File // by another process, which may have heard the same
+	}
 	if n.InTheWay {
 		// Another process has saved what it heard. If that was before we heard ours, ours is later, whatever its number. A time in the future says nothing.
 		if !n.File.AsOf.After(own.said) || n.File.AsOf.After(time.Now()) {
