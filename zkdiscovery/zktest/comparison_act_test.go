@@ -215,7 +215,7 @@ func (c *comparison) reconnect(client int) {
 func (c *comparison) damaged(client int) {
 	c.t.Helper()
 	kind := pick(c.rnd, OpCreate, OpCreate2, OpDelete, OpSetData, OpExists, OpGetData, OpGetChildren2, OpGetACL, OpSetACL, OpSync, OpMulti,
-		OpSetWatches, OpAuth, 17000, -3)
+		OpRemoveWatches, OpSetWatches, OpAuth, 17000, -3)
 	r := c.write(OpCreate)
 	r.kind, r.scheme = kind, schemeDigest
 	if kind == OpMulti {

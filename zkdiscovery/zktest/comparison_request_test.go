@@ -101,7 +101,7 @@ func (c *comparison) request() request {
 		OpSetData, OpExists, OpExists, OpGetData, OpGetData, OpGetChildren, OpGetChildren2, OpGetChildren2, OpGetACL, OpSetACL, OpSync,
 		OpMulti, OpMulti, OpMulti)
 	if c.rnd.IntN(30) == 0 {
-		kind = pick(c.rnd, OpCreateTTL, OpCheck)
+		kind = pick(c.rnd, OpCreateTTL, OpCheck, OpRemoveWatches, OpRemoveWatches)
 	}
 	r := request{kind: kind}
 	switch kind {
@@ -111,6 +111,8 @@ func (c *comparison) request() request {
 		for range c.rnd.IntN(5) {
 			r.parts = append(r.parts, c.write(pick(c.rnd, OpCreate, OpCreate, OpCreate2, OpCreateContainer, OpDelete, OpSetData, OpCheck)))
 		}
+	case OpRemoveWatches:
+		r.path, r.version = c.path(), pick[int32](c.rnd, 1, 2, 3, 3, 0, 4, -1)
 	case OpCheck: // a real 3.8 never answers one by itself that succeeds
 		r = c.write(kind)
 		r.version = 77

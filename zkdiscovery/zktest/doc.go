@@ -22,7 +22,7 @@
 //
 // Connecting, with a new session or a former one; ping; create in all forms but those with a time to live, which a real server refuses as
 // well unless it is told not to; delete, exists, getData, setData, getChildren in both forms, getACL, setACL, sync, check, multi, auth
-// (digest and ip), setWatches, close. ACLs are enforced.
+// (digest and ip), setWatches, removeWatches, close. ACLs are enforced.
 //
 // Others are answered as a server of an older version answers what it does not know: Unimplemented, and the connection is closed. There
 // are no persistent watches, no multiRead, no quotas, no reconfiguration, no SASL, no four-letter words, and one server, not a quorum.

@@ -29,6 +29,7 @@ var everyRequest = []request{
 	{kind: OpGetChildren2, path: "/a", watch: true},
 	{kind: OpGetACL, path: "/a"},
 	{kind: OpSync, path: "/a"},
+	{kind: OpRemoveWatches, path: "/a", version: 3},
 	{kind: OpSetACL, path: "/a", acl: openACL(), version: 2},
 	{kind: OpMulti},
 	{kind: OpMulti, parts: []request{

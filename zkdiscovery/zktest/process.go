@@ -90,6 +90,8 @@ func (s *Server) execute(c *conn, kind Op, record []byte) (out outcome) {
 		out.path = r.path
 	case kind == OpSetWatches, kind == OpSetWatches2 && !r.watches.persistent:
 		s.setWatches(c, &r.watches)
+	case kind == OpRemoveWatches:
+		out.code = s.removeWatches(c, &r)
 	case kind == OpClose:
 		s.closeSession(c.session)
 		out.ends = true
@@ -169,6 +171,24 @@ func (s *Server) setWatches(c *conn, lost *watchesLost) {
 			s.watch(c, watchChildren, path)
 		}
 	}
+}
+
+// removeWatches takes watches of a client away, by ZooKeeper's numbers: 1 those on children, 2 those on data, 3 both.
+func (s *Server) removeWatches(c *conn, r *request) Code {
+	if r.version < 1 || r.version > 3 {
+		return CodeMarshallingError
+	}
+	removed := false
+	if r.version&1 != 0 {
+		removed = s.watches.remove(c.id, watchKey{watchChildren, r.path})
+	}
+	if r.version&2 != 0 && s.watches.remove(c.id, watchKey{watchData, r.path}) {
+		removed = true
+	}
+	if !removed {
+		return CodeNoWatcher
+	}
+	return CodeOK
 }
 
 // apply performs a write, of a client or of the Server's own methods.

@@ -23,6 +23,7 @@ const (
 	OpCheck           Op = 13
 	OpMulti           Op = 14
 	OpCreate2         Op = 15
+	OpRemoveWatches   Op = 18
 	OpCreateContainer Op = 19
 	OpCreateTTL       Op = 21
 	OpAuth            Op = 100
@@ -40,7 +41,7 @@ var opNames = map[Op]string{
 	OpConnect: "connect", OpClose: "close", OpCreate: "create", OpDelete: "delete", OpExists: "exists", OpGetData: "getData",
 	OpSetData: "setData", OpGetACL: "getACL", OpSetACL: "setACL", OpGetChildren: "getChildren", OpSync: "sync", OpPing: "ping",
 	OpGetChildren2: "getChildren2", OpCheck: "check", OpMulti: "multi", OpCreate2: "create2", OpCreateContainer: "createContainer",
-	OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2", OpUnknown: "unknown",
+	OpRemoveWatches: "removeWatches", OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2", OpUnknown: "unknown",
 }
 
 // String is ZooKeeper's own name of the kind.
@@ -91,6 +92,7 @@ const (
 	CodeSessionExpired          Code = -112
 	CodeInvalidACL              Code = -114
 	CodeAuthFailed              Code = -115
+	CodeNoWatcher               Code = -121
 )
 
 var codeNames = map[Code]string{
@@ -98,6 +100,7 @@ var codeNames = map[Code]string{
 	CodeBadArguments: "bad arguments", CodeNoNode: "no node", CodeNoAuth: "no permission", CodeBadVersion: "other version",
 	CodeNoChildrenForEphemerals: "ephemeral nodes have no children", CodeNodeExists: "node exists", CodeNotEmpty: "node has children",
 	CodeSessionExpired: "session expired", CodeInvalidACL: "invalid ACL", CodeAuthFailed: "authentication failed",
+	CodeNoWatcher: "no such watch",
 }
 
 func (c Code) Error() string {

@@ -7,7 +7,7 @@ type request struct {
 	data    []byte // nil and empty differ, as in ZooKeeper
 	acl     []ACL
 	flags   int32
-	version int32
+	version int32 // of a removeWatches: the kind of watch
 	watch   bool
 	parts   []request   // of a multi
 	watches watchesLost // of a setWatches
@@ -50,6 +50,8 @@ func (d *decoder) request(kind Op) request {
 		r.path = d.path()
 	case OpSync: // does not look at it at all
 		r.path = d.string()
+	case OpRemoveWatches:
+		r.path, r.version = d.path(), d.int32()
 	case OpMulti:
 		r.parts = d.parts()
 	case OpAuth:

@@ -80,19 +80,28 @@ func (t *watchTable) take(key watchKey) []watcher {
 // drop forgets a connection.
 func (t *watchTable) drop(w watcher) {
 	for key := range t.of[w] {
-		rest := t.waiting[key]
-		for i := range rest {
-			if rest[i] == w {
-				rest[i] = rest[len(rest)-1]
-				rest = rest[:len(rest)-1]
-				break
-			}
-		}
-		if t.waiting[key] = rest; len(rest) == 0 {
-			delete(t.waiting, key)
-		}
-		t.forget(w, key)
+		t.remove(w, key)
 	}
+}
+
+// remove takes one watch of a connection away and reports whether there was one.
+func (t *watchTable) remove(w watcher, key watchKey) bool {
+	if _, there := t.of[w][key]; !there {
+		return false
+	}
+	rest := t.waiting[key]
+	for i := range rest {
+		if rest[i] == w {
+			rest[i] = rest[len(rest)-1]
+			rest = rest[:len(rest)-1]
+			break
+		}
+	}
+	if t.waiting[key] = rest; len(rest) == 0 {
+		delete(t.waiting, key)
+	}
+	t.forget(w, key)
+	return true
 }
 
 func (t *watchTable) forget(w watcher, key watchKey) {

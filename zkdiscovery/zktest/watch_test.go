@@ -79,3 +79,17 @@ func TestDroppedWatcherIsForgotten(t *testing.T) {
 		t.Errorf("left: %+v", table)
 	}
 }
+
+func TestWatchThatIsRemovedFiresForTheOthersOnly(t *testing.T) {
+	var table watchTable
+	for _, w := range []watcher{1, 2, 3} {
+		table.add(w, watchData, "/a")
+	}
+	table.add(2, watchChildren, "/a")
+	if !table.remove(2, watchKey{watchData, "/a"}) || table.remove(2, watchKey{watchData, "/a"}) || table.remove(4, watchKey{watchData, "/a"}) {
+		t.Error("removed what was not there, or not what was")
+	}
+	if told := table.fire(event{kind: eventDataChanged, path: "/a"}); len(told) != 2 || slices.Contains(told, 2) || table.size != 1 {
+		t.Errorf("told %v, %d watches left", told, table.size)
+	}
+}

@@ -207,7 +207,7 @@ func (e *encoder) request(r *request) {
 		if r.kind == OpCreateTTL {
 			e.int64(5000)
 		}
-	case OpDelete, OpCheck:
+	case OpDelete, OpCheck, OpRemoveWatches:
 		e.string(r.path)
 		e.int32(r.version)
 	case OpSetData:
@@ -252,7 +252,7 @@ func (r *request) String() string {
 	switch r.kind {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		fmt.Fprintf(&b, " data %q nil %v acl %v flags %d", r.data, r.data == nil, r.acl, r.flags)
-	case OpDelete, OpCheck:
+	case OpDelete, OpCheck, OpRemoveWatches:
 		fmt.Fprintf(&b, " version %d", r.version)
 	case OpSetData:
 		fmt.Fprintf(&b, " data %q version %d", r.data, r.version)
