@@ -17,6 +17,7 @@ const (
 	opSync       = 9
 	opPing       = 11
 	opChildren2  = 12
+	opRemove     = 18 // removeWatches
 	opAuth       = 100
 	opSetWatches = 101
 	opClose      = -11
@@ -73,13 +74,20 @@ func setWatchesFrame(zxid int64, paths *[3][]string) []byte {
 	return sealed(f)
 }
 
-// appendRead appends the frame of a read: xid, opcode, path, and whether it is to leave a watch; a sync is the same without.
+// anyWatch is the kind of watch that is removed: 1 would be those on children, 2 those on data. Servers before 3.9 take half of a persistent watch away
+// for these (ZOOKEEPER-4472).
+const anyWatch = 3
+
+// appendRead appends the frame of a read: xid, opcode, path, and whether it is to leave a watch. A sync is the same without; to remove watches it is
+// their kind instead.
 func appendRead(f []byte, xid, op int32, path string, watch bool) []byte {
 	begin := len(f)
 	f = be.AppendUint32(be.AppendUint32(append(f, 0, 0, 0, 0), uint32(xid)), uint32(op))
 	f = appendString(f, path)
 	switch {
 	case op == opSync:
+	case op == opRemove:
+		f = be.AppendUint32(f, anyWatch)
 	case watch:
 		f = append(f, 1)
 	default:

@@ -57,15 +57,30 @@ func (s *Session) SubscribeWith(c chan struct{}, path string) *Subscription {
 	return sub
 }
 
-// Close ends the subscription. Watches that are still outstanding stay with the session; a later subscriber finds them in place.
+// Close ends the subscription. The watches on its path and the path's children that nobody else is subscribed to hear of are not set again on the
+// next connection, and are taken away on a server that can do that (3.5).
 func (sub *Subscription) Close() {
 	s := sub.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rest := slices.DeleteFunc(s.subs[sub.path], func(o *Subscription) bool { return o == sub })
-	if s.subs[sub.path] = rest; len(rest) == 0 {
-		delete(s.subs, sub.path)
+	all := s.subs[sub.path]
+	rest := slices.DeleteFunc(all, func(o *Subscription) bool { return o == sub })
+	if s.subs[sub.path] = rest; len(rest) > 0 || len(all) == 0 {
+		return
 	}
+	delete(s.subs, sub.path)
+	if s.line == nil {
+		return
+	}
+	wanted := func(path string) bool {
+		parent, _ := splitPath(path)
+		return len(s.subs[path])+len(s.subs[parent]) > 0
+	}
+	if s.link != nil {
+		s.link.window.forget(sub.path, wanted)
+		defer s.link.window.poke() // when they are released
+	}
+	s.line.watches.release(sub.path, wanted)
 }
 
 // Take returns the hints collected since the last Take.

@@ -22,6 +22,7 @@ type link struct {
 	unready   atomic.Int32 // what is missing before requests can be made: go-zookeeper's HasSession, and an answer per pair of credentials
 	timeout   atomic.Int64 // negotiated, nanoseconds; 0 before the handshake has ended
 	sessionID atomic.Int64
+	removes   atomic.Int32 // whether the server removes watches
 	closing   atomic.Int32 // the xid of go-zookeeper's request to end the session, 0 before that
 	// These are nanoseconds after born.
 	heard    atomic.Int64 // when the newest request of those was sent whose answer proves something

@@ -161,7 +161,7 @@ func (k *link) takeAnswer(size int) error {
 		return err
 	}
 	xid, zxid, code := i32(frame[4:]), i64(frame[8:]), i32(frame[16:])
-	a, ok := k.window.answered(xid, size)
+	a, ok := k.window.answered(xid, size, code, k.line.watches)
 	if !ok {
 		return fmt.Errorf("%w: an answer out of turn, to request %d", errForeign, xid)
 	}
@@ -178,7 +178,9 @@ func (k *link) takeAnswer(size int) error {
 		return err
 	}
 	k.line.hasSeen(zxid)
-	k.noteWatch(&a, code)
+	if a.x == nil {
+		return nil
+	}
 	return a.x.answer(a.i, refusal, body)
 }
 
@@ -194,14 +196,4 @@ func (k *link) whole(n int) ([]byte, error) {
 		_, err = k.r.Discard(n)
 	}
 	return frame, err
-}
-
-// noteWatch notes the watch that a request has left, before anybody can learn of the answer, and so before an event of that watch, or the
-// next link, can come. A read that fails leaves none, but for exists, which waits for a node that is missing; if it is there, the server has
-// left a data watch, which is not counted: its event is one more hint.
-func (k *link) noteWatch(a *asked, code int32) {
-	kind := watchOf(a.op)
-	if a.watch && (kind == existWatch && code == codeNoNode || kind != existWatch && code == 0) {
-		k.line.watches.placed(watchKey{a.path, kind})
-	}
 }

@@ -56,6 +56,7 @@ func (k *link) sendOwn() {
 		due = t.C
 	}
 	for {
+		k.tidy()
 		more, err := k.sendNext()
 		for more && err == nil {
 			more, err = k.sendNext()
@@ -77,6 +78,42 @@ func (k *link) sendOwn() {
 	}
 }
 
+// A server before 3.5 does not know how to remove watches, and hangs up. So it is asked first for a node that 3.5 and later have.
+const (
+	removesUnknown = iota
+	removesAsked
+	removesWatches
+	removesNothing
+)
+
+const configNode = "/zookeeper/config" // under no chroot
+
+// tidy finds out whether the server can remove watches, once there are some to be removed. Where it cannot, they stay until the connection ends.
+func (k *link) tidy() {
+	ws := k.line.watches
+	if !ws.anyReleased() {
+		return
+	}
+	switch k.removes.Load() {
+	case removesUnknown:
+		k.removes.Store(removesAsked)
+		k.window.add(&exchange{
+			op: opExists, n: 1, path: func(int) string { return configNode }, done: make(chan struct{}),
+			take: func(_ int, refusal error, _ []byte) error {
+				if refusal == nil {
+					k.removes.Store(removesWatches)
+				} else {
+					k.removes.Store(removesNothing)
+				}
+				k.window.poke()
+				return nil
+			},
+		})
+	case removesNothing:
+		ws.keepReleased()
+	}
+}
+
 func (k *link) ping() error { return k.send(sealed(newFrame(xidPing, opPing))) }
 
 // sendNext sends what there is room for, in one write, and reports whether that was anything.
@@ -87,7 +124,7 @@ func (k *link) sendNext() (sent bool, err error) {
 		return false, k.cause
 	}
 	defer func() { <-k.writing }()
-	k.scratch = k.window.next(k.scratch[:0], k.line.watches)
+	k.scratch = k.window.next(k.scratch[:0], k.line.watches, k.removes.Load() == removesWatches)
 	if len(k.scratch) == 0 {
 		return false, nil
 	}

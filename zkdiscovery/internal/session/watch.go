@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/bits"
 	"strings"
 	"sync"
 )
@@ -22,24 +23,63 @@ type watchKey struct {
 // watches are those of one session that are outstanding. There is one at most per key, whoever asks. A session's links note what they have put
 // in place, and set it again when a link replaces another.
 type watches struct {
-	mu sync.Mutex
-	m  map[watchKey]bool // the outstanding ones; true for one that is doubted: the next request is to leave it once more
+	mu    sync.Mutex
+	below map[string]map[string]marks // the outstanding ones, by parent and path
+	n     int                         // so many
+	// released are the paths whose watches nobody wants any more, while the connection's server may have them.
+	released map[string]struct{}
 }
 
-func newWatches() *watches { return &watches{m: make(map[watchKey]bool)} }
+// marks are the watches on one path: a bit for each kind that is outstanding, and one for each that is doubted, so that the next request is to leave
+// it once more.
+type marks uint8
 
-// lacks reports that the next request for k should leave the watch.
+func (k watchKind) placed() marks  { return 1 << k }
+func (k watchKind) doubted() marks { return 8 << k }
+
+const allPlaced = marks(1<<dataWatch | 1<<childWatch | 1<<existWatch)
+
+func newWatches() *watches {
+	return &watches{below: make(map[string]map[string]marks), released: make(map[string]struct{})}
+}
+
+func (w *watches) get(path string) marks {
+	parent, _ := splitPath(path)
+	return w.below[parent][path]
+}
+
+// set changes what is outstanding on path.
+func (w *watches) set(path string, m marks) {
+	parent, _ := splitPath(path)
+	of := w.below[parent]
+	w.n += bits.OnesCount8(uint8(m&allPlaced)) - bits.OnesCount8(uint8(of[path]&allPlaced))
+	switch {
+	case m != 0 && of == nil:
+		w.below[parent] = map[string]marks{path: m}
+	case m != 0:
+		of[path] = m
+	case len(of) > 1:
+		delete(of, path)
+	default:
+		delete(w.below, parent)
+	}
+}
+
+// lacks reports that the request for k that is being sent should leave the watch. Then it must not be taken away again.
 func (w *watches) lacks(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	doubted, placed := w.m[k]
-	return doubted || !placed
+	if m := w.get(k.path); m&k.kind.placed() != 0 && m&k.kind.doubted() == 0 {
+		return false
+	}
+	delete(w.released, k.path)
+	return true
 }
 
 func (w *watches) placed(k watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.m[k] = false
+	w.set(k.path, w.get(k.path)&^k.kind.doubted()|k.kind.placed())
 }
 
 // gone notes that watches have fired.
@@ -47,7 +87,9 @@ func (w *watches) gone(keys ...watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range keys {
-		delete(w.m, k)
+		if m := w.get(k.path); m != 0 {
+			w.set(k.path, m&^(k.kind.placed()|k.kind.doubted()))
+		}
 	}
 }
 
@@ -55,33 +97,83 @@ func (w *watches) gone(keys ...watchKey) {
 func (w *watches) doubt(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for k := range w.m {
-		if parent, _ := splitPath(k.path); k.path == path || parent == path {
-			w.m[k] = true
+	if m := w.get(path); m != 0 {
+		w.set(path, m|m&allPlaced<<3)
+	}
+	of := w.below[path]
+	for child, m := range of {
+		of[child] = m | m&allPlaced<<3
+	}
+}
+
+// release takes the watches on path and its children, but for those that somebody wants, out of what is set again.
+func (w *watches) release(path string, wanted func(path string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	release := func(p string) {
+		if !wanted(p) {
+			w.set(p, 0)
+			w.released[p] = struct{}{}
 		}
 	}
+	if w.get(path) != 0 {
+		release(path)
+	}
+	for child := range w.below[path] {
+		release(child)
+	}
+}
+
+// releaseOne is release for a watch that was placed when nobody wanted it any more.
+func (w *watches) releaseOne(path string) { w.release(path, func(p string) bool { return p != path }) }
+
+func (w *watches) anyReleased() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.released) > 0
+}
+
+// takeReleased returns so many released paths at most, whose watches are to be taken away now.
+func (w *watches) takeReleased(most int) (paths []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for path := range w.released {
+		if len(paths) == most {
+			break
+		}
+		paths = append(paths, path)
+		delete(w.released, path)
+	}
+	return paths
+}
+
+// keepReleased forgets which watches nobody wants: they go with the connection.
+func (w *watches) keepReleased() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.released)
 }
 
 func (w *watches) isPlaced(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, placed := w.m[k]
-	return placed
+	return w.get(k.path)&k.kind.placed() != 0
 }
 
 func (w *watches) outstanding() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.m)
+	return w.n
 }
 
 // setWatchesLimit is how long a SetWatches request may be: as ZooKeeper's own client has it, well below the server's limit of 1 MiB.
 const setWatchesLimit = 128 << 10
 
-// setWatches returns the frames that set the outstanding watches again; none when there are none.
+// setWatches returns the frames that set the outstanding watches again on a new connection, which has none; none when there are none.
 func (w *watches) setWatches(zxid int64) (frames [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	clear(w.released)
 	var paths [3][]string
 	size := 0
 	flush := func() {
@@ -90,12 +182,19 @@ func (w *watches) setWatches(zxid int64) (frames [][]byte) {
 			paths, size = [3][]string{}, 0
 		}
 	}
-	for k := range w.m {
-		if size+4+len(k.path) > setWatchesLimit {
-			flush()
+	for _, of := range w.below {
+		for path, m := range of {
+			for kind := range paths {
+				if m&watchKind(kind).placed() == 0 {
+					continue
+				}
+				if size+4+len(path) > setWatchesLimit {
+					flush()
+				}
+				paths[kind] = append(paths[kind], path)
+				size += 4 + len(path)
+			}
 		}
-		paths[k.kind] = append(paths[k.kind], k.path)
-		size += 4 + len(k.path)
 	}
 	flush()
 	return frames

@@ -222,8 +222,8 @@ func TestNothingIsLeftOfAWatchThatIsGone(t *testing.T) {
 		t.Error("a watch that nobody has left is not to be left")
 	}
 	w.gone(fired, doubted)
-	if len(w.m) > 0 {
-		t.Errorf("left: %v", w.m)
+	if len(w.below) > 0 || w.outstanding() != 0 {
+		t.Errorf("left: %v", w.below)
 	}
 }
 

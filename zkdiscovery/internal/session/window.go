@@ -34,13 +34,23 @@ type window struct {
 
 // asked is a request of the library's own that is under way.
 type asked struct {
-	xid      int32
-	op       int32
-	watch    bool // it is to leave one on path
-	expected int  // bytes of the answer
-	path     string
-	x        *exchange
-	i        int
+	xid       int32
+	op        int32
+	watch     bool // it is to leave one on path …
+	forgotten bool // … which nobody wants any more
+	expected  int  // bytes of the answer
+	path      string
+	x         *exchange // nil for the removal of watches
+	i         int
+}
+
+// leftWatch reports whether the request that was answered with code has left a watch. One that fails leaves none, but for exists, which waits for a
+// node that is missing. If that is there, the server has left a data watch, which is not counted: its event is one more hint.
+func (a *asked) leftWatch(code int32) bool {
+	if watchOf(a.op) == existWatch {
+		return a.watch && code == codeNoNode
+	}
+	return a.watch && code == 0
 }
 
 // newWindow begins with guesses that are rather too large: the first answers correct them.
@@ -68,24 +78,22 @@ func (w *window) poke() {
 }
 
 // next appends the frames that are to be sent in one write, and notes them as under way. A request asks for the watch that its exchange wants if
-// none is outstanding: a watch that fires before the request is answered tells so before the answer does.
-func (w *window) next(frames []byte, ws *watches) []byte {
+// none is outstanding: a watch that fires before the request is answered tells so before the answer does. Where nothing else is to be sent, and the
+// server knows how, released watches are removed.
+func (w *window) next(frames []byte, ws *watches, removes bool) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for n := 0; n < batch; {
+	n := 0
+	for n < batch {
 		x := w.first()
 		if x == nil {
 			break
 		}
 		begin := x.sent
 		for x.sent < x.n && x.sent-begin < turn && n < batch && w.hasRoom(x.opOf(x.sent)) {
-			a := asked{xid: xidOwn - w.asks, op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent}
+			a := asked{op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent}
 			a.watch = x.watch && a.op != opSync && ws.lacks(watchKey{a.path, watchOf(a.op)})
-			a.expected = w.size(a.op)
-			frames = appendRead(frames, a.xid, a.op, a.path, a.watch)
-			w.flying = append(w.flying, a)
-			w.expected += a.expected
-			w.asks = (w.asks + 1) % (1 << 30)
+			frames = w.send(frames, a)
 			x.sent++
 			n++
 		}
@@ -94,7 +102,41 @@ func (w *window) next(frames []byte, ws *watches) []byte {
 		}
 		w.served(x)
 	}
+	if removes && w.first() == nil {
+		for _, path := range ws.takeReleased(min(batch-n, maxFlying-len(w.flying))) {
+			frames = w.send(frames, asked{op: opRemove, path: path})
+		}
+	}
 	return frames
+}
+
+// send appends the frame of a request and notes it as under way. The caller holds mu.
+func (w *window) send(frames []byte, a asked) []byte {
+	a.xid, a.expected = xidOwn-w.asks, w.size(a.op)
+	w.asks = (w.asks + 1) % (1 << 30)
+	w.flying = append(w.flying, a)
+	w.expected += a.expected
+	return appendRead(frames, a.xid, a.op, a.path, a.watch)
+}
+
+// forget has the watches on path and its children released that requests under way will leave, unless they are wanted, and no others left.
+func (w *window) forget(path string, wanted func(path string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	isBelow := func(p string) bool {
+		parent, _ := splitPath(p)
+		return (p == path || parent == path) && !wanted(p)
+	}
+	for i := range w.flying {
+		if a := &w.flying[i]; a.watch && isBelow(a.path) {
+			a.forgotten = true
+		}
+	}
+	for _, queue := range [...][]*exchange{w.few, w.many} {
+		for _, x := range queue {
+			x.watch = x.watch && !isBelow(x.path(x.sent))
+		}
+	}
 }
 
 // first is the exchange whose turn it is, nil when nothing waits. Those that nobody waits for any more are dropped. The caller holds mu.
@@ -142,8 +184,9 @@ func (w *window) size(op int32) int {
 }
 
 // answered takes out the oldest request under way, to which this must be the answer, since ZooKeeper keeps the order. The answer has so many
-// bytes.
-func (w *window) answered(xid int32, size int) (asked, bool) {
+// bytes. The watch that the request has left is noted, before anybody can learn of the answer, and so before an event of that watch, or the next
+// link, can come.
+func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.flying) == 0 || w.flying[0].xid != xid {
@@ -159,8 +202,15 @@ func (w *window) answered(xid int32, size int) (asked, bool) {
 	case opGetData:
 		w.nodes += (size - w.nodes) / 8
 	}
+	if a.leftWatch(code) {
+		ws.placed(watchKey{a.path, watchOf(a.op)})
+		if a.forgotten {
+			ws.releaseOne(a.path)
+			w.poke()
+		}
+	}
 	// Half the window is sent at once rather than one request at a time.
-	if len(w.few)+len(w.many) > 0 && len(w.flying) <= maxFlying/2 && w.expected <= maxExpected/2 {
+	if len(w.flying) <= maxFlying/2 && w.expected <= maxExpected/2 && (len(w.few)+len(w.many) > 0 || ws.anyReleased()) {
 		w.poke()
 	}
 	return a, true
