@@ -61,7 +61,7 @@ func (lp *loop) answered(j mirror.Job, err error, apply, lose func(), now time.T
 	case err == nil:
 		apply()
 		lp.root.answered(m.Exists(), existed)
-	case errors.Is(err, session.ErrReplyTooLarge): // which has ended the connection, and would end the next
+	case errors.Is(err, session.ErrReplyTooLarge): // it would be, over every connection
 		m.Refused(j, err, now)
 	case errors.Is(err, session.ErrLost), errors.Is(err, session.ErrNotConnected), errors.Is(err, session.ErrClosed), lp.ctx.Err() != nil:
 		lose()
