@@ -45,8 +45,8 @@
 //
 // The file:
 //
-//   - F3. Only what came from ZooKeeper is written, unfiltered; never what came from a file or an override. While the guard holds anybody, no
-//     save shrinks the file.
+//   - F3. Only what came from ZooKeeper is written, unfiltered; never what came from a file or an override. While the guard holds anybody, the
+//     file keeps everybody who is listed or held. An instance that was let go is not in it.
 //   - F4. Writing is off the delivery path, and its failure changes nothing but a log line, a counter and the Status.
 //   - F5. Processes may share a file; its age counts from when ZooKeeper last confirmed the list, not from when it changed.
 //
@@ -59,17 +59,4 @@
 //     see RemoveWatcher.
 //
 // Less formally: silence is not news, and nothing that you hold ever changes under you.
-//
-// # Which file has what
-//
-// discovery.go is what rpcx sees, new.go makes it, wait.go waits for ZooKeeper; view.go is what a Discovery shows, refresh.go runs its filter
-// over a list, use.go counts its users; service.go is what others see of the keeper of one service path, loop.go its goroutine; ask.go asks
-// ZooKeeper, internal/mirror decides what to ask and what the answers mean; believe.go feeds internal/belief, which decides what is listed;
-// publish.go and report.go tell what comes of it; root.go is what clones share, missing.go the look for a base path that does not exist;
-// internal/session is the connection.
-//
-// # Goroutines
-//
-// Per connection: those of package session. Per service path, however many instances and watchers: the loop, the keeper of the file with its
-// watch, and one job at a time that asks ZooKeeper. None per instance, watcher or clone.
 package zkdiscovery

@@ -15,21 +15,26 @@ type Guard struct {
 	// a loss before it: a fleet that is replaced is not lost, however often and in whatever order, as long as enough are there. A loss that leaves
 	// no active instance is suspicious always, and so is every loss in the Window after a reconnect.
 	Share float64
-	// Window over which losses are counted. The default is the negotiated session timeout: as long as expiries trickle in.
+	// Window over which losses are counted. The default is the negotiated session timeout, and 30 s at least: ephemeral nodes go when the
+	// sessions of the servers end, whose timeouts are not the client's.
 	Window time.Duration
-	// Hold is how long a missing instance is kept that has not been asked, or not answered; two failed probes in a row end it sooner. The default
-	// is 5 min.
+	// Hold is how long a missing instance is kept that could not be asked, or not to an end; two failed probes in a row end it sooner. It does not
+	// end before the instance was asked twice, or an hour has passed. The default is 5 min.
 	Hold time.Duration
-	// HoldUnprobed is the same for instances whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
+	// HoldUnprobed is the same for instances that probes cannot ask: those of a network without a probe (quic, kcp, …), and all of a service of
+	// which no probe has ever reached an instance, as where the servers speak TLS and the probe does not. The default is 1 min.
 	HoldUnprobed time.Duration
-	// Probe asks an instance whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock; one
-	// that panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no route) or of
-	// its name server says nothing about the instance, which is asked again.
+	// Probe asks an instance whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock. One
+	// that panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no
+	// route) or of its name server says nothing about the instance, which is asked again.
+	//
+	// One listed instance of each service is asked in good times, soon after the start, until one has answered: that tells whether probes
+	// reach the service at all.
 	Probe Probe
 	// ProbeTimeout bounds one probe. The default is 1 s.
 	ProbeTimeout time.Duration
-	// Parallel is how many probes of one service run at once, 1,000 at most. The default is 8. The whole process runs 64 at once at most, and takes at
-	// most a quarter of the free file descriptors for them; services take turns.
+	// Parallel is how many probes of one service run at once, 1,000 at most. The default, 0, sets no bound of its own. The whole process runs 64 at
+	// once at most, and takes at most a quarter of the free file descriptors for them; services take turns.
 	Parallel int
 	// TLS is what rpcx's clients use to reach the instances (client.Option.TLSConfig), for the default probe.
 	TLS *tls.Config
