@@ -212,6 +212,7 @@ func TestTheLogNamesTheGenerationThatServes(t *testing.T) {
 		w.do(os.WriteFile(file, []byte("damaged"), 0o600))
 		w.zk.Stop()
 		d = w.discover("Arith")
+		pass(time.Second) // the line follows the list
 		w.lists(d, "tcp@a:1")
 		prev := filepath.Join(filepath.Dir(file), "prev.json")
 		if lines := w.log.with(slog.LevelWarn, "list comes from the cache file", "file="+prev); len(lines) != 1 {

@@ -89,7 +89,7 @@ func TestTheDeadOfAStaleFileCostNothingAfterTwoSeconds(t *testing.T) {
 		callers.Wait()
 		t.Logf("%d calls; after two seconds %d failed, and the longest took %v", calls, failed, longest)
 		t.Log(s.Status())
-		if failed > 0 || calls < 1000 {
+		if failed > 0 || calls < 100 { // as few as that are made where a dial stops everybody
 			t.Errorf("%d of %d calls have failed", failed, calls)
 		}
 		if n := dials.n.Load(); n > 0 {

@@ -66,7 +66,9 @@ type plan struct {
 // connected begins a new connection: with a list.
 func (p *plan) connected(last error, now time.Time) {
 	p.list, p.torn = true, 0
-	if !errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too
+	if errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too
+		p.pause(now, lastCostly)
+	} else {
 		p.retryEvery, p.retryAt = 0, time.Time{}
 	}
 	p.checkEvery = 0

@@ -34,7 +34,8 @@ type link struct {
 	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
 	greeting bool          // that frame, or the next, is the ConnectResponse
 	told     int32         // the code of the last reply, if it says why the server is about to hang up
-	taking   bool          // an answer to one of the library's own requests is being read
+	taking   bool          // an answer to one of the library's own requests is being read …
+	taken    int           // … of which so many bytes have come since the last sign of life
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
 
 	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up

@@ -7,7 +7,11 @@ import (
 	"time"
 )
 
-// wire is a link's transport, read with a limit: during the handshake the attempt's, then two thirds of the session timeout for any bytes. A
+// portion is how many bytes of a long answer are a sign of life. Less than that may be answers to pings, which a length that is a lie has made part of
+// the frame: an answer that claims a gigabyte and has none would be waited for as long as there are pings.
+const portion = 4 << 10
+
+// wire is a link's transport, read with a limit: during the handshake the attempt's, then two thirds of the session timeout for any sign of life. A
 // frame may take as long as it needs, while bytes arrive.
 type wire struct{ k *link }
 
@@ -15,18 +19,32 @@ func (w wire) Read(p []byte) (int, error) {
 	k := w.k
 	by := k.handshakeBy
 	if k.established() {
-		by = time.Now().Add(k.sessionTimeout() * 2 / 3)
+		since := time.Now()
+		if k.taken > 0 {
+			since = k.born.Add(time.Duration(k.arrived.Load()))
+		}
+		by = since.Add(k.sessionTimeout() * 2 / 3)
 	}
 	_ = k.Conn.SetReadDeadline(by) // a transport without deadlines is the watchdog's
 	n, err := k.Conn.Read(p)
 	if n > 0 {
-		now := int64(time.Since(k.born))
-		k.arrived.Store(now)
-		if k.taking {
-			k.progress.Store(now)
-		}
+		k.live(n)
 	}
 	return n, err
+}
+
+// live notes that n bytes have come.
+func (k *link) live(n int) {
+	now := int64(time.Since(k.born))
+	if !k.taking {
+		k.arrived.Store(now)
+		return
+	}
+	if k.taken += n; k.taken >= portion {
+		k.taken = 0
+		k.arrived.Store(now)
+		k.progress.Store(now)
+	}
 }
 
 // Read hands out the server's frames and reads along.
@@ -165,19 +183,27 @@ func (k *link) takeAnswer(size int) error {
 	if !ok {
 		return fmt.Errorf("%w: an answer out of turn, to request %d", errForeign, xid)
 	}
-	refusal, body := codeError(code), []byte(nil)
 	k.taking = true
+	defer func() { k.taking, k.taken = false, 0 }()
 	if size > k.line.s.cfg.MaxReply {
-		refusal = k.tooLarge(size)
-		_, err = k.r.Discard(4 + size)
-	} else if frame, err = k.whole(4 + size); err == nil {
-		body = frame[4+replyHeader:]
+		if err := a.answer(k.tooLarge(size), nil); err != nil {
+			return err
+		}
+		if _, err := k.r.Discard(4 + size); err != nil {
+			return fmt.Errorf("%w, and does not come: %w", k.tooLarge(size), err)
+		}
+		return nil
 	}
-	k.taking = false
+	frame, err = k.whole(4 + size)
 	if err != nil {
 		return err
 	}
 	k.line.hasSeen(zxid)
+	return a.answer(codeError(code), frame[4+replyHeader:])
+}
+
+// answer hands the answer on, if anybody has asked.
+func (a *asked) answer(refusal error, body []byte) error {
 	if a.x == nil {
 		return nil
 	}
