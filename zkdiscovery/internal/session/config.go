@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 // Config is what a Session is made of. All fields but Servers have a usable zero value.
@@ -38,5 +40,6 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = logs.Limited(c.Logger)
 	return c
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
 // handshakeGrace is how much longer than allowed a handshake may take on a transport without deadlines.
@@ -86,7 +88,7 @@ func (l *line) wait() {
 		case <-l.ctx.Done():
 			return
 		case <-t.C:
-			l.s.settle()
+			logs.Flush(l.s.log)
 			l.s.mu.Lock()
 			often := l.s.sessionTimeout() / 4 // there may be another link by then
 			l.s.mu.Unlock()

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/holdfast-go/holdfast/internal/edges"
 )
 
 // Session keeps one ZooKeeper session alive, or replaces it. See the package's doc for what holds.
@@ -25,7 +23,6 @@ type Session struct {
 	line    *line // the one that may connect
 	link    *link // the one that is, or was last, established
 	route   route
-	edges   edges.Row
 	unsaid  []func()      // log lines, written by unlock
 	changed chan struct{} // closed, and replaced, whenever state changes
 	subs    map[string][]*Subscription
@@ -108,12 +105,11 @@ func (s *Session) up(l *line, k *link) {
 	s.setConnected(true)
 	s.wg.Go(k.sendOwn)
 
-	level := s.edge(slog.LevelInfo)
 	attrs := []any{"server", st.Server, "session", hexID(st.ID), "timeout", st.Timeout, "new_session", newSession}
 	if st.Link > 1 {
 		attrs = append(attrs, "down_for", time.Since(was).Round(time.Millisecond), "was", why)
 	}
-	s.say(func() { s.log.Log(context.Background(), level, "connected to ZooKeeper", attrs...) })
+	s.say(func() { s.log.Info("connected to ZooKeeper", attrs...) })
 }
 
 // linkEnded notes that a link is gone, whoever noticed, and decides what that means. It is called once per link.
@@ -144,9 +140,9 @@ func (s *Session) linkLost(k *link) {
 	s.route.lost(time.Since(k.born))
 	s.setErr(k.cause)
 	s.setConnected(false)
-	level, id := s.edge(slog.LevelWarn), s.state.ID
+	id := s.state.ID
 	s.say(func() {
-		s.log.Log(context.Background(), level, "connection to ZooKeeper lost", "server", k.target.String(), "session", hexID(id), "err", k.cause)
+		s.log.Warn("connection to ZooKeeper lost", "server", k.target.String(), "session", hexID(id), "err", k.cause)
 	})
 }
 
@@ -156,9 +152,9 @@ func (s *Session) giveUp(l *line, why error) {
 	if !l.hadSession {
 		return // nobody knew of it
 	}
-	level, id := s.edge(slog.LevelInfo), s.state.ID
+	id := s.state.ID
 	s.say(func() {
-		s.log.Log(context.Background(), level, "ZooKeeper session given up, beginning a new one", "session", hexID(id), "reason", why)
+		s.log.Info("ZooKeeper session given up, beginning a new one", "session", hexID(id), "reason", why)
 	})
 }
 
@@ -172,32 +168,9 @@ func (s *Session) attemptFailed(server string, err error) {
 	s.state.Rounds++
 	s.state.Refused = s.route.allRefused
 	if s.state.Rounds == 1 {
-		level := s.edge(slog.LevelWarn)
-		s.say(func() {
-			s.log.Log(context.Background(), level, "no ZooKeeper server usable, trying on", "servers", len(s.cfg.Servers), "err", err)
-		})
+		s.say(func() { s.log.Warn("no ZooKeeper server usable, trying on", "servers", len(s.cfg.Servers), "err", err) })
 	}
 	s.tell()
-}
-
-// edge counts a change of the connection and returns the level at which it is to be logged. The caller holds mu.
-func (s *Session) edge(l slog.Level) slog.Level {
-	warn := func(msg string, args ...any) {
-		s.say(func() { s.log.Warn(msg, args...) }) //nolint:sloglint // the message is below
-	}
-	return s.edges.Level(l, time.Now(), warn, "connection to ZooKeeper keeps changing, telling no more until it has settled")
-}
-
-// settle tells how things are when they have stayed so after many changes.
-func (s *Session) settle() {
-	s.mu.Lock()
-	defer s.unlock()
-	if changes := s.edges.Settled(time.Now()); changes > 0 {
-		st := s.stateLocked()
-		s.say(func() {
-			s.log.Warn("connection to ZooKeeper has settled", "connected", st.Connected, "changes", changes, "err", st.Err)
-		})
-	}
 }
 
 // say leaves a log line for unlock to write: a log handler is the user's code. The caller holds mu.
