@@ -108,7 +108,7 @@ func TestSlowDiallerIsConnectedWithLate(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			select {
-			case <-time.After(7 * time.Second): //nolint:forbidigo // in a bubble
+			case <-time.After(7 * time.Second):
 				return zk.Dial(ctx, network, addr)
 			case <-ctx.Done():
 				return nil, ctx.Err()

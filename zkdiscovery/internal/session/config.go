@@ -30,16 +30,16 @@ type Auth struct {
 	Credentials []byte
 }
 
-func (c Config) withDefaults() Config {
-	if c.SessionTimeout <= 0 {
-		c.SessionTimeout = 10 * time.Second
+func (cfg Config) withDefaults() Config {
+	if cfg.SessionTimeout <= 0 {
+		cfg.SessionTimeout = 10 * time.Second
 	}
-	if c.MaxReply <= 0 {
-		c.MaxReply = 64 << 20
+	if cfg.MaxReply <= 0 {
+		cfg.MaxReply = 64 << 20
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Logger = logs.Limited(c.Logger)
-	return c
+	cfg.Logger = logs.Limited(cfg.Logger)
+	return cfg
 }
