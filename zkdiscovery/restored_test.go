@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // Met in a simulated day as a false "restored backup" with every restamp of the file: two processes shared it, and read the instances'
@@ -106,6 +110,147 @@ func TestAnInstanceThatOnlyASiblingMayReadIsNoRestoredBackup(t *testing.T) {
 		}
 		if lines := w.log.with(slog.LevelInfo, "held"); len(lines) > 0 {
 			t.Errorf("logged: %v", lines)
+		}
+	})
+}
+
+// restore brings a backup back in which the clients' sessions are, and whose zxids have gone on meanwhile: no client is turned away.
+func (w *world) restore() {
+	w.Helper()
+	was := w.zk.Zxid()
+	w.zk.Stop()
+	w.zk.Rollback()
+	w.restart(was)
+}
+
+// restart starts a restored ensemble whose newest zxid is above that which the clients have seen.
+func (w *world) restart(seen int64) {
+	w.Helper()
+	for w.zk.Zxid() <= seen {
+		w.do(w.zk.Put("/other", fmt.Append(nil, w.zk.Zxid())))
+	}
+	sessions := w.zk.Sessions()
+	w.do(w.zk.Start())
+	pass(6 * time.Second) // a backoff, and less than until the first look at rest
+	if now := w.zk.Sessions(); !slices.Equal(now, sessions) {
+		w.Fatalf("sessions %v after %v: they were to live on", now, sessions)
+	}
+}
+
+// Met in a random history: a list had metadata from before the restore, for as long as the instance and the session stayed.
+func TestARestoredBackupInWhichTheSessionLivesIsAnotherHistory(t *testing.T) {
+	for name, opts := range map[string][]Option{"metadata watched": nil, "metadata not watched": {WithoutMetadataWatch()}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *world) {
+				services := []string{"Same", "Changed", "Come", "Gone"}
+				for _, service := range services {
+					for _, key := range []string{"tcp@h1:1", "tcp@h2:1", "tcp@h3:1"} {
+						w.put(service, key, "weight=1")
+					}
+				}
+				template := w.template(opts...)
+				clones := make(map[string]*Discovery)
+				for _, service := range services {
+					clones[service] = w.clone(template, service)
+					clones[service].WatchService()
+				}
+				pass(time.Second)
+				w.zk.Checkpoint()
+				w.put("Come", "tcp@h0:1", "weight=1")
+				w.remove("Gone", "tcp@h3:1")
+				w.remove("Changed", "tcp@h1:1") // a successor is read whether metadata are watched or not
+				pass(time.Second)
+				w.put("Changed", "tcp@h1:1", "weight=2")
+				pass(time.Minute)
+				if got := clones["Changed"].GetServices()[0].Value; got != "weight=2" {
+					t.Fatalf("metadata %q", got)
+				}
+				w.inEra(1, slices.Collect(maps.Values(clones))...)
+
+				w.restore()
+				w.inEra(1, clones["Same"])
+				w.inEra(2, clones["Changed"], clones["Come"], clones["Gone"])
+				if got := clones["Changed"].GetServices()[0].Value; got != "weight=1" {
+					t.Errorf("metadata %q, ZooKeeper has weight=1", got)
+				}
+				w.lists(clones["Same"], "tcp@h1:1,tcp@h2:1,tcp@h3:1")
+				w.lists(clones["Gone"], "tcp@h1:1,tcp@h2:1,tcp@h3:1")
+				// Nobody has unregistered it: it is missing, and answers.
+				w.lists(clones["Come"], "tcp@h0:1,tcp@h1:1,tcp@h2:1,tcp@h3:1")
+				if held := clones["Come"].Snapshot().Held; len(held) != 1 {
+					t.Errorf("held: %v, want the one that the backup has not", held)
+				}
+				for service, d := range clones {
+					w.source(d, Live)
+					if n := d.Status().Mended; n > 0 {
+						t.Errorf("%s: a look at rest has found %d changes", service, n)
+					}
+				}
+				for range 5 { // once known, it is no news
+					w.zk.DropConnections()
+					pass(6 * time.Second)
+				}
+				w.inEra(1, clones["Same"])
+				w.inEra(2, clones["Changed"], clones["Come"], clones["Gone"])
+			})
+		})
+	}
+}
+
+// The restored ensemble's zxids go on from the backup's, until they are those that the client has seen. So instances that were written anew are
+// newer than the client knows them, and yet ZooKeeper tells of none.
+func TestMetadataThatWereWrittenAnewAfterARestoreAreSeenAtTheReconnect(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@h1:1", "weight=1")
+		d := w.discover("Arith")
+		pass(time.Second)
+		w.zk.Checkpoint()
+		w.put("Arith", "tcp@h2:1", "weight=2")
+		w.put("Arith", "tcp@h3:1", "weight=2")
+		for i := range 4 {
+			w.do(w.zk.Put("/other", []byte{byte(i)}))
+		}
+		pass(time.Minute) // the answered pings tell the zxid
+		seen := w.zk.Zxid()
+		w.zk.Stop()
+		w.zk.Rollback()
+		w.do(w.zk.Put("/other", nil))
+		w.put("Arith", "tcp@h2:1", "weight=3")
+		w.put("Arith", "tcp@h3:1", "weight=3")
+		if w.zk.Zxid() > seen {
+			t.Fatalf("zxid %d: the client, which has seen %d, would be told", w.zk.Zxid(), seen)
+		}
+		w.restart(seen)
+		w.lists(d, "tcp@h1:1,tcp@h2:1,tcp@h3:1")
+		for _, p := range d.GetServices()[1:] {
+			if p.Value != "weight=3" {
+				t.Errorf("%s has metadata %q, ZooKeeper has weight=3", p.Key, p.Value)
+			}
+		}
+	})
+}
+
+func TestAReconnectCostsEachServiceAListAndARead(t *testing.T) {
+	inBubble(t, func(w *world) {
+		const services = 20
+		template := w.template()
+		for i := range services {
+			service := fmt.Sprint("Arith", i)
+			for j := range 50 {
+				w.put(service, fmt.Sprintf("tcp@h%02d:1", j), "weight=1")
+			}
+			w.clone(template, service).WatchService()
+		}
+		pass(time.Second)
+		before := w.zk.Stats()
+		w.zk.DropConnections()
+		pass(6 * time.Second)
+		requests := w.zk.Stats().Since(before).Requests
+		if lists, reads := requests[zktest.OpGetChildren2], requests[zktest.OpGetData]; lists != services || reads != services {
+			t.Errorf("%d lists and %d reads for %d services: %v", lists, reads, services, requests)
+		}
+		if n := requests[zktest.OpSync]; n > 0 {
+			t.Errorf("%d syncs, and nothing was older", n)
 		}
 	})
 }

@@ -14,6 +14,8 @@
 //     replaced in one transaction arrives as a deletion first; it is never seen missing.
 //   - Whole.Zxid never falls within a lineage, unless the Whole has Proof.
 //   - An answer of an earlier session counts for nothing: it has left no watch.
+//   - An answer that is older than what was known is not shown before a sync. Over each new connection of a session the newest instance is
+//     read again for that: ZooKeeper may have been restored from a backup, and tells nobody what that has undone.
 //   - Answers that contradict each other are asked for again after a pause. A list and a read can disagree for long.
 //
 // The mirror knows nothing of files, eras and holds.

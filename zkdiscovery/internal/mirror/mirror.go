@@ -25,6 +25,7 @@ type Mirror struct {
 	connected     bool
 
 	plan plan // what is to be asked, and when
+	look look // whether ZooKeeper is still what it was
 
 	// What the answers have brought. Of pass and children nothing is shown before the pass is read to its end.
 	pass     *pass             // what the last list has begun
@@ -96,9 +97,10 @@ func (m *Mirror) Connection(st session.State, now time.Time) {
 	m.link = st.Link
 	m.drop()
 	m.plan.connected(m.err, now)
+	m.beginLook()
 	if st.Session != m.session {
 		m.session, m.plan.sync = st.Session, true
-		m.allDirty()
+		m.allDirty() // which leaves nothing to be looked at
 	}
 }
 
@@ -108,6 +110,7 @@ func (m *Mirror) Hinted(h session.Hints, now time.Time) {
 	for name := range h.Children {
 		if m.knows(name) {
 			m.plan.dirty[name] = struct{}{}
+			m.look.told = m.look.told || name == m.look.name
 		}
 	}
 	if h.List {

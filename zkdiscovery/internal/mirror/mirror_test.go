@@ -190,8 +190,11 @@ func TestAnInstanceThatWasListedButNeverReadIsForgottenWithTheNextList(t *testin
 	r.told()
 	r.ask(List)
 	r.served()
-	if j, _ := r.m.Todo(r.zk.now); j.Kind != None || r.m.Phase() != Live {
-		t.Errorf("job %+v, phase %d; want a whole list", j, r.m.Phase())
+	if j := r.ask(Read); len(j.Names) != 1 || j.Names[0] != "tcp@a:1" {
+		t.Errorf("job %+v, want the read of the newest that is known", j)
+	}
+	if r.served(); r.m.Phase() != Live {
+		t.Errorf("phase %d, want a whole list", r.m.Phase())
 	}
 	r.mustShow("tcp@a:1 weight=1")
 }

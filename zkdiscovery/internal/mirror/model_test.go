@@ -178,6 +178,19 @@ func (m *model) rollback(to int) {
 	m.expire()
 }
 
+// restore puts the ensemble back to what it was, as a restored backup does in which the client's session is. A new epoch begins, whose zxids
+// are above all that there were. So no client is turned away, and of nodes that are older than what a client has seen nobody tells.
+func (m *model) restore(to int) {
+	top := m.leader().zxid
+	for _, s := range m.undone {
+		top = max(top, s.zxid)
+	}
+	m.undone = append(m.undone, m.history[to+1:]...)
+	m.history, m.passed = m.history[:to+1], m.passed[:to+1]
+	m.cut(session.ErrLost)
+	m.txn(func(s *state) { s.zxid = top + 1 })
+}
+
 // wipe begins a new history.
 func (m *model) wipe() {
 	m.undone = append(m.undone, m.history...)
@@ -336,4 +349,11 @@ func (m *model) takeHints() session.Hints {
 func (m *model) String() string {
 	return fmt.Sprintf("at %d of %d, connected %v, session %d, link %d, wire %d", m.at, len(m.history)-1, m.st.Connected, m.st.Session,
 		m.st.Link, len(m.wire))
+}
+
+// rewrite makes one transaction of all that was written after the first.
+func (m *model) rewrite(zxid int64, f func(*state)) {
+	m.undone = append(m.undone, m.history[2:]...)
+	m.history, m.passed = m.history[:2], m.passed[:2]
+	m.txn(func(s *state) { s.zxid = zxid; f(s) })
 }

@@ -30,6 +30,7 @@ type pass struct {
 	full   bool  // everything is to be read
 	denied bool  // something may not be read
 	torn   bool  // an answer contradicts another: what is in it was never so at one moment
+	older  bool  // an answer is older than what was known
 }
 
 // Missing is the answer to List that the service path does not exist. That is no error: nobody is registered yet, or any more.
@@ -73,9 +74,9 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 		}
 	}
 	p.odd = strings.Clone(p.odd)
-	gone := len(m.children) - listed
+	gone, newestGone := len(m.children)-listed, int64(0)
 	if gone > 0 {
-		m.dropUnlisted()
+		newestGone = m.dropUnlisted()
 	}
 	if !m.watchData && was.exists {
 		// Only the count of changes tells of an instance that was replaced by its successor since the last list.
@@ -85,8 +86,17 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 		}
 	}
 	maps.DeleteFunc(m.plan.dirty, func(name string, _ struct{}) bool { return m.children[name] == nil }) // the fresh are read anyway
+	m.lookAtNewest()
 	p.full = len(m.plan.dirty) == len(m.children)
-	if p.open = len(m.plan.dirty)+len(p.fresh) > 0; !p.open {
+	if p.lineage == was.lineage && (p.pzxid < was.pzxid || newestGone > p.pzxid) { // an instance goes after its last change
+		m.wentBack()
+	}
+	switch {
+	case p.older:
+		m.drop()
+	case len(m.plan.dirty)+len(p.fresh) > 0:
+		p.open = true
+	default:
 		m.commit()
 	}
 }
@@ -98,7 +108,7 @@ func (m *Mirror) turn(j Job, p *pass) {
 	if p.lineage != m.pass.lineage {
 		m.newest = 0
 		for _, c := range m.children {
-			c.czxid, c.mzxid = 0, 0 // of the other lineage
+			c.mzxid = 0 // of the other lineage
 		}
 		m.allDirty()
 	}
@@ -112,14 +122,16 @@ func (m *Mirror) turn(j Job, p *pass) {
 	m.pass = p
 }
 
-// dropUnlisted forgets the children that the last list does not have.
-func (m *Mirror) dropUnlisted() {
+// dropUnlisted forgets the children that the last list does not have. It returns the newest zxid of theirs that is known.
+func (m *Mirror) dropUnlisted() (newest int64) {
 	for name, c := range m.children {
 		if c.listed != m.lists {
+			newest = max(newest, c.mzxid)
 			m.touched = append(m.touched, name)
 			delete(m.children, name)
 		}
 	}
+	return newest
 }
 
 // drop gives up a pass that has lost an answer. What it has read stays known; the next list begins another.

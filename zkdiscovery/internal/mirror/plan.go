@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
@@ -42,8 +43,9 @@ type Job struct {
 	Rearm bool // set all watches of the path again
 	Asked time.Time
 
-	session, link int64 // of the connection over which it is asked
-	doubts        int64 // plan.doubts when it was
+	session, link int64  // of the connection over which it is asked
+	doubts        int64  // plan.doubts when it was
+	look          string // the instance of Names that is read for the look
 }
 
 // plan is what is to be asked, and when.
@@ -134,7 +136,7 @@ func (m *Mirror) Todo(now time.Time) (Job, time.Time) {
 
 func (m *Mirror) begin(j Job, now time.Time) Job {
 	m.plan.running = j.Kind
-	j.session, j.link, j.doubts, j.Asked = m.session, m.link, m.plan.doubts, now
+	j.session, j.link, j.doubts, j.look, j.Asked = m.session, m.link, m.plan.doubts, m.look.name, now
 	return j
 }
 
@@ -149,6 +151,9 @@ func (m *Mirror) toRead() []string {
 		names = append(names, name)
 	}
 	clear(m.plan.dirty)
+	if i := slices.Index(names, m.look.name); i >= 0 { // last, so that a connection that breaks early has answered something new
+		names[i], names[len(names)-1] = names[len(names)-1], names[i]
+	}
 	return names
 }
 
@@ -175,14 +180,15 @@ func (m *Mirror) ended(j Job) bool {
 // Lost tells the mirror that a job ended without an answer, because the connection did: what it asked is still to be asked.
 func (m *Mirror) Lost(j Job) {
 	m.ended(j)
-	m.stillOwed(j.Names)
+	m.stillOwed(j, j.Names)
 	m.drop()
 }
 
-// stillOwed has instances read again, if the last list had them. Those that were never read need no mark: the next list finds them again.
-func (m *Mirror) stillOwed(names []string) {
+// stillOwed has instances of a job read again, if the last list had them. Those that were never read need no mark: the next list finds them
+// again. The next look chooses anew.
+func (m *Mirror) stillOwed(j Job, names []string) {
 	for _, name := range names {
-		if m.children[name] != nil {
+		if m.children[name] != nil && name != j.look {
 			m.plan.dirty[name] = struct{}{}
 		}
 	}

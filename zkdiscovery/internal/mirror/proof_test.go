@@ -72,7 +72,7 @@ func TestOnlyAWholeSyncedPassHasProof(t *testing.T) {
 		{"the first pass without data watches", false, func(*rig) {}, true, true},
 		{"the first pass of a session", true, newSession, true, true},
 		{"a doubt", false, func(r *rig) { r.doubt() }, true, true},
-		{"an instance more", true, func(r *rig) { r.change(func(s *state) { s.create("tcp@c:1", "") }) }, false, false},
+		{"an instance more", true, func(r *rig) { r.change(func(s *state) { s.create("tcp@e:1", "") }) }, false, false},
 		{"metadata read at rest", true, func(r *rig) { r.change(func(s *state) { s.set("tcp@a:1", "weight=2") }) }, false, false},
 		{"another connection of the session", true, func(r *rig) { r.zk.cut(session.ErrLost); r.zk.connect(0) }, false, false},
 		{"an instance that may not be read", true, func(r *rig) {
@@ -91,11 +91,12 @@ func TestOnlyAWholeSyncedPassHasProof(t *testing.T) {
 			r.doubt()
 		}, true, true},
 		{"no path", true, func(r *rig) { r.change((*state).removePath); newSession(r) }, true, true},
-		{"a pass that was lost half-way", true, func(r *rig) { newSession(r); r.loseHalfARead() }, true, false},
-		{"a doubt, and a pass that was lost half-way", true, func(r *rig) { r.doubt(); r.loseHalfARead() }, true, true},
+		{"the newest read again after a loss, and the rest", true, func(r *rig) { newSession(r); r.loseHalfARead() }, true, true},
+		{"a pass that was lost half-way", true, func(r *rig) { newSession(r); r.loseHalfARead(); r.loseHalfARead() }, true, false},
+		{"a doubt, and a pass that was lost half-way", true, func(r *rig) { r.doubt(); r.loseHalfARead(); r.loseHalfARead() }, true, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := liveRig(t, tc.watchData, "tcp@a:1", "tcp@b:1")
+			r := liveRig(t, tc.watchData, "tcp@a:1", "tcp@b:1", "tcp@c:1")
 			tc.do(r)
 			r.settle()
 			if w := r.m.Whole(); w.Synced != tc.synced || w.Proof != tc.proof {

@@ -15,7 +15,6 @@ import (
 type child struct {
 	pair   *client.KVPair
 	mzxid  int64
-	czxid  int64
 	listed int64 // Mirror.lists when it was listed last
 	denied bool  // may not be read: the metadata is what was known last
 }
@@ -29,17 +28,18 @@ func (m *Mirror) Read(j Job, nodes []session.Node, lost bool) {
 		return
 	}
 	if lost {
-		m.stillOwed(unanswered(j.Names, nodes))
+		m.stillOwed(j, unanswered(j.Names, nodes))
 	}
 	_, came := m.take(j, nodes)
 	p := m.pass
 	switch {
-	case lost || !current:
+	case lost || !current || p.open && p.older:
 		m.drop()
 	case !p.open:
 		m.show(false, false)
 	case came && m.plan.torn <= maxTorn:
 		m.drop() // what came together may have gone together: the next list says
+	case m.lookAtNewest(): // the pass goes on
 	default:
 		m.commit()
 	}
@@ -102,6 +102,10 @@ func (m *Mirror) take(j Job, nodes []session.Node) (differ int, came bool) {
 		}
 		was := m.children[n.Name]
 		readable, gone := was.isReadable(), errors.Is(n.Err, session.ErrNoNode)
+		older := n.Err == nil && was != nil && n.Stat.Mzxid < was.mzxid
+		if m.look.answered(was, n, m.watchData) || older {
+			m.wentBack()
+		}
 		delete(m.pass.fresh, n.Name)
 		switch {
 		case gone && was == nil:
@@ -109,8 +113,8 @@ func (m *Mirror) take(j Job, nodes []session.Node) (differ int, came bool) {
 			delete(m.plan.dirty, n.Name)
 		case gone: // or there again: then it is another, which nobody watches
 			m.plan.dirty[n.Name] = struct{}{}
-		case n.Err == nil && was != nil && n.Stat.Czxid == was.czxid && n.Stat.Mzxid < was.mzxid && !m.pass.synced:
-			continue // older than what is known
+		case older && !m.pass.synced:
+			continue
 		case !m.put(was, n):
 			continue // as it was
 		}
@@ -158,9 +162,9 @@ func (m *Mirror) newChild(was *child, n *session.Node) child {
 		if was == nil {
 			return child{pair: &client.KVPair{Key: key}, listed: m.lists, denied: true}
 		}
-		return child{pair: was.pair, mzxid: was.mzxid, czxid: was.czxid, listed: was.listed, denied: true}
+		return child{pair: was.pair, mzxid: was.mzxid, listed: was.listed, denied: true}
 	}
-	c := child{mzxid: n.Stat.Mzxid, czxid: n.Stat.Czxid, listed: m.lists}
+	c := child{mzxid: n.Stat.Mzxid, listed: m.lists}
 	if was != nil && was.pair.Value == string(n.Data) {
 		c.pair = was.pair
 	} else {

@@ -145,7 +145,7 @@ func (r *rig) step(op, arg byte) {
 // rare is what happens less often.
 func (r *rig) rare(arg byte) {
 	zk := r.zk
-	switch arg % 12 {
+	switch arg % 13 {
 	case 0:
 		r.note("remove the path")
 		zk.txn((*state).removePath)
@@ -168,9 +168,9 @@ func (r *rig) rare(arg byte) {
 		r.rolledBack = true
 	case 5, 6:
 		name := rigNames[int(arg>>4)%len(rigNames)]
-		r.note("deny %s: %v", name, arg%12 == 5)
+		r.note("deny %s: %v", name, arg%13 == 5)
 		r.denied = true
-		zk.txn(func(s *state) { s.deny(name, arg%12 == 5) })
+		zk.txn(func(s *state) { s.deny(name, arg%13 == 5) })
 	case 7:
 		if j := zk.job; j != nil && !j.done {
 			r.note("refuse the job")
@@ -193,7 +193,18 @@ func (r *rig) rare(arg byte) {
 	case 11:
 		r.forgetful = arg>>4&1 == 1
 		r.note("forgetful: %v", r.forgetful)
+	case 12:
+		if to := len(zk.history) - 1 - int(arg>>4); to >= 0 {
+			r.restore(to)
+		}
 	}
+}
+
+// restore brings a backup in which the session is.
+func (r *rig) restore(to int) {
+	r.note("restore the backup of %d, the session lives on", to)
+	r.zk.restore(to)
+	r.rolledBack = true
 }
 
 func (r *rig) doubt() {
@@ -335,13 +346,17 @@ func (r *rig) settle() {
 	}
 }
 
-// heal ends all faults, and lets so much time pass that a look at rest has mended what no watch has told.
+// heal ends all faults. Then the list is ZooKeeper's, unless nobody is told of what has changed: there are no watches on the data, watches were
+// lost, or permissions have changed. So much time passes next that a look at rest has mended that, too.
 func (r *rig) heal() {
 	for _, name := range rigNames {
 		r.zk.txn(func(s *state) { s.deny(name, false) })
 	}
 	r.zk.connect(3)
 	r.settle()
+	if r.m.watchData && !r.lossy && !r.denied {
+		r.equal()
+	}
 	for range 3 {
 		r.zk.now = r.zk.now.Add(2 * lastCheck)
 		r.settle()
