@@ -25,7 +25,7 @@ type Cache struct {
 	decided // by Open; it does not change afterwards
 
 	saving sync.Mutex // held for the whole of a Save
-	litter string     // a temporary file that could not be removed; guarded by saving
+	litter []string   // temporary files that could not be removed; guarded by saving
 
 	mu        sync.Mutex
 	known     stamp           // the latest snapshot that this Cache's user has loaded or saved, beforeAll if it found none to load
@@ -241,7 +241,7 @@ func refused(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL)
 }
 
-// isTemporary reports whether name is one that writeBeside makes.
+// isTemporary reports whether name is one that writeBeside, by create, makes.
 func isTemporary(name string) bool {
 	for _, path := range []string{listFile, prevFile, ensembleFile} {
 		digits, ok := strings.CutPrefix(name, tempPrefix(path))

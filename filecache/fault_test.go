@@ -79,6 +79,7 @@ func TestSaveSurvivesAnyFailure(t *testing.T) {
 				faults, logs := newFaultFS(0), &lines{}
 				c := onFaults(t, dir, faults, logs)
 				faults.failAt = faults.done + n
+				main, prev := contents(c.main), contents(c.prev)
 
 				err := c.Save(want)
 				if faults.hit == "" {
@@ -95,6 +96,9 @@ func TestSaveSurvivesAnyFailure(t *testing.T) {
 				checkLoaded(t, faults.hit, good, state.found, want, err == nil)
 				if !state.damaged {
 					checkFiles(t, faults.hit, good)
+					if contents(c.main) == main && contents(c.prev) != prev {
+						t.Errorf("%s: the list is what it was, its predecessor is not", faults.hit)
+					}
 				}
 				if left := temporaries(t, c.at, c.home); len(left) > 0 && !strings.HasPrefix(faults.hit, "remove ") {
 					t.Errorf("%s: %q is left", faults.hit, left)
@@ -106,6 +110,12 @@ func TestSaveSurvivesAnyFailure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// contents are those of the file at path; "" where there is none.
+func contents(path string) string {
+	data, _ := os.ReadFile(path)
+	return string(data)
 }
 
 // checkLoaded looks at what a Save of want, which went as saved says, has left where there was found before.

@@ -173,4 +173,17 @@ func (p *faultNew) Sync() error {
 	return p.newFile.Sync()
 }
 
+// CloseAtomicallyReplace may fail at each of its steps.
+func (p *faultNew) CloseAtomicallyReplace() error {
+	for _, op := range []string{"sync", "close", "rename"} {
+		if err := p.fs.fail(op, p.path); err != nil {
+			if op == "close" {
+				err = errors.Join(err, p.newFile.Close())
+			}
+			return err
+		}
+	}
+	return p.newFile.CloseAtomicallyReplace()
+}
+
 func (p *faultNew) Close() error { return errors.Join(p.newFile.Close(), p.fs.fail("close", p.path)) }

@@ -19,7 +19,7 @@ type fileSystem interface {
 	lstat(path string) (fs.FileInfo, error)
 	readDir(dir string) ([]fs.DirEntry, error)
 	mkdirAll(dir string) error
-	// create makes a new file, which only its owner may read and write.
+	// create makes a new file beside path, of mode 0600 less what the umask takes away, that is to take the place of path.
 	create(path string) (newFile, error)
 	link(old, path string) error
 	rename(old, path string) error
@@ -30,13 +30,16 @@ type fileSystem interface {
 	tryLock(path string) (unlock func() error, ok bool, err error)
 }
 
-// newFile is an *os.File that is being written.
+// newFile is a file that is being written: a *renameio.PendingFile, or what does the same.
 type newFile interface {
 	io.Writer
+	Name() string
 	Stat() (fs.FileInfo, error)
 	Chmod(mode fs.FileMode) error
 	Sync() error
 	Close() error
+	// CloseAtomicallyReplace syncs and closes the file and renames it to the path whose place it is to take. After an error the file may be open.
+	CloseAtomicallyReplace() error
 }
 
 // disk is the real file system.
@@ -46,9 +49,6 @@ func (disk) open(path string) (fs.File, error) {
 	return os.Open(path) //nolint:gosec // the path is the Cache's own, its service name escaped
 }
 
-func (disk) create(path string) (newFile, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, private) //nolint:gosec // as above
-}
 func (disk) stat(path string) (fs.FileInfo, error)     { return os.Stat(path) }
 func (disk) lstat(path string) (fs.FileInfo, error)    { return os.Lstat(path) }
 func (disk) readDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }

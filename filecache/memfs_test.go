@@ -2,10 +2,12 @@ package filecache
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +19,7 @@ type memFS struct {
 	durable map[string]*memNode // as of the last syncDir
 	journal []func(names map[string]*memNode)
 	locked  map[string]bool
+	made    int // temporary files, so far
 
 	changing func() // called before anything changes
 }
@@ -155,15 +158,17 @@ func (m *memFS) tryLock(path string) (func() error, bool, error) {
 func (m *memFS) create(path string) (newFile, error) {
 	m.changing()
 	node := &memNode{}
-	m.change(func(names map[string]*memNode) { names[path] = node })
-	return &memNew{m: m, node: node, path: path}, nil
+	m.made++
+	temp := filepath.Join(filepath.Dir(path), tempPrefix(path)+strconv.Itoa(m.made))
+	m.change(func(names map[string]*memNode) { names[temp] = node })
+	return &memNew{m: m, node: node, temp: temp, path: path}, nil
 }
 
 // memNew is a file that is being written.
 type memNew struct {
-	m    *memFS
-	node *memNode
-	path string
+	m          *memFS
+	node       *memNode
+	temp, path string
 }
 
 func (p *memNew) Write(data []byte) (int, error) {
@@ -178,7 +183,12 @@ func (p *memNew) Sync() error {
 	return nil
 }
 
-func (p *memNew) Stat() (fs.FileInfo, error) { return p.m.stat(p.path) }
+func (p *memNew) CloseAtomicallyReplace() error {
+	return errors.Join(p.Sync(), p.m.rename(p.temp, p.path))
+}
+
+func (p *memNew) Name() string               { return p.temp }
+func (p *memNew) Stat() (fs.FileInfo, error) { return p.m.stat(p.temp) }
 func (p *memNew) Chmod(fs.FileMode) error    { return nil }
 func (p *memNew) Close() error               { return nil }
 

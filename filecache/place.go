@@ -136,14 +136,11 @@ func (c *Cache) claim() error {
 		return err
 	}
 	path := filepath.Join(c.home, ensembleFile)
-	temp, err := c.writeBeside(path, append(data, '\n'))
+	owner, err := c.writeBeside(path, append(data, '\n'))
 	if err != nil {
 		return err
 	}
-	if err := c.fsys.rename(temp, path); err != nil {
-		return errors.Join(err, c.discard(temp))
-	}
-	return nil
+	return c.takePlace(owner)
 }
 
 // heads yields the head of every list in dir and below that can be read.

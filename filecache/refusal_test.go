@@ -50,15 +50,19 @@ func (r refusingFS) link(old, path string) error {
 }
 
 func (r refusingFS) rename(old, path string) error {
+	if err := r.refuseRename(path); err != nil {
+		return err
+	}
+	return r.fileSystem.rename(old, path)
+}
+
+func (r refusingFS) refuseRename(path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		if err := r.refuse("rename over", path); err != nil {
 			return err
 		}
 	}
-	if err := r.refuse("rename", path); err != nil {
-		return err
-	}
-	return r.fileSystem.rename(old, path)
+	return r.refuse("rename", path)
 }
 
 func (r refusingFS) remove(path string) error {
@@ -104,6 +108,20 @@ func (f refusingFile) Write(data []byte) (int, error) {
 		return 0, err
 	}
 	return f.newFile.Write(data)
+}
+
+// CloseAtomicallyReplace is the disk's own, up to the step that is refused.
+func (f refusingFile) CloseAtomicallyReplace() error {
+	if err := f.r.refuse("sync", f.path); err != nil {
+		return err
+	}
+	if err := f.r.refuse("close", f.path); err != nil {
+		return errors.Join(err, f.newFile.Close())
+	}
+	if err := f.r.refuseRename(f.path); err != nil {
+		return errors.Join(err, f.newFile.Close())
+	}
+	return f.newFile.CloseAtomicallyReplace()
 }
 
 func (f refusingFile) Close() error {
