@@ -31,6 +31,11 @@ func (s *Server) Set(path string, data []byte) error {
 	return s.do(&request{kind: OpSetData, path: path, data: bytes.Clone(data), version: -1})
 }
 
+// SetACL replaces the access control list of a node.
+func (s *Server) SetACL(path string, acl []ACL) error {
+	return s.do(&request{kind: OpSetACL, path: path, acl: slices.Clone(acl), version: -1})
+}
+
 // Delete deletes a node without children, whoever owns it.
 func (s *Server) Delete(path string) error {
 	return s.do(&request{kind: OpDelete, path: path, version: -1})
@@ -87,11 +92,16 @@ func (s *Server) Tree() map[string]Node {
 	defer s.mu.Unlock()
 	nodes := make(map[string]Node, len(s.state.tree.nodes))
 	for path, n := range s.state.tree.nodes {
-		if path != "" && path != "/zookeeper" && !strings.HasPrefix(path, "/zookeeper/") {
+		if isUsers(path) {
 			nodes[path] = n.copy()
 		}
 	}
 	return nodes
+}
+
+// isUsers reports whether the node at path is not ZooKeeper's own.
+func isUsers(path string) bool {
+	return path != "" && path != "/zookeeper" && !strings.HasPrefix(path, "/zookeeper/")
 }
 
 // Zxid is the number of the last transaction.

@@ -37,6 +37,7 @@
 //	ExpireSession, …All     sessions end as if their clients had not been heard of
 //	Wipe                    another, empty ensemble in its place
 //	Checkpoint, Rollback    the ensemble is restored from an old backup
+//	ForgetWatches           no watch fires any more
 //	FailNext                the next requests of a kind fail
 //	CutBefore, CutAfter     the next requests of a kind cut their connections: outcome unknown
 //

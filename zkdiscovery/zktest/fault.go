@@ -213,10 +213,19 @@ func (s *Server) replace(st state) {
 	s.mu.Lock()
 	dropped := s.killConnections()
 	s.state = st
+	s.recordAll()
 	s.restartClocks()
 	s.mu.Unlock()
 	await(dropped)
 	s.cfg.logger.Info("tree and sessions replaced")
+}
+
+// ForgetWatches takes every watch away without a word, as no real server should: whoever waits for one is told nothing. Connections stay.
+func (s *Server) ForgetWatches() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watches = watchTable{}
+	s.cfg.logger.Info("watches forgotten")
 }
 
 // FailNext answers the next n requests of a kind with code, without doing them. A failed auth or close ends its connection; a failed

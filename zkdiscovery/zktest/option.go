@@ -21,6 +21,7 @@ type config struct {
 	maxTimeout time.Duration // 0: 20 ticks
 	maxFrame   int
 	logger     *slog.Logger
+	journal    func(Commit)
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -68,6 +69,10 @@ func WithSessionTimeouts(shortest, longest time.Duration) Option {
 
 // WithMaxFrame is ZooKeeper's jute.maxbuffer (default 1,048,575 bytes): a longer request closes its connection.
 func WithMaxFrame(bytes int) Option { return option(func(c *config) { c.maxFrame = bytes }) }
+
+// WithJournal tells f of every change of the in-process server's tree, in order, before any client can hear of it. f is called under the
+// server's lock: it must not call the Server. What it is given is its own.
+func WithJournal(f func(Commit)) Option { return option(func(c *config) { c.journal = f }) }
 
 // WithLogger receives what servers have to say: starts, stops and other faults at Info, sessions of the in-process server at Debug
 // (default: discarded). The handler must not call the Server. Neither data nor credentials are logged.

@@ -202,6 +202,7 @@ func (s *Server) apply(r *request, by caller) result {
 }
 
 func (s *Server) notify(events []event) {
+	s.record(events)
 	for _, ev := range events {
 		for _, w := range s.watches.fire(ev) {
 			s.tell(s.conns[w], ev)
