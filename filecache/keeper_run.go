@@ -8,11 +8,7 @@ import (
 // run is the Keeper's goroutine. It owns the Cache.
 func (k *Keeper) run() {
 	defer close(k.ended)
-	var err error
-	if k.disk(func() { k.cache, err = k.open() }); err != nil {
-		k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
-		k.note(func(st *KeeperStatus) { st.Err = err })
-		k.tell(News{Err: err})
+	if !k.opens() {
 		return
 	}
 	k.disk(k.begin)
@@ -48,6 +44,34 @@ func (k *Keeper) run() {
 		case <-restamp.C:
 			k.tell(News{Restamp: true})
 			restamp.Reset(k.restampEvery())
+		}
+	}
+}
+
+// opens opens the file, and goes on trying while that is not possible: what stands in the way may go. It reports false when the Keeper is closed first.
+func (k *Keeper) opens() bool {
+	for {
+		var err error
+		if k.disk(func() { k.cache, err = k.open() }); err == nil {
+			if k.retry > 0 {
+				k.config.Logger.Info("the cache file can be opened now", "file", k.cache.Path())
+			}
+			k.note(func(st *KeeperStatus) { st.Err = nil })
+			k.retry = 0
+			return true
+		}
+		if k.retry == 0 {
+			k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
+			k.note(func(st *KeeperStatus) { st.Err = err })
+			k.tell(News{Err: err})
+		}
+		k.retry = min(max(saveRetry, 2*k.retry), maxRetry)
+		again := time.NewTimer(k.retry)
+		select {
+		case <-again.C:
+		case <-k.stop:
+			again.Stop()
+			return false
 		}
 	}
 }

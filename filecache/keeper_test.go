@@ -378,6 +378,35 @@ func TestKeeperWithoutAFileSaysSo(t *testing.T) {
 	})
 }
 
+// Met as a client whose cache directory was a file when its first call came: it had neither file nor override for the rest of its life.
+func TestAFileThatCannotBeOpenedIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		in := filepath.Join(dir, "cache")
+		write(t, in, "a file")
+		logs := &lines{}
+		k := Keep(func() (*Cache, error) { return Open(in, "zk1:2181", "/prod/rpcx/Arith", WithPollingOnly()) },
+			KeeperConfig{Logger: logs.logger(), Dir: in})
+		k.Save(at(1, "tcp@a:1"))
+		time.Sleep(time.Hour)
+		if n := logs.count("no cache file"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if err := os.Remove(in); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(maxRetry + time.Second)
+		synctest.Wait()
+		if st := k.Status(); st.Err != nil || st.Path == "" || st.Saves != 1 || logs.count("can be opened now") != 1 {
+			t.Errorf("status %+v, log %s", st, logs)
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		wantSame(t, mustLoad(t, mustOpen(t, in)), at(1, "tcp@a:1"))
+	})
+}
+
 // F6: at rest nothing is read, whatever the size of the files.
 func TestAtRestNothingIsRead(t *testing.T) {
 	dir := t.TempDir()
