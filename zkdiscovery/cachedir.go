@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -47,6 +48,24 @@ func cacheDirectory(dir string, log *slog.Logger) (string, error) {
 	}
 	log.Warn("the user's cache directory cannot be used, the cache files are in a temporary one: see WithCacheDir", "dir", dir, "err", err)
 	return dir, nil
+}
+
+// onceFound is find, which is not called again once it has found something. One call at a time looks.
+func onceFound(find func() (string, error)) func() (string, error) {
+	var mu sync.Mutex
+	var found string
+	return func() (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if found != "" {
+			return found, nil
+		}
+		dir, err := find()
+		if err == nil {
+			found = dir
+		}
+		return dir, err
+	}
 }
 
 // usable says why a cache directory is of no use: it can be neither written nor read. One that has files in it, and was made read-only since, is.

@@ -35,7 +35,7 @@ type root struct {
 func newRoot(cfg *config) *root {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &root{cfg: cfg, ctx: ctx, cancel: cancel, services: make(map[string]*service)}
-	r.cacheDir = sync.OnceValues(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
+	r.cacheDir = onceFound(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
 	})
