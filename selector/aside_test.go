@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestAFailedDialPutsAServerAsideAtOnce(t *testing.T) {
@@ -14,7 +16,7 @@ func TestAFailedDialPutsAServerAsideAtOnce(t *testing.T) {
 				key, _ = s.choose(t.Context(), nil)
 			}
 			p := pickFrom(t, s, key)
-			p.done(dialFailed, time.Second)
+			p.done(health.Undialled, time.Second)
 			got := s.of(t, key)
 			if d := time.Until(got.Until); got.State != Aside || got.Reason != DialFailed || d < 500*time.Millisecond || d > time.Second {
 				t.Errorf("%v: %v (%v) for %v", s.config.policy, got.State, got.Reason, d)
@@ -53,10 +55,10 @@ func TestDialsAreSpacedByADoublingBackoff(t *testing.T) {
 }
 
 func TestOneTrialCallBringsAServerBack(t *testing.T) {
-	for _, o := range []outcome{succeeded, serviceError} {
+	for _, o := range []health.Outcome{health.Answered, health.Refused} {
 		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
 			key := nth(0)
-			fail(t, s, key, dialFailed, 1)
+			fail(t, s, key, health.Undialled, 1)
 			pass(2 * time.Second)
 			wantState(t, s, key, Trial)
 			p := pickFrom(t, s, key)
@@ -74,38 +76,45 @@ func TestOneTrialCallBringsAServerBack(t *testing.T) {
 
 func TestATrialThatFailsPutsAServerBack(t *testing.T) {
 	for _, c := range []struct {
-		o    outcome
+		o    health.Outcome
 		want State
-	}{{dialFailed, Aside}, {transportFailed, Ejected}, {timedOut, Ejected}, {cancelled, Trial}} {
+	}{{health.Undialled, Aside}, {health.Broken, Ejected}, {health.Late, Ejected}, {health.NotSent, Trial}} {
 		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
 			key := nth(0)
-			fail(t, s, key, dialFailed, 1)
+			fail(t, s, key, health.Undialled, 1)
 			pass(2 * time.Second)
 			p := pickFrom(t, s, key)
 			p.done(c.o, time.Millisecond)
 			wantState(t, s, key, c.want)
 			if c.want == Trial {
+				if n := picked(t, s, 1000)[key]; n > 0 {
+					t.Fatalf("%d calls tried it at once", n)
+				}
+				pass(time.Second)
 				p := pickFrom(t, s, key) // another call may try
-				p.done(succeeded, 0)
+				p.done(health.Answered, 0)
 			}
 		})
 	}
 }
 
-func TestATrialThatTakesLongKeepsOthersWaitingForTwoSecondsOnly(t *testing.T) {
+func TestATrialThatTakesLongKeepsOthersFromThatServerForTenSeconds(t *testing.T) {
 	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
-		fail(t, s, nth(0), dialFailed, 1)
-		fail(t, s, nth(1), dialFailed, 1)
+		fail(t, s, nth(0), health.Undialled, 1)
 		pass(1500 * time.Millisecond)
 		slow := pickFrom(t, s, nth(0))
-		if n := picked(t, s, 1000)[nth(1)]; n > 0 {
-			t.Error("two servers were tried at once")
+		pass(10*time.Second - time.Millisecond)
+		if n := picked(t, s, 1000)[nth(0)]; n > 0 {
+			t.Errorf("%d more calls tried it", n)
 		}
-		pass(lease + 100*time.Millisecond)
-		p := pickFrom(t, s, nth(1))
-		p.done(succeeded, 0)
+		pass(time.Millisecond)
+		p := pickFrom(t, s, nth(0))
+		slow.done(health.NotSent, 0)
+		if n := picked(t, s, 1000)[nth(0)]; n > 0 {
+			t.Errorf("%d more calls tried it beside the second", n)
+		}
 		wantState(t, s, nth(0), Trial)
-		slow.done(succeeded, 5*time.Second)
+		p.done(health.Answered, 5*time.Second)
 		wantState(t, s, nth(0), Up)
 	})
 }
@@ -113,10 +122,10 @@ func TestATrialThatTakesLongKeepsOthersWaitingForTwoSecondsOnly(t *testing.T) {
 // A list from a file names servers that are gone, and that they are gone is no doubt: they cannot be dialled.
 func TestTheDeadOfAStaleListArePutAsideAllTheSame(t *testing.T) {
 	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
-		fail(t, s, nth(0), dialFailed, 1)
+		fail(t, s, nth(0), health.Undialled, 1)
 		w.kill(nth(0), nth(1), nth(2), nth(3))
 		for i := range 4 {
-			fail(t, s, nth(i), dialFailed, 1)
+			fail(t, s, nth(i), health.Undialled, 1)
 		}
 		pass(2 * time.Second)
 		for range 100 {
@@ -141,7 +150,7 @@ func TestWhenTheNetworkReturnsAllAreBackSoon(t *testing.T) {
 			if k, p := s.choose(t.Context(), nil); k == "" {
 				t.Fatal("no server")
 			} else {
-				p.done(dialFailed, time.Second)
+				p.done(health.Undialled, time.Second)
 			}
 			pass(time.Second)
 		}
@@ -150,7 +159,7 @@ func TestWhenTheNetworkReturnsAllAreBackSoon(t *testing.T) {
 			picked(t, s, 20)
 			pass(100 * time.Millisecond)
 		}
-		if c := s.table.Load().counts; c.up != 20 {
+		if c := s.main.table.Load().counts; c.up != 20 {
 			t.Errorf("after 4 s %+v", c)
 		}
 	})
@@ -158,7 +167,7 @@ func TestWhenTheNetworkReturnsAllAreBackSoon(t *testing.T) {
 
 func TestAServerThatLeavesTheListForAMomentIsWhatItWas(t *testing.T) {
 	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
-		fail(t, s, nth(0), timedOut, 5)
+		fail(t, s, nth(0), health.Late, 5)
 		p := pickFrom(t, s, nth(1))
 		s.UpdateServer(fleet(0, unweighted))
 		if k := s.Select(t.Context(), "Arith", "Mul", nil); k != "" {
@@ -169,23 +178,10 @@ func TestAServerThatLeavesTheListForAMomentIsWhatItWas(t *testing.T) {
 		if n := s.of(t, nth(1)).InFlight; n != 1 {
 			t.Errorf("%d in flight", n)
 		}
-		p.done(succeeded, 0)
+		p.done(health.Answered, 0)
 		s.UpdateServer(nil)
-		pass(2 * remembered)
+		pass(2 * time.Minute)
 		s.UpdateServer(fleet(10, unweighted))
 		wantState(t, s, nth(0), Fresh)
 	}, WithSlowStart(30*time.Second))
-}
-
-func TestATrialEndsWhenItsServerLeavesTheList(t *testing.T) {
-	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
-		fail(t, s, nth(8), dialFailed, 1)
-		fail(t, s, nth(9), dialFailed, 1)
-		pass(1500 * time.Millisecond)
-		p := pickFrom(t, s, nth(9))
-		s.UpdateServer(fleet(9, unweighted))
-		other := pickFrom(t, s, nth(8)) // at once
-		other.done(succeeded, time.Millisecond)
-		p.done(succeeded, time.Millisecond)
-	})
 }

@@ -50,7 +50,9 @@ func (x *xclient) callWithBackup(ctx context.Context, serviceMethod string, args
 			return r.abandon()
 		}
 	}
-	r.start()
+	if x.s.retries.take(x.s.recent()) {
+		r.start()
+	}
 	for r.running > 0 {
 		finished := false
 		select {
@@ -70,9 +72,9 @@ func (x *xclient) callWithBackup(ctx context.Context, serviceMethod string, args
 
 // start sends a request.
 func (r *race) start() {
-	h := &holder{Context: r.ctx, x: r.x, oneway: r.reply == nil}
+	h := r.x.holder(r.ctx, r.reply == nil)
 	if other := r.runners[0].flight; other != nil {
-		h.avoid = other.h.key
+		h.avoid, h.backup = other.h.key, true
 	}
 	var reply any
 	if r.reply != nil {
@@ -103,7 +105,7 @@ func (r *race) finish(i int, call *client.Call) bool {
 	r.err = call.Error
 	runner.land(r.err)
 	if r.err != nil {
-		return classify(r.err) == serviceError
+		return isService(r.err)
 	}
 	if r.reply != nil {
 		reflect.ValueOf(r.reply).Elem().Set(reflect.ValueOf(runner.reply).Elem())

@@ -32,7 +32,7 @@ func TestFailbackupWithAQuickAnswerIsOneRequest(t *testing.T) {
 	if err := xc.Call(t.Context(), "Greet", &question, nil); err != nil {
 		t.Error("Call without a reply:", err)
 	}
-	told(t, s, n.key, account{ok: 1, refused: 1, unknown: 1})
+	told(t, s, n.key, account{ok: 1, refused: 1, written: 1})
 }
 
 // Two servers of which one is slow: whoever is called first, the answer is the quick one's, from another server than the first. And the

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // fleet is n servers, each with the metadata that data returns.
@@ -52,14 +54,14 @@ func settled(tb testing.TB, servers map[string]string, opts ...Option) *Selector
 	tb.Helper()
 	s := mustNew(tb, append(opts, WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }, Parallel: 1000}))...)
 	s.UpdateServer(servers)
-	for until := time.Now().Add(patience); s.table.Load().counts.up < len(servers); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); s.main.table.Load().counts.up < len(servers); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			tb.Fatalf("%d of %d servers up", s.table.Load().counts.up, len(servers))
+			tb.Fatalf("%d of %d servers up", s.main.table.Load().counts.up, len(servers))
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for key := range servers {
-		s.observe(key, succeeded, time.Millisecond+time.Duration(r.IntN(1e6)))
+		s.observe(s.main, key, health.Answered, time.Millisecond+time.Duration(r.IntN(1e6)))
 	}
 	return s
 }
@@ -119,7 +121,7 @@ func settledIn(tb testing.TB, servers map[string]string, opts ...Option) *Select
 	s := mustNew(tb, append(opts, WithoutProbing())...)
 	s.UpdateServer(servers)
 	for key := range servers {
-		s.observe(key, succeeded, time.Millisecond)
+		s.observe(s.main, key, health.Answered, time.Millisecond)
 	}
 	return s
 }
@@ -134,7 +136,7 @@ func BenchmarkPick(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					_, p := s.choose(ctx, "key")
-					p.done(succeeded, time.Millisecond)
+					p.done(health.Answered, time.Millisecond)
 				}
 			})
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // world is the servers that answer probes, and how often each was asked.
@@ -100,17 +102,17 @@ func pickFrom(tb testing.TB, s *Selector, key string) pick {
 		if k == key {
 			return p
 		}
-		p.done(cancelled, 0)
+		p.done(health.NotSent, 0)
 	}
 	tb.Fatalf("%s was not picked in 10,000 times", key)
 	return pick{}
 }
 
 // fail lets the next calls of a server come to an end.
-func fail(tb testing.TB, s *Selector, key string, o outcome, times int) {
+func fail(tb testing.TB, s *Selector, key string, o health.Outcome, times int) {
 	tb.Helper()
 	for range times {
-		s.observe(key, o, time.Millisecond)
+		s.observe(s.main, key, o, time.Millisecond)
 	}
 }
 
@@ -121,7 +123,7 @@ func picked(tb testing.TB, s *Selector, n int) map[string]int {
 	for range n {
 		k, p := s.choose(tb.Context(), nil)
 		got[k]++
-		p.done(succeeded, time.Millisecond)
+		p.done(health.Answered, time.Millisecond)
 	}
 	return got
 }

@@ -6,33 +6,50 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/protocol"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
-// classify tells what an error that a call returned says about the server.
-func classify(err error) outcome {
-	if e, ok := errors.AsType[client.ServiceError](err); ok && e.IsServiceError() {
-		return serviceError
-	}
+// classify tells what the error of a request says about the server. Only what came from the network, or is not rpcx, is held against it: rpcx ends a
+// connection for everybody when one caller's reply has the wrong type, and all who wait get that error.
+func classify(err error) health.Outcome {
 	switch {
+	case err == nil:
+		return health.Answered
+	case isService(err):
+		return health.Refused
 	case errors.Is(err, context.DeadlineExceeded):
-		return timedOut
-	case errors.Is(err, context.Canceled),
-		errors.Is(err, client.ErrUnsupportedCodec),
-		errors.Is(err, client.ErrServerUnavailable):
-		return cancelled
-	case errors.Is(err, client.ErrShutdown):
-		// This side had closed the connection, because of what another call had met there and told.
-		return cancelled
-	default:
-		return transportFailed
+		return health.Late
+	case errors.Is(err, client.ErrUnsupportedCodec), errors.Is(err, client.ErrServerUnavailable), errors.Is(err, client.ErrBreakerOpen):
+		return health.NotSent
+	case isNetwork(err):
+		return health.Broken
 	}
+	return health.GivenUp // also client.ErrShutdown: this side had closed the connection
 }
 
-// isNetwork reports whether an error can only have come from a connection. rpcx makes strings of some of them.
+func isService(err error) bool {
+	e, ok := errors.AsType[client.ServiceError](err)
+	return ok && e.IsServiceError()
+}
+
+// isNetwork reports whether an error can only have come from a connection, or from something that does not speak rpcx. rpcx makes strings of some.
 func isNetwork(err error) bool {
-	_, ok := errors.AsType[net.Error](err)
-	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		strings.HasPrefix(err.Error(), "net.OpError")
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return true
+	}
+	for _, is := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, protocol.ErrMetaKVMissing, protocol.ErrMessageTooLong} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	said := err.Error()
+	return strings.HasPrefix(said, "net.OpError") || strings.HasPrefix(said, "wrong magic number")
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // Ejection configures what happens to servers that fail. A zero field has its default.
@@ -17,8 +19,8 @@ type Ejection struct {
 	// DialBase is about how long a server is put aside to which no connection could be made; each further failure doubles it, up to DialMax. The
 	// defaults are 1 s and 60 s. From the half of it to the whole, at random.
 	DialBase, DialMax time.Duration
-	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, the evidence is bad and not
-	// the servers: those that were ejected are used again, and those that could not be reached are each tried by one call when their time is up.
+	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, those that were ejected because
+	// of their calls are used again, for the evidence is bad and not the servers. Those that could not be reached are not.
 	// While the list is not live (WithLive), half as many are ejected.
 	Share float64
 }
@@ -32,6 +34,12 @@ func (e Ejection) withDefaults() Ejection {
 		DialMax:     cmp.Or(e.DialMax, time.Minute),
 		Share:       cmp.Or(e.Share, 0.5),
 	}
+}
+
+// rules are the options in the clock's milliseconds.
+func (e Ejection) rules() health.Rules {
+	ms := func(d time.Duration) int64 { return max(1, d.Milliseconds()) }
+	return health.Rules{Consecutive: e.Consecutive, Base: ms(e.Base), Max: ms(e.Max), DialBase: ms(e.DialBase), DialMax: ms(e.DialMax)}
 }
 
 func (e Ejection) validate() (mistakes []error) {

@@ -11,6 +11,8 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/blackhole"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // The fleet that a selector is for: ten servers of which half have something the matter with them.
@@ -92,7 +94,7 @@ func callFor(tb testing.TB, d time.Duration, xc func() client.XClient) *load {
 }
 
 func (l *load) add(began time.Time, err error) {
-	took, failed := time.Since(began), err != nil && classify(err) != serviceError
+	took, failed := time.Since(began), err != nil && classify(err) != health.Refused
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.took = append(l.took, took)
@@ -223,15 +225,16 @@ func TestASelectorSharedByAPoolUnderFire(t *testing.T) {
 				close(stop)
 				lists.Wait()
 				p.Close()
+				under := sum(s).inFlight
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				for key, srv := range s.list.gone {
-					if n := srv.inFlight.Load(); n != 0 {
-						t.Errorf("%d are in flight at %s, which has left the list", n, key)
+				for key, srv := range s.servers {
+					if n := srv.load.InFlight.Load(); n != 0 {
+						t.Errorf("%d are in flight at %s", n, key)
 					}
 				}
-				if n := sum(s).inFlight; n != 0 || s.inFlight.Load() != 0 {
-					t.Errorf("%d are in flight", n)
+				if under != 0 || s.inFlight.Load() != 0 {
+					t.Errorf("%d are in flight", under)
 				}
 			})
 		}

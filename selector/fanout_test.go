@@ -2,6 +2,7 @@ package selector
 
 import (
 	"testing"
+	"time"
 
 	"github.com/smallnest/rpcx/client"
 )
@@ -26,14 +27,18 @@ func TestBroadcastAndForkTellOfDialFailuresAndBrokenConnections(t *testing.T) {
 			}
 			told(t, s, nobody, account{undialled: 1})
 			told(t, s, n.key, account{}) // who has answered is not said
+			ready := func() bool { return s.of(t, n.key).State == Up }
+			eventually(t, "it is up", ready)
+			began := time.Now()
 			if err := c.call(xc, "Drop"); err == nil {
 				t.Fatal("a dropped call has succeeded")
 			}
-			told(t, s, n.key, account{broken: 1})
+			// That a connection has ended is known, but not why: the server is asked whether it is there.
+			eventually(t, "the server is asked", func() bool { return s.of(t, n.key).Since.After(began.Add(-time.Millisecond)) && ready() })
 			if err := c.call(xc, "Refuse"); err == nil {
 				t.Fatal("a refused call has succeeded")
 			}
-			told(t, s, n.key, account{broken: 1})
+			told(t, s, n.key, account{})
 		})
 	}
 }

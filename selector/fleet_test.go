@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -19,6 +18,8 @@ import (
 	"github.com/smallnest/rpcx/log"
 	rpcx "github.com/smallnest/rpcx/server"
 	"github.com/smallnest/rpcx/share"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // kelp is the service of the test servers.
@@ -230,25 +231,28 @@ func wrapped(tb testing.TB, mode client.FailMode, option func(*client.Option), s
 
 // account is what a Selector has been told of a server.
 type account struct {
-	ok, refused, broken, late, undialled, unknown uint64
-	inFlight                                      int64
+	ok, refused, broken, late, undialled, unknown, written, givenUp uint64
+	inFlight                                                        int64
 }
 
 func accountOf(s *Selector, key string) account {
-	srv := s.table.Load().byKey[key]
-	n := func(o outcome) uint64 { return srv.outcomes[o].Load() }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	srv := s.servers[key]
+	n := func(o health.Outcome) uint64 { return srv.outcomes[o].Load() }
 	return account{
-		n(succeeded), n(serviceError), n(transportFailed), n(timedOut), n(dialFailed), n(cancelled),
-		srv.inFlight.Load(),
+		n(health.Answered), n(health.Refused), n(health.Broken), n(health.Late), n(health.Undialled), n(health.NotSent), n(health.Written), n(health.GivenUp),
+		srv.load.InFlight.Load(),
 	}
 }
 
 // sum is the account of all servers.
 func sum(s *Selector) (t account) {
-	for key := range maps.Keys(s.table.Load().byKey) {
+	for _, key := range listed(s) {
 		one := accountOf(s, key)
 		t.ok, t.refused, t.broken, t.late = t.ok+one.ok, t.refused+one.refused, t.broken+one.broken, t.late+one.late
 		t.undialled, t.unknown, t.inFlight = t.undialled+one.undialled, t.unknown+one.unknown, t.inFlight+one.inFlight
+		t.written, t.givenUp = t.written+one.written, t.givenUp+one.givenUp
 	}
 	return t
 }

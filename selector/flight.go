@@ -17,16 +17,18 @@ type flight struct {
 
 // launch sends a request. After an error nothing is under way.
 func (x *xclient) launch(h *holder, serviceMethod string, args, reply any) (*flight, error) {
+	h.blind = !x.known
 	f := &flight{h: h, args: args, inner: make(chan *client.Call, 1)}
+	var err error
 	defer func() {
 		if f.sent == nil { // an error, or a panic of a plugin's
-			h.release()
+			h.ended(err)
 		}
 	}()
-	var err error
 	if f.sent, err = x.XClient.Go(h, serviceMethod, args, reply, f.inner); err != nil {
 		return nil, err
 	}
+	h.sent = true
 	h.started()
 	return f, nil
 }
@@ -62,7 +64,7 @@ func (f *flight) await(ctx context.Context) *client.Call {
 // Go is XClient's. The Call that it returns is the wrapper's own, and done receives it once (rpcx: twice, when a connection breaks and is closed).
 // The context does not end the request, as in rpcx, but from then on the server is not charged with it.
 func (x *xclient) Go(ctx context.Context, serviceMethod string, args, reply any, done chan *client.Call) (*client.Call, error) {
-	f, err := x.launch(&holder{Context: ctx, x: x, oneway: reply == nil}, serviceMethod, args, reply)
+	f, err := x.launch(x.holder(ctx, reply == nil), serviceMethod, args, reply)
 	if err != nil {
 		return nil, err
 	}

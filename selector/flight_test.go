@@ -61,7 +61,7 @@ func TestGoReleasesThePickWithTheContextButDeliversTheAnswer(t *testing.T) {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
 			return ctx, cancel
-		}, account{unknown: 1}},
+		}, account{givenUp: 1}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			n := startNode(t)
@@ -98,7 +98,7 @@ func TestCloseEndsWhatGoHasBegun(t *testing.T) {
 	default:
 		t.Error("Close has returned before the call has ended")
 	}
-	told(t, s, n.key, account{unknown: 1})
+	told(t, s, n.key, account{givenUp: 1})
 	if _, err := xc.Go(t.Context(), "Greet", &question, new(string), nil); err == nil {
 		t.Error("a closed XClient calls")
 	}
@@ -126,7 +126,7 @@ func TestGoWithoutAReplyTellsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-call.Done
-	told(t, s, n.key, account{unknown: 1})
+	told(t, s, n.key, account{written: 1})
 }
 
 func TestGoDoesNotWaitForAFullChannel(t *testing.T) {

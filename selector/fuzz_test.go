@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // FuzzSelector lets lists, metadata, calls and outcomes come in any order. There is always a listed server when there is one, nothing is left in
@@ -46,13 +48,13 @@ func FuzzSelector(f *testing.F) {
 				case 5: // outcomes
 					for range min(len(open), 1+int(op)/8) {
 						i := r.IntN(len(open))
-						open[i].done(outcome(r.IntN(6)), time.Duration(r.Int64N(1e10)))
+						open[i].done(health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e10)))
 						open[i] = open[len(open)-1]
 						open = open[:len(open)-1]
 					}
 				case 6: // news of one server
 					for range 1 + int(op)/16 {
-						s.observe(nth(int(op)%40), outcome(r.IntN(6)), time.Duration(r.Int64N(1e9)))
+						s.observe(s.main, nth(int(op)%40), health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e9)))
 					}
 				case 7:
 					pass(time.Duration(r.Int64N(int64(op) * 1e9)))
@@ -61,15 +63,15 @@ func FuzzSelector(f *testing.F) {
 				if len(st.Servers) != len(listed) {
 					t.Fatalf("%d of %d servers in the status", len(st.Servers), len(listed))
 				}
-				if c := s.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
+				if c := s.main.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
 					t.Fatalf("%+v", c)
 				}
 			}
 			for i := range open {
-				open[i].done(outcome(r.IntN(6)), time.Second)
+				open[i].done(health.Outcome(r.IntN(health.Outcomes)), time.Second)
 			}
-			for _, srv := range s.list.servers {
-				if n := srv.inFlight.Load(); n != 0 {
+			for _, srv := range s.main.servers {
+				if n := srv.load.InFlight.Load(); n != 0 {
 					t.Errorf("%d in flight at %s", n, srv.key)
 				}
 			}
@@ -79,11 +81,11 @@ func FuzzSelector(f *testing.F) {
 			// Whatever has happened, a world that is well again is used again.
 			for range 600 {
 				if key, p := s.choose(t.Context(), r.Uint64()); key != "" {
-					p.done(succeeded, time.Millisecond)
+					p.done(health.Answered, time.Millisecond)
 				}
 				pass(time.Second)
 			}
-			if c := s.table.Load().counts; c.ejected+c.aside > 0 {
+			if c := s.main.table.Load().counts; c.ejected+c.aside > 0 {
 				t.Errorf("after ten quiet minutes %+v", c)
 			}
 			_ = s.Close()
@@ -148,7 +150,7 @@ func TestASelectorIsForManyGoroutines(t *testing.T) {
 						return
 					}
 					s.Select(t.Context(), "Arith", "Mul", i)
-					p.done(outcome(r.IntN(6)), time.Duration(r.IntN(1e6)))
+					p.done(health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.IntN(1e6)))
 					if i%100 == 0 {
 						s.UpdateServer(fleet(10+r.IntN(20), oneToTen))
 						s.Status()

@@ -3,6 +3,10 @@ package selector
 import (
 	"context"
 	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // holder is the context of one call of a wrapped XClient. rpcx hands it, or a context derived from it, to Select and to the plugins, and nothing
@@ -13,15 +17,25 @@ import (
 type holder struct {
 	context.Context
 	x      *xclient
-	all    *fanout // of Broadcast, Fork and Inform
-	oneway bool    // no answer is expected: that the request was written says nothing about the server
-	avoid  string  // the server of the request that this one is the backup of
+	all    *fanout // of Inform
+	oneway bool    // no answer is expected
+	blind  bool    // rpcx does not tell plugins of the attempts: the mode is not known, or it is rpcx's own Failbackup
+	backup bool    // it is the backup of another request
+	avoid  string  // the server of that request
 
-	pick  pick
-	open  bool   // pick has not been done
-	key   string // the server of the newest attempt
-	began int64  // when that attempt's request was handed to its connection, by the Selector's clock, which takes half of time.Now's time
-	err   error  // what the newest attempt came to
+	pick   pick
+	open   bool   // pick has not been done
+	sent   bool   // the newest attempt has come to the plugins, if not to the server
+	retry  bool   // the newest attempt was taken from the budget, and is not made yet
+	denied bool   // there was none in the budget
+	key    string // the server of the newest attempt
+	began  int64  // when that attempt's request was handed to its connection, by the Selector's clock
+	err    error  // what the newest attempt came to
+}
+
+// holder returns the context of a call.
+func (x *xclient) holder(ctx context.Context, oneway bool) *holder {
+	return &holder{Context: ctx, x: x, oneway: oneway, blind: !x.known || x.failMode == client.Failbackup}
 }
 
 type holderKey struct{}
@@ -43,31 +57,51 @@ func (h *holder) Value(key any) any {
 	return h.Context.Value(key)
 }
 
-// add takes over the pick of a server. A pick before it that is still open never came to a call: its server could not be dialled, of which
-// the plugins have heard, or a plugin refused.
-func (h *holder) add(p pick) {
-	h.release()
-	h.pick, h.open, h.key = p, true, p.server.key
+// maySelect says whether the call may go to a server: the first time it may, then the budget decides.
+func (h *holder) maySelect() bool {
+	now := h.x.s.recent()
+	if h.key == "" {
+		if !h.backup {
+			h.x.s.retries.called(now)
+		}
+		return true
+	}
+	h.superseded()
+	h.retry = !h.denied && h.x.s.retries.take(now)
+	h.denied = !h.retry
+	return h.retry
 }
+
+// add takes over the pick of a server.
+func (h *holder) add(p pick) { h.pick, h.open, h.sent, h.key = p, true, false, p.server.key }
+
+// superseded ends an attempt that another one follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin
+// refused or a breaker was open.
+func (h *holder) superseded() { h.release(h.sent || h.blind || h.x.breaker) }
 
 // had reports whether the call had its chance with a server: an attempt has failed there, or the request that this one is the backup of is there.
 func (h *holder) had(key string) bool { return key == h.key || key == h.avoid }
 
 // selected says which server is called in the end, after the plugins that wrap Select.
 func (h *holder) selected(key string) {
-	if key != h.key {
-		h.release()
-		h.key = key
+	if key != h.key && key != "" {
+		h.release(true)
+		h.key, h.sent = key, false
 	}
 }
 
 // started says that an attempt's request goes out now.
 func (h *holder) started() {
+	began := h.x.s.nanos()
+	h.x.s.setRecent(millis(began))
 	if h.all != nil {
-		h.all.started(h.x.s.now())
+		h.all.started(began)
 		return
 	}
-	h.began = h.x.s.now()
+	h.began, h.retry = began, false
+	if h.open {
+		h.pick.begin()
+	}
 }
 
 // answered says what an attempt came to.
@@ -77,46 +111,57 @@ func (h *holder) answered(args, reply any, err error) {
 		return
 	}
 	h.err = err
-	latency := h.since(h.began)
+	took := time.Duration(h.x.s.nanos() - h.began)
 	o := h.judge(args, err, h.began)
 	switch {
 	case h.open:
 		h.open = false
-		h.pick.done(o, latency)
+		h.pick.done(o, took)
 		h.x.stickTo(h.key, o)
 	case h.key != "": // Failtry calls again whom it has selected once
-		h.x.observe(h.key, o, latency)
+		h.x.observe(h.key, o, took)
 	default: // a sticky XClient selects once
-		h.x.observe(h.x.stuckTo(), o, latency)
+		h.x.observe(h.x.stuckTo(), o, took)
 	}
 }
 
-// since is how long ago it was that the Selector's clock said began.
-func (h *holder) since(began int64) time.Duration { return time.Duration(h.x.s.now() - began) }
-
 // judge tells what the error of an attempt that began at a time says about its server.
-func (h *holder) judge(args any, err error, began int64) outcome {
-	if err == nil {
-		if h.oneway {
-			return cancelled
-		}
-		return succeeded
-	}
+func (h *holder) judge(args any, err error, began int64) health.Outcome {
 	o := classify(err)
-	// Time that was up before the request went out was spent elsewhere: on a dial, or by the caller.
-	if deadline, ok := h.Deadline(); ok && o == timedOut && !deadline.After(h.x.s.time(began)) {
-		return cancelled
-	}
-	if o == transportFailed && !isNetwork(err) && h.x.unencodable(args) {
-		return cancelled
+	switch {
+	case o == health.Answered && h.oneway:
+		return health.Written
+	case o == health.Late:
+		// Time that was up before the request went out was spent elsewhere: on a dial, or by the caller.
+		if deadline, ok := h.Deadline(); ok && !deadline.After(h.x.s.time(millis(began))) {
+			return health.NotSent
+		}
+	case o == health.GivenUp && h.x.unencodable(args):
+		return health.NotSent
 	}
 	return o
 }
 
-// release gives up a pick of which nothing will be heard any more.
-func (h *holder) release() {
-	if h.open {
-		h.open = false
-		h.pick.done(cancelled, 0)
+// ended gives up a pick of which nothing will be heard any more, after a call that returned err. A call that got no connection says so with an error
+// before any plugin was asked.
+func (h *holder) ended(err error) {
+	refused := err == nil || h.sent || h.blind || h.err != nil || h.x.breaker || h.x.ending.Load() || h.Err() != nil || classify(err) == health.NotSent
+	h.release(refused)
+	if h.retry {
+		h.retry = false
+		h.x.s.retries.giveBack(h.x.s.recent())
+	}
+}
+
+// release ends an open pick whose request was not sent: because of this side, or because there was no connection.
+func (h *holder) release(ours bool) {
+	if !h.open {
+		return
+	}
+	h.open = false
+	if ours || h.pick.server.outcomes[health.Undialled].Load() != h.pick.undialled { // of which a plugin was told
+		h.pick.done(health.NotSent, 0)
+	} else {
+		h.pick.done(health.Undialled, 0)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
 
 // KeyFunc returns what ConsistentHash goes by: calls with the same key go to the same server.
@@ -41,7 +43,7 @@ func argsHash(servicePath, serviceMethod string, args any) uint64 {
 	case string:
 		key = append(key, a...)
 	case []byte: // SendRaw's payload, which may be large
-		return mix(xxhash.Sum64(key) ^ xxhash.Sum64(a))
+		return policy.Mix(xxhash.Sum64(key) ^ xxhash.Sum64(a))
 	case int:
 		key = strconv.AppendInt(key, int64(a), 10)
 	case int64:

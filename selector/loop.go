@@ -1,55 +1,90 @@
 package selector
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/probe"
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
+
+// loop is the one goroutine of a Selector, which does what must not be done by callers.
+type loop struct {
+	ctx    context.Context //nolint:containedctx // of the goroutine and of its probes
+	cancel context.CancelFunc
+	wake   chan struct{} // holds one when there is something to do; never closed
+	wg     sync.WaitGroup
+
+	// Guarded by Selector.mu.
+	started bool
+	swept   int64    // when the servers were compared last
+	answers []answer // of probes
+	probes  int      // running
+	news    []func() // to tell
+}
 
 // answer is what a probe found.
 type answer struct {
 	server *server
 	epoch  uint32 // of the server when the probe began
-	first  bool   // it was not asked before
-	found  probe.Answer
+	found  health.Kind
 }
 
-func (s *Selector) roll() float64 { return rand.Float64() }
+func (l *loop) init() {
+	l.wake = make(chan struct{}, 1)
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+}
+
+// start starts the goroutine once. Selector.mu must be held.
+func (l *loop) start(run func()) {
+	if !l.started {
+		l.started = true
+		l.wg.Go(run)
+	}
+}
 
 // poke makes the loop take a turn.
-func (s *Selector) poke() {
+func (l *loop) poke() {
 	select {
-	case s.wake <- struct{}{}:
+	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-// idle is how long the loop sleeps when nothing is due, and nap the least, so that what is due about the same time is done at once.
+// end ends the goroutine and waits for it.
+func (l *loop) end() {
+	l.cancel()
+	l.wg.Wait()
+}
+
+func (s *Selector) roll() float64 { return rand.Float64() }
+
+// idle is how long the loop sleeps when nothing is due, and nap the least, so that what is due about the same time is done at once, in milliseconds.
 const (
-	idle = time.Hour
-	nap  = 10 * time.Millisecond
+	idle       = 3_600_000
+	nap        = 10
+	sweepEvery = 1000
 )
 
-// run is the loop: it does what is due, and what must not be done by callers.
 func (s *Selector) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-s.ctx.Done():
+		case <-s.loop.ctx.Done():
 			return
-		case <-s.wake:
+		case <-s.loop.wake:
 		case <-timer.C:
 		}
-		timer.Reset(s.turn())
+		timer.Reset(time.Duration(s.turn()) * time.Millisecond)
 	}
 }
 
-// turn does what is due and returns how long nothing else is.
-func (s *Selector) turn() time.Duration {
+// turn does what is due and returns for how many milliseconds nothing else is.
+func (s *Selector) turn() int64 {
 	live := s.live()
 	s.mu.Lock()
 	if s.closed {
@@ -57,161 +92,147 @@ func (s *Selector) turn() time.Duration {
 		return idle
 	}
 	now := s.now()
-	due := now + int64(idle)
+	due := now + idle
 	soon := func(at int64) {
 		if at > 0 {
 			due = min(due, at)
 		}
 	}
-	for _, a := range s.answers {
+	for _, a := range s.loop.answers {
 		s.take(a, now)
 	}
-	s.answers = s.answers[:0]
-	soon(s.lapse(now))
-	soon(s.swept(now, live))
+	s.loop.answers = s.loop.answers[:0]
+	soon(s.sweep(now, live))
 	ask := s.due(now, soon)
-	t := s.table.Load()
-	if ends := t.rampEnds(s.config.ramp); ends > now {
-		soon(ends)
-	} else if t.ramping {
-		s.changed = true
+	for _, r := range s.rosters {
+		t := r.table.Load()
+		if ends := t.rampEnds(s.config.ramp); ends > now {
+			soon(ends)
+		} else if t.ramping {
+			s.changed = true
+		}
 	}
 	if s.changed {
 		s.publish(now)
 		due = now // there may be more to do now
 	}
-	news := s.news
-	s.news = nil
+	news := s.loop.news
+	s.loop.news = nil
 	s.mu.Unlock()
 
 	for _, a := range ask {
-		s.prober.Ask(s.ctx, a.server.key, a.first, func(o probe.Outcome) { s.answered(a, o.Answer) })
+		s.prober.ask(s.loop.ctx, a.server.key, func(found health.Kind) { s.answered(a, found) })
 	}
 	for _, tell := range news {
 		s.call(tell)
 	}
-	return max(nap, time.Duration(due-s.now()))
+	return max(nap, due-s.now())
 }
 
 // answered hands the loop what a probe found.
-func (s *Selector) answered(a answer, found probe.Answer) {
+func (s *Selector) answered(a answer, found health.Kind) {
 	a.found = found
 	s.mu.Lock()
-	s.probes--
-	a.server.probing = false
-	s.answers = append(s.answers, a)
+	s.loop.probes--
+	a.server.known.probing = false
+	s.loop.answers = append(s.loop.answers, a)
 	s.mu.Unlock()
-	s.poke()
+	s.loop.poke()
 }
 
-// take believes what a probe found. s.mu must be held.
+// take believes what a probe found, unless something happened meanwhile. s.mu must be held.
 func (s *Selector) take(a answer, now int64) {
-	if a.server.epoch.Load() != a.epoch {
-		return // something happened meanwhile
+	s.reached = s.reached || a.found == health.ProbeAnswered
+	if a.server.epoch.Load() == a.epoch {
+		s.apply(a.server, health.Event{Kind: a.found, Now: now, Roll: s.roll(), Doubtful: s.answeredCalls && !s.reached})
 	}
-	e := event{kind: probeUnable, now: now, roll: s.roll(), doubtful: s.table.Load().panic || s.contradicted && !s.reached}
-	switch a.found {
-	case probe.Alive:
-		e.kind, s.reached = probeAnswered, true
-	case probe.Silent:
-		e.kind = probeSilent
-	case probe.Unaskable, probe.CouldNotAsk: // a call may find out
-	}
-	s.apply(a.server, e)
 }
 
 // due returns the servers that are to be probed now, and tells when others will be. s.mu must be held.
 func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
-	t := s.table.Load()
-	if t.counts.fresh+t.counts.aside+t.counts.ejected == 0 {
-		return nil
-	}
-	for _, m := range t.pool.members {
-		srv := m.server
-		switch srv.health.state {
-		case Fresh:
-		case Aside, Ejected:
-			if now < srv.health.until {
-				soon(srv.health.until)
-				continue
-			}
-		default:
+	for _, r := range s.rosters {
+		t := r.table.Load()
+		if t.counts.fresh+t.counts.aside+t.counts.ejected == 0 {
 			continue
 		}
-		switch {
-		case srv.probing:
-		case s.prober == nil:
-			s.apply(srv, event{kind: probeUnable, now: now})
-		case s.probes < s.config.probing.Parallel:
-			srv.probing = true
-			s.probes++
-			ask = append(ask, answer{server: srv, epoch: srv.epoch.Load(), first: srv.health.state == Fresh})
+		for _, srv := range t.pool.servers {
+			switch h := &srv.known.health; {
+			case h.State == health.Up || h.State == health.Trial || srv.known.probing:
+			case now < h.Until:
+				soon(h.Until)
+			case s.prober == nil:
+				s.apply(srv, health.Event{Kind: health.ProbeUnable, Now: now})
+			case s.loop.probes < s.config.probing.Parallel:
+				srv.known.probing = true
+				s.loop.probes++
+				ask = append(ask, answer{server: srv, epoch: srv.epoch.Load()})
+			}
 		}
 	}
 	return ask
 }
 
-// lapse ends a trial whose call takes long, and returns when the one that goes on will end. If nobody is to report on it, nobody reports on any: such
-// trials tell nothing, and all servers on trial are used. s.mu must be held.
-func (s *Selector) lapse(now int64) int64 {
-	srv := s.trying.Load()
-	if srv == nil {
+// sweep looks for servers with a low success rate, while calls have failed lately, and returns when it will again; 0 for never. s.mu must be held.
+func (s *Selector) sweep(now int64, live bool) int64 {
+	last := s.failed.Load()
+	if last == 0 || now > last+lately/2 {
 		return 0
 	}
-	if end := srv.lease.Load(); now < end {
-		return end
+	if now < s.loop.swept+sweepEvery {
+		return s.loop.swept + sweepEvery
 	}
-	if srv.inFlight.Load() == 0 {
-		for _, other := range s.table.Load().trials {
-			if other.health.state == Trial {
-				s.apply(other, event{kind: callSucceeded, now: now})
+	s.loop.swept = now
+	for _, r := range s.rosters {
+		servers := r.table.Load().pool.servers
+		tallies := make([]health.Tally, len(servers))
+		for i, srv := range servers {
+			if srv.known.health.State == health.Up {
+				tallies[i] = srv.tally(now)
+			}
+		}
+		c := r.table.Load().counts
+		for _, i := range health.Outliers(tallies) {
+			srv := servers[i]
+			s.apply(srv, health.Event{Kind: health.RateLow, Now: now, Roll: s.roll(), MayEject: c.mayEject(s.config.ejection.Share, live)})
+			if srv.known.health.State != health.Up {
+				c.ejected, c.failing = c.ejected+1, c.failing+1
 			}
 		}
 	}
-	s.release(srv)
-	return 0
+	return now + sweepEvery
 }
 
 // apply lets a server's health take an event, and notes what changed. s.mu must be held; whoever calls publishes.
-func (s *Selector) apply(srv *server, e event) {
-	was := srv.health
-	if was.probe == silent && e.kind == callSucceeded {
-		s.contradicted = true
-	}
-	srv.health = was.step(e, &s.config.ejection)
+func (s *Selector) apply(srv *server, e health.Event) {
+	was := srv.known.health
+	s.answeredCalls = s.answeredCalls || e.Kind == health.CallAnswered
+	is := was.Step(e, &s.config.rules)
+	srv.known.health = is
 	srv.mark()
-	is := srv.health
-	if is.state == Up && was.state != Up && srv.ramp.Load() < 0 {
-		srv.ramp.Store(e.now)
+	if is.State == health.Ejected && was.State != health.Ejected { // what it did counts once
+		srv.good.Reset()
+		srv.bad.Reset()
 	}
-	if is.state != was.state {
+	if is.State != was.State {
 		s.changed = true
 	}
-	if is.state != was.state || is.until != was.until {
-		s.tellChange(Change{Key: srv.key, From: was.state, To: is.state, Reason: is.why, Until: s.time(is.until)})
+	if is.State != was.State || is.Until != was.Until && is.State != health.Fresh {
+		s.tellChange(Change{Key: srv.key, From: State(was.State), To: State(is.State), Reason: Reason(is.Why), Until: s.time(is.Until)})
 	}
-}
-
-// time is a moment of the clock as others know it; the zero time for 0.
-func (s *Selector) time(at int64) time.Time {
-	if at == 0 {
-		return time.Time{}
-	}
-	return s.began.Add(time.Duration(at))
 }
 
 // tell has the loop call f outside every lock. s.mu must be held.
 func (s *Selector) tell(f func()) {
 	if !s.closed {
-		s.news = append(s.news, f)
-		s.poke()
+		s.loop.news = append(s.loop.news, f)
+		s.loop.poke()
 	}
 }
 
 func (s *Selector) tellChange(c Change) {
 	s.tell(func() {
 		level := slog.LevelDebug
-		if c.From != c.To && (c.From == Up || c.To == Up && c.From != Fresh) {
+		if c.From != c.To && (c.From == Up && c.To != Fresh || c.To == Up && c.From != Fresh) {
 			level = slog.LevelInfo
 		}
 		attrs := []slog.Attr{slog.String("server", c.Key), slog.String("from", c.From.String()), slog.String("to", c.To.String())}
@@ -221,7 +242,7 @@ func (s *Selector) tellChange(c Change) {
 		if !c.Until.IsZero() {
 			attrs = append(attrs, slog.Time("until", c.Until))
 		}
-		s.config.log.LogAttrs(s.ctx, level, "server changed", attrs...)
+		s.config.log.LogAttrs(s.loop.ctx, level, "server changed", attrs...)
 		if s.config.observer.Changed != nil {
 			s.config.observer.Changed(c)
 		}
@@ -238,6 +259,20 @@ func (s *Selector) tellPanic(on bool, c counts) {
 		if s.config.observer.Panic != nil {
 			s.config.observer.Panic(on)
 		}
+	})
+}
+
+// report tells once of metadata that was not understood.
+func (s *Selector) report(strange []*server) {
+	if len(strange) == 0 {
+		return
+	}
+	n, example := len(strange), strange[0].key
+	for _, srv := range strange {
+		example = min(example, srv.key)
+	}
+	s.tell(func() {
+		s.config.log.Warn("metadata not understood, defaults used", slog.Int("servers", n), slog.String("for_example", example))
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestMain(m *testing.M) {
@@ -33,9 +35,20 @@ func mustNew(tb testing.TB, opts ...Option) *Selector {
 
 // choose picks a server as Select does for a wrapped XClient.
 func (s *Selector) choose(ctx context.Context, args any) (key string, p pick) {
-	srv := s.next(nil, call{ctx, "Arith", "Mul", args})
-	if srv == nil {
-		return "", pick{}
+	p = s.next(s.main, nil, call{ctx, "Arith", "Mul", args})
+	if p.server == nil {
+		return "", p
 	}
-	return srv.key, s.count(srv)
+	p.count()
+	return p.server.key, p
 }
+
+// chosen is a pick of a server, as if it had been drawn.
+func (s *Selector) chosen(key string) pick {
+	p := s.pickOf(s.main, s.main.table.Load().byKey[key])
+	p.count()
+	return p
+}
+
+// dialFailed tells of a dial that failed, as rpcx's plugins hear of it.
+func (s *Selector) dialFailed(key string, _ error) { s.observe(s.main, key, health.Undialled, 0) }

@@ -3,7 +3,6 @@ package selector
 import (
 	"math"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,12 +11,14 @@ import (
 type traits struct {
 	weight   uint32 // 0: drained
 	zone     string
+	tag      string
 	position position
-	strange  bool // something was not understood, and has its default
+	started  int64 // seconds since 1970; 0: it does not say
+	strange  bool  // something was not understood, and has its default
 }
 
 func (t traits) same(u traits) bool {
-	return t.weight == u.weight && t.zone == u.zone && (t.position == u.position || !t.position.valid() && !u.position.valid())
+	return t.weight == u.weight && t.zone == u.zone && t.tag == u.tag && t.started == u.started && (t.position == u.position || !t.position.valid() && !u.position.valid())
 }
 
 // parseTraits reads metadata as rpcx writes it: a URL query in which the first value of a name counts. What url.ParseQuery refuses (a semicolon,
@@ -25,7 +26,7 @@ func (t traits) same(u traits) bool {
 func parseTraits(metadata string) traits {
 	t := traits{weight: 1, position: nowhere}
 	var latitude, longitude string
-	var seen struct{ weight, zone, state, latitude, longitude bool }
+	var seen struct{ weight, zone, tag, started, state, latitude, longitude bool }
 	first := func(flag *bool) bool { was := *flag; *flag = true; return !was }
 	inactive := false
 	for metadata != "" {
@@ -36,11 +37,24 @@ func parseTraits(metadata string) traits {
 		switch unescape(name) {
 		case "weight":
 			if first(&seen.weight) {
-				t.weight, t.strange = parseWeight(value)
+				w, strange := parseWeight(value)
+				t.weight, t.strange = w, t.strange || strange
 			}
 		case "zone":
 			if first(&seen.zone) {
 				t.zone = value
+			}
+		case "tag":
+			if first(&seen.tag) {
+				t.tag = value
+			}
+		case "started":
+			if first(&seen.started) {
+				if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
+					t.started = n
+				} else if value != "" {
+					t.strange = true
+				}
 			}
 		case "state":
 			if first(&seen.state) {
@@ -96,37 +110,4 @@ func parseWeight(s string) (w uint32, strange bool) {
 		return 1, true
 	}
 	return uint32(min(n, maxWeight)), n > maxWeight
-}
-
-const (
-	// spread is the largest ratio of two weights.
-	spread = 1000
-	// fine bounds weights once they are within the spread, so that their inverse is exact to a millionth.
-	fine = 1_000_000
-)
-
-// tame brings weights, none of them 0, within the spread. A few that stand out are brought to where most are: the many too large for the least are
-// those that are right if more than half of all are.
-func tame(weights []uint32) {
-	if len(weights) == 0 {
-		return
-	}
-	least, most := slices.Min(weights), slices.Max(weights)
-	if uint64(most) > uint64(least)*spread {
-		sorted := slices.Clone(weights)
-		slices.Sort(sorted)
-		if middle := float64(sorted[len(sorted)/2]); middle <= math.Sqrt(float64(least))*math.Sqrt(float64(most)) {
-			most = least * spread
-		} else {
-			least = most/spread + 1
-		}
-		for i, w := range weights {
-			weights[i] = min(max(w, least), most)
-		}
-	}
-	if most > fine {
-		for i, w := range weights {
-			weights[i] = uint32(max(1, uint64(w)*fine/uint64(most)))
-		}
-	}
 }

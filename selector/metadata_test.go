@@ -3,7 +3,6 @@ package selector
 import (
 	"math"
 	"net/url"
-	"slices"
 	"strconv"
 	"testing"
 )
@@ -18,6 +17,8 @@ func TestTraits(t *testing.T) {
 		{"group=a&weight=7&zone=b", traits{weight: 7, zone: "b"}},
 		{"weight=0", traits{}},
 		{"weight=", traits{weight: 1}},
+		{"tag=canary&started=1700000000", traits{weight: 1, tag: "canary", started: 1700000000}},
+		{"started=yesterday", traits{weight: 1, strange: true}},
 		{"weight=7&weight=8", traits{weight: 7}}, // as url.Values.Get
 		{"weight=-3", traits{weight: 1, strange: true}},
 		{"weight=ten", traits{weight: 1, strange: true}},
@@ -41,7 +42,7 @@ func TestTraits(t *testing.T) {
 			c.want.position = nowhere
 		}
 		if (got.position == c.want.position || !got.position.valid() && !c.want.position.valid()) && got.weight == c.want.weight &&
-			got.zone == c.want.zone && got.strange == c.want.strange {
+			got.zone == c.want.zone && got.tag == c.want.tag && got.started == c.want.started && got.strange == c.want.strange {
 			continue
 		}
 		t.Errorf("%q: %+v, want %+v", c.metadata, got, c.want)
@@ -72,24 +73,6 @@ func FuzzTraits(f *testing.F) {
 			t.Errorf("weight %d, want %d", got.weight, w)
 		}
 	})
-}
-
-func TestWeightsAreTamed(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		was, want []uint32
-	}{
-		{"what is within a thousand stays", []uint32{1, 1000, 10}, []uint32{1, 1000, 10}},
-		{"one that is far above the others is brought to a thousand", []uint32{1, 2, 10_000_000}, []uint32{1, 2, 1000}},
-		{"one that is far below them, too", []uint32{1, 500_000, 1_000_000}, []uint32{1001, 500_000, 1_000_000}},
-		{"large ones keep their ratios", []uint32{1_000_000_000, 2_000_000_000}, []uint32{500_000, 1_000_000}},
-		{"nobody", nil, nil},
-	} {
-		got := slices.Clone(c.was)
-		if tame(got); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
-	}
 }
 
 func TestDistances(t *testing.T) {

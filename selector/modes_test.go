@@ -8,6 +8,8 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 var question = "who?"
@@ -31,7 +33,7 @@ func TestFailfastPairsThePickWithItsOutcome(t *testing.T) {
 			ctx: func(t *testing.T) context.Context { return within(t, time.Second) },
 		},
 		{
-			what: "a caller who gives up", method: "Wait", want: account{unknown: 1}, race: "client.go:345 and :567",
+			what: "a caller who gives up", method: "Wait", want: account{givenUp: 1}, race: "client.go:345 and :567",
 			ctx: func(t *testing.T) context.Context {
 				ctx, cancel := context.WithCancel(t.Context())
 				go func() {
@@ -91,7 +93,7 @@ func TestACallWithoutAReplyTellsOnlyOfFailures(t *testing.T) {
 	if err := xc.Call(t.Context(), "Greet", &question, nil); err != nil {
 		t.Fatal(err)
 	}
-	told(t, s, n.key, account{unknown: 1}) // rpcx returns when the request is written
+	told(t, s, n.key, account{written: 1}) // rpcx returns when the request is written
 }
 
 func TestFailoverPairsEveryPickWithItsOutcome(t *testing.T) {
@@ -145,7 +147,7 @@ func TestOneshotTellsOfDialFailuresOnly(t *testing.T) {
 	if err := xc.Oneshot(t.Context(), "Greet", &question); err != nil {
 		t.Fatal(err)
 	}
-	told(t, s, n.key, account{unknown: 1})
+	told(t, s, n.key, account{written: 1})
 	xc, s = wrapped(t, client.Failfast, nil, nobody)
 	if err := xc.Oneshot(t.Context(), "Greet", &question); err == nil {
 		t.Fatal("a call to nobody has succeeded")
@@ -207,20 +209,20 @@ func TestStickyTellsOfTheServerThatItKeeps(t *testing.T) {
 	if err := xc.Call(t.Context(), "Greet", &question, nil); err != nil {
 		t.Fatal(err)
 	}
-	told(t, s, first, account{ok: 4}) // nobody has answered
+	told(t, s, first, account{ok: 4, written: 1}) // nobody has answered
 	if err := xc.Call(t.Context(), "Drop", &question, new(string)); err == nil {
 		t.Fatal("a dropped call has succeeded")
 	}
-	told(t, s, first, account{ok: 4, broken: 1})
+	told(t, s, first, account{ok: 4, written: 1, broken: 1})
 }
 
 // When several calls select at once, rpcx closes the connections to all servers but one.
 func TestAStickyXClientKeepsWhoHasAnswered(t *testing.T) {
 	x := &xclient{settings: settings{sticky: true}}
-	for _, o := range []outcome{succeeded, cancelled, transportFailed, timedOut} {
+	for _, o := range []health.Outcome{health.Answered, health.NotSent, health.Broken, health.Late} {
 		x.stickTo(o.String(), o)
 	}
-	if key := x.stuckTo(); key != "succeeded" {
+	if key := x.stuckTo(); key != "answered" {
 		t.Errorf("it keeps the server whose call %s", key)
 	}
 }

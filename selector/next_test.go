@@ -4,13 +4,15 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // after returns the holder of a call whose last attempt was at a server.
 func after(tb testing.TB, s *Selector, key string) *holder {
 	tb.Helper()
 	h := &holder{Context: tb.Context(), x: &xclient{s: s}}
-	h.key = key
+	h.avoid = key
 	return h
 }
 
@@ -19,14 +21,14 @@ func TestACallThatFailedAtAServerGoesToAnother(t *testing.T) {
 		for _, n := range []int{2, 10} {
 			inBubble(t, n, func(t *testing.T, s *Selector, _ *world) {
 				for i := 1; i < n; i++ { // the first is the best, were it not for the failure
-					s.observe(nth(i), succeeded, time.Second)
+					s.observe(s.main, nth(i), health.Answered, time.Second)
 				}
 				for i := range 200 {
 					h := after(t, s, nth(0))
 					if key := s.Select(h, "Arith", "Mul", i); key == nth(0) {
 						t.Fatalf("%v of %d: again to %s", p, n, key)
 					}
-					h.release()
+					h.release(true)
 				}
 			}, WithPolicy(p))
 		}
@@ -43,17 +45,17 @@ func TestACallThatFailedInATrialDoesNotTryAgain(t *testing.T) {
 			if key := s.Select(h, "Arith", "Mul", nil); key == nth(0) {
 				t.Fatal("it did")
 			}
-			h.release()
+			h.release(true)
 		}
 	})
 }
 
 func TestWhereThereIsOneServerItIsCalledAgain(t *testing.T) {
-	for _, o := range []outcome{succeeded, dialFailed} {
+	for _, o := range []health.Outcome{health.Answered, health.Undialled} {
 		inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
 			fail(t, s, nth(0), o, 1)
 			h := after(t, s, nth(0))
-			defer h.release()
+			defer h.release(true)
 			if key := s.Select(h, "Arith", "Mul", nil); key != nth(0) {
 				t.Errorf("after %v %q", o, key)
 			}
@@ -63,21 +65,21 @@ func TestWhereThereIsOneServerItIsCalledAgain(t *testing.T) {
 
 func TestAServerThatRefusesAtOnceDoesNotAttractCalls(t *testing.T) {
 	for _, c := range []struct {
-		o    outcome
+		o    health.Outcome
 		most int // of 1,000 calls; its share would be 100
-	}{{serviceError, 150}, {transportFailed, 10}} {
+	}{{health.Refused, 150}, {health.Broken, 10}} {
 		inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
 			for i := range 10 {
-				s.observe(nth(i), succeeded, 20*time.Millisecond)
+				s.observe(s.main, nth(i), health.Answered, 20*time.Millisecond)
 			}
 			for i := range 300 { // over thirty seconds
-				if c.o == serviceError || i%5 == 0 { // not often enough to be ejected
-					s.observe(nth(0), c.o, time.Microsecond)
+				if c.o == health.Refused || i%5 == 0 { // not often enough to be ejected
+					s.observe(s.main, nth(0), c.o, time.Microsecond)
 				} else if s.of(t, nth(0)).State == Up {
-					s.observe(nth(0), succeeded, 20*time.Millisecond)
+					s.observe(s.main, nth(0), health.Answered, 20*time.Millisecond)
 				}
 				for i := 1; i < 10; i++ {
-					s.observe(nth(i), succeeded, 20*time.Millisecond)
+					s.observe(s.main, nth(i), health.Answered, 20*time.Millisecond)
 				}
 				pass(100 * time.Millisecond)
 			}
@@ -87,7 +89,7 @@ func TestAServerThatRefusesAtOnceDoesNotAttractCalls(t *testing.T) {
 				if k == nth(0) {
 					got++
 				}
-				p.done(cancelled, 0)
+				p.done(health.NotSent, 0)
 			}
 			if got > c.most {
 				t.Errorf("%d of 1,000 calls go there for %v", got, c.o)

@@ -38,6 +38,7 @@ type OneClient struct {
 type service struct {
 	making chan struct{} // holds a token while one caller makes the XClient, which takes as long as Clone does
 	xc     atomic.Pointer[xclient]
+	spare  client.ServiceDiscovery // its clone, when the XClient could not be made; OneClient.mu guards it
 }
 
 // NewOneClient returns a client of all services that discovery can be cloned for. newSelector makes their selectors; nil stands for New
@@ -67,7 +68,11 @@ func newOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, o
 
 // Service returns the XClient of a service, as it is used for calls. It stays the OneClient's: Close closes it.
 func (c *OneClient) Service(servicePath string) (client.XClient, error) {
-	return c.xclient(context.Background(), servicePath)
+	x, err := c.xclient(servicePath)
+	if err != nil {
+		return nil, err // and no nil *xclient, which is no nil XClient
+	}
+	return x, nil
 }
 
 // xclient returns the XClient of a service. The first caller makes it, and waits as long as the discovery's Clone does. Those who come meanwhile wait
@@ -75,12 +80,12 @@ func (c *OneClient) Service(servicePath string) (client.XClient, error) {
 func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, error) {
 	c.mu.Lock()
 	s := c.services[servicePath]
+	if c.closed && (s == nil || s.xc.Load() == nil) {
+		c.mu.Unlock()
+		return nil, client.ErrXClientShutdown
+	}
 	if s == nil {
-		if c.closed {
-			c.mu.Unlock()
-			return nil, client.ErrXClientShutdown
-		}
-		s = &service{making: make(chan struct{}, 1)}
+		s = &service{}
 		c.services[servicePath] = s
 	}
 	c.mu.Unlock()
@@ -97,12 +102,19 @@ func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, 
 	if x := s.xc.Load(); x != nil {
 		return x, nil
 	}
-	d, err := c.discovery.Clone(servicePath)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	d := s.spare
+	s.spare = nil
+	c.mu.Unlock()
+	if d == nil {
+		var err error
+		if d, err = c.discovery.Clone(servicePath); err != nil {
+			return nil, err
+		}
 	}
 	sel, err := c.selectors.of(servicePath, d)
 	if err != nil {
+		c.keep(s, d)
 		return nil, err
 	}
 	x := newXClient(servicePath, c.failMode, d, c.option, sel, c.serverMessages)
@@ -120,6 +132,19 @@ func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, 
 	}
 	s.xc.Store(x)
 	return x, nil
+}
+
+// keep keeps a clone that nobody uses yet for the next call, unless there will be none.
+func (c *OneClient) keep(s *service, d client.ServiceDiscovery) {
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		s.spare = d
+	}
+	c.mu.Unlock()
+	if closed {
+		d.Close()
+	}
 }
 
 // Call is XClient's.
@@ -259,7 +284,17 @@ func (c *OneClient) Close() error {
 	for x := range c.made() {
 		xs = append(xs, x)
 	}
+	var spare []client.ServiceDiscovery
+	for _, s := range c.services {
+		if s.spare != nil {
+			spare = append(spare, s.spare)
+			s.spare = nil
+		}
+	}
 	c.mu.Unlock()
+	for _, d := range spare {
+		d.Close()
+	}
 	var errs []error
 	for _, x := range xs {
 		errs = append(errs, x.Close())

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/logs"
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // Option changes one of New's defaults.
@@ -27,7 +29,7 @@ type config struct {
 	subset    int
 	client    string
 	clientSet bool
-	ramp      time.Duration
+	ramp      int64 // milliseconds
 	ejection  Ejection
 	probing   Probing
 	probeSet  bool
@@ -36,11 +38,16 @@ type config struct {
 	log       *slog.Logger
 	observer  Observer
 
+	onlyTagged bool
+	retryShare float64
+	retryLeast int
+	rules      health.Rules // of ejection
+
 	mistakes []error // found by options themselves
 }
 
 func defaultConfig() config {
-	return config{policy: P2C, position: nowhere, log: logs.Default()}
+	return config{policy: P2C, position: nowhere, log: logs.Default(), retryShare: 0.2, retryLeast: 10}
 }
 
 // WithPolicy sets how a server is chosen. The default is P2C.
@@ -115,11 +122,13 @@ func WithClientID(id string) Option {
 	})
 }
 
-// WithSlowStart gives a server that joins the list a tenth of its calls at first, and all after d; 30 s is usual. Servers of the first list, and those
-// that join while the list is not live (WithLive), do not start slowly. The default is 0: nobody does.
+// WithSlowStart gives a server that has just started a tenth of its calls at first, and all after d; 30 s is usual. A server whose metadata have
+// started=<unix seconds> is as old as that says, also in the first list. One that does not say is as old as its place in the list; those of the first list,
+// and those that join while the list is not live (WithLive), do not start slowly. Nobody starts slowly for longer than d after this client has
+// first seen the server. The default is 0: nobody does.
 func WithSlowStart(d time.Duration) Option {
 	return optionFunc(func(c *config) {
-		if c.ramp = d; d < 0 {
+		if c.ramp = d.Milliseconds(); d < 0 {
 			c.mistake("WithSlowStart(%v): must not be negative", d)
 		}
 	})
@@ -155,6 +164,25 @@ func WithLive(live func() bool) Option {
 		}
 	})
 }
+
+// WithOnlyTagged lets a call with a tag (WithTag) go to servers of that tag only: when none is listed, the call fails with client.ErrXClientNoServer. The
+// default is that such calls go to servers without a tag when none of the tag can be used.
+func WithOnlyTagged() Option { return optionFunc(func(c *config) { c.onlyTagged = true }) }
+
+// WithRetryBudget bounds the retries of Failover and the backups of Failbackup through Wrap: of the calls of the last ten seconds, at most share, and
+// perSecond more for each of these seconds. Beyond it a call ends with its first error, or waits for its first request. The default is 0.2 and 10. Two
+// things are outside: Failtry, which calls its server again without selecting, and an XClient that is not wrapped. rpcx still sleeps its
+// Option.RetryInterval for each of the retries that are not made.
+func WithRetryBudget(share float64, perSecond int) Option {
+	return optionFunc(func(c *config) {
+		if c.retryShare, c.retryLeast = share, perSecond; !(share >= 0 && share <= 100) || perSecond < 0 {
+			c.mistake("WithRetryBudget(%v, %d): 0 to 100 is needed, and not less than 0", share, perSecond)
+		}
+	})
+}
+
+// WithoutRetryBudget lets every call retry as often as rpcx's Option.Retries says.
+func WithoutRetryBudget() Option { return WithRetryBudget(100, math.MaxInt32) }
 
 // WithLogger gets what happens: servers that fail and come back at Info, what concerns them all at Warn, repetitions at Debug. The default is
 // slog.Default(), looked up at each line, for what is at Warn or above. slog.New(slog.DiscardHandler) is silence. A message that is repeated is
@@ -207,6 +235,7 @@ func newConfig(opts []Option) (*config, error) {
 		return nil, fmt.Errorf("selector: %w", err)
 	}
 	c.ejection, c.probing = c.ejection.withDefaults(), c.probing.withDefaults()
+	c.rules = c.ejection.rules()
 	if c.bound == 0 {
 		c.bound = 1.25
 	}

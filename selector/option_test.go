@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestEveryMistakeIsToldAtOnce(t *testing.T) {
@@ -58,16 +60,16 @@ func TestEjectionsOptionsCount(t *testing.T) {
 				t.Errorf("out of use for %v, want %v to %v", d, least, most)
 			}
 		}
-		fail(t, s, nth(0), timedOut, 2)
+		fail(t, s, nth(0), health.Late, 2)
 		within(nth(0), 10*time.Second, 11*time.Second)
 		pass(11 * time.Second)
-		fail(t, s, nth(0), timedOut, 1)
+		fail(t, s, nth(0), health.Late, 1)
 		within(nth(0), 15*time.Second, 15*time.Second)
-		fail(t, s, nth(1), dialFailed, 1)
+		fail(t, s, nth(1), health.Undialled, 1)
 		within(nth(1), 10*time.Second, 20*time.Second)
-		fail(t, s, nth(2), timedOut, 5)
+		fail(t, s, nth(2), health.Late, 5)
 		wantState(t, s, nth(2), Up) // two of ten is the share
-		fail(t, s, nth(2), dialFailed, 1)
+		fail(t, s, nth(2), health.Undialled, 1)
 		if !s.Status().Panic {
 			t.Error("no panic with three of ten")
 		}
@@ -103,7 +105,7 @@ func TestLivenessIsAskedOnceASecondAtMost(t *testing.T) {
 		pass(2 * time.Second)
 		before := asked
 		for range 100 {
-			fail(t, s, nth(0), timedOut, 1)
+			fail(t, s, nth(0), health.Late, 1)
 			s.Status()
 		}
 		if asked > before+1 {

@@ -1,56 +1,165 @@
 package selector
 
-import "time"
+import (
+	"time"
 
-// outcome is how one attempt ended.
-type outcome uint8
-
-const (
-	succeeded       outcome = iota
-	serviceError            // the service itself returned an error: a success of the server
-	transportFailed         // the connection broke, or could not be used
-	timedOut                // no answer in time
-	dialFailed              // no connection
-	cancelled               // the caller gave up: no verdict
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
-func (o outcome) String() string {
-	switch o {
-	case succeeded:
-		return "succeeded"
-	case serviceError:
-		return "service error"
-	case transportFailed:
-		return "transport failed"
-	case timedOut:
-		return "timed out"
-	case dialFailed:
-		return "dial failed"
-	case cancelled:
-		return "cancelled"
-	}
-	return "unknown outcome"
-}
-
-// pick is one server chosen for one attempt. Until done is called it counts as in flight there. Copies are one pick: call done on one of them.
+// pick is one server chosen for one attempt. From count on it is in flight there, until done. Copies are one pick: call done on one of them.
 // The zero pick is that of an empty list; its done does nothing.
 type pick struct {
 	selector *Selector
+	roster   *roster
 	server   *server
 	epoch    uint32 // of the server
+	chosen   int64  // when
+	permit   int64  // of the server, if this is the call that tries it; 0: it is not
+	gate     int64  // the same for the Selector's gate
+
+	undialled uint64 // dials that had failed there when it was chosen
 }
+
+// count makes the pick one that somebody will report on.
+func (p *pick) count() {
+	p.undialled = p.server.outcomes[health.Undialled].Load()
+	p.server.picks.Add(1)
+	p.server.recent.Add(p.chosen, lately)
+	p.server.load.Chosen(p.chosen)
+	p.server.load.InFlight.Add(1)
+	if p.selector.config.policy == ConsistentHash {
+		p.selector.inFlight.Add(1)
+	}
+}
+
+// begin says that the request goes out now: what comes of it is told of the server as it is now, which a dial may have changed.
+func (p *pick) begin() { p.epoch = p.server.epoch.Load() }
 
 // done reports how the attempt ended and how long it took (zero: not known). The first call counts, later ones on the same pick do nothing. It
 // does not block, and must not be called from two goroutines at once.
-func (p *pick) done(o outcome, latency time.Duration) {
+func (p *pick) done(o health.Outcome, took time.Duration) {
 	if p.server == nil {
 		return
 	}
-	srv := p.server
+	srv, s := p.server, p.selector
 	p.server = nil
-	srv.inFlight.Add(-1)
-	if p.selector.config.policy == ConsistentHash {
-		p.selector.inFlight.Add(-1)
+	srv.load.InFlight.Add(-1)
+	if s.config.policy == ConsistentHash {
+		s.inFlight.Add(-1)
 	}
-	p.selector.feed(srv, p.epoch, o, latency)
+	s.feed(srv, p, o, took)
+	if p.permit != 0 {
+		srv.permit.Return(p.permit, s.now()) // if there was a verdict, it is free already
+	}
+	if p.gate != 0 {
+		s.gate.Later(p.gate, 0)
+	}
+}
+
+// unreported is what becomes of a pick of which nothing will be heard.
+func (p *pick) unreported() {
+	if p.server.picks.Add(1)%oversight == 0 {
+		p.selector.setRecent(p.selector.now()) // which reports would do
+	}
+	p.server.recent.Add(p.chosen, lately)
+	p.server.load.Chosen(p.chosen)
+	if p.server.State() == Trial {
+		p.selector.judge(p.server, p.epoch, health.NobodyReports)
+	}
+	if p.gate != 0 {
+		p.selector.gate.Later(p.gate, 0)
+	}
+}
+
+// observe tells of an outcome of the server of key, where there is no pick to report it. Keys that are not listed are ignored.
+func (s *Selector) observe(r *roster, key string, o health.Outcome, took time.Duration) {
+	if srv := r.table.Load().byKey[key]; srv != nil {
+		s.feed(srv, &pick{selector: s, roster: r, server: srv, epoch: srv.epoch.Load(), chosen: s.now()}, o, took)
+	}
+}
+
+// feed lets a server answer for the outcome of an attempt. What was chosen before its state changed says nothing about what is now. A success of a
+// server that is up takes no lock.
+func (s *Selector) feed(srv *server, p *pick, o health.Outcome, took time.Duration) {
+	now := s.now()
+	s.setRecent(now)
+	srv.outcomes[o].Add(1)
+	p.roster.moveOn(srv, o)
+	switch o { // what is true of the server whatever has become of it since
+	case health.Late, health.Broken:
+		srv.bad.Add(now, lately/2)
+		if s.failed.Swap(now) < now-lately/2 {
+			s.loop.poke()
+		}
+	case health.Answered:
+		srv.good.Add(now, lately/2)
+		if took > 0 {
+			srv.load.Took(int64(took), now)
+		}
+	case health.Refused:
+		srv.good.Add(now, lately/2)
+		if took > 0 {
+			srv.load.TookAtLeast(int64(took), now)
+		}
+	default:
+	}
+	if srv.epoch.Load() != p.epoch {
+		return
+	}
+	switch o {
+	case health.Answered, health.Refused:
+		if srv.is(alert) {
+			s.judge(srv, p.epoch, health.CallAnswered)
+		}
+	case health.Written:
+		if srv.is(alert) {
+			s.judge(srv, p.epoch, health.CallWritten)
+		}
+	case health.GivenUp:
+		if took > 0 {
+			srv.load.TookAtLeast(int64(took), now)
+		}
+	case health.Late:
+		srv.load.TookAtLeast(int64(took), now)
+		srv.load.Fail(p.chosen, now)
+		s.judge(srv, p.epoch, health.CallLate)
+	case health.Broken:
+		srv.load.Fail(p.chosen, now)
+		s.judge(srv, p.epoch, health.CallBroke)
+	case health.Undialled:
+		srv.load.Fail(p.chosen, now)
+		s.judge(srv, p.epoch, health.CallUndialled)
+	case health.NotSent:
+	}
+}
+
+// judge applies what a call learned, unless the server has changed since the call began.
+func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
+	if srv.epoch.Load() != epoch {
+		return
+	}
+	live := true
+	if k == health.CallLate || k == health.CallBroke {
+		live = s.live()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if srv.epoch.Load() != epoch || s.closed {
+		return
+	}
+	now := s.now()
+	s.apply(srv, health.Event{Kind: k, Now: now, Roll: s.roll(), MayEject: s.mayEject(srv, live)})
+	if s.changed {
+		s.publish(now)
+	}
+}
+
+// mayEject asks every list that the server is in. s.mu must be held.
+func (s *Selector) mayEject(srv *server, live bool) bool {
+	for _, r := range s.rosters {
+		if r.byKey[srv.key] == srv && !r.table.Load().counts.mayEject(s.config.ejection.Share, live) {
+			return false
+		}
+	}
+	return true
 }

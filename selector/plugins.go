@@ -35,9 +35,17 @@ func (p *plugins) All() []client.Plugin        { return p.get().All() }
 
 // DoPreCall is called before each attempt. What the user's plugins take is not the server's time.
 func (p *plugins) DoPreCall(ctx context.Context, servicePath, serviceMethod string, args any) error {
+	h := p.x.holderOf(ctx)
+	if h != nil && h.all == nil {
+		h.sent = true
+	}
 	err := p.get().DoPreCall(ctx, servicePath, serviceMethod, args)
-	if h := p.x.holderOf(ctx); h != nil && err == nil {
+	switch {
+	case h == nil:
+	case err == nil:
 		h.started()
+	case h.all == nil:
+		h.err = err
 	}
 	return err
 }
@@ -58,9 +66,7 @@ func (p *plugins) DoConnCreateFailed(network, address string) {
 
 // DoClientConnectionClose is called once for each connection that ends, with its lock held.
 func (p *plugins) DoClientConnectionClose(conn net.Conn) error {
-	if conn != nil {
-		p.x.disconnected(conn)
-	}
+	p.x.disconnected(conn)
 	return p.get().DoClientConnectionClose(conn)
 }
 

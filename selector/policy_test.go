@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestEveryPolicyKeepsToTheWeights(t *testing.T) {
@@ -76,7 +78,7 @@ func TestBoundedLoads(t *testing.T) {
 			}
 		}
 		for i := range picks {
-			picks[i].done(succeeded, time.Millisecond)
+			picks[i].done(health.Answered, time.Millisecond)
 		}
 		if k, _ := s.choose(t.Context(), "one key"); k != home {
 			t.Errorf("back at rest, %s and not %s", k, home)
@@ -87,7 +89,7 @@ func TestBoundedLoads(t *testing.T) {
 func TestLoadsAreBoundedByThoseThatCanBeUsed(t *testing.T) {
 	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
 		for i := range 5 {
-			fail(t, s, nth(i), dialFailed, 1)
+			fail(t, s, nth(i), health.Undialled, 1)
 		}
 		for range 1000 {
 			s.choose(t.Context(), "one key")
@@ -105,13 +107,13 @@ func TestAFailedServersKeysGoToOthersAndComeBack(t *testing.T) {
 		where := func() (all []string) {
 			for i := range 2000 {
 				k, p := s.choose(t.Context(), i)
-				p.done(succeeded, time.Millisecond)
+				p.done(health.Answered, time.Millisecond)
 				all = append(all, k)
 			}
 			return all
 		}
 		before := where()
-		fail(t, s, nth(4), dialFailed, 1)
+		fail(t, s, nth(4), health.Undialled, 1)
 		for i, k := range where() {
 			if before[i] != k && before[i] != nth(4) || k == nth(4) {
 				t.Fatalf("a key of %s moved to %s", before[i], k)

@@ -1,47 +1,81 @@
 package selector
 
-// member is a server that calls may go to.
-type member struct {
-	server   *server
-	weight   uint32  // 1 to fine
-	relative float32 // weight, 1 being the mean
-	tier     int     // how near, 0 first
-}
+import (
+	"slices"
+
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
+)
 
 // pool is the servers that calls may go to, whatever their state, and what the policies make of their weights. It never changes.
 type pool struct {
-	members []member
-	ring    *ring // for ConsistentHash
+	servers []*server
+	groups  []group // one for each tag, by tag
 }
 
-// newPool returns the pool of those servers, whose traits Selector.mu guards. What it has in common with old is taken from there.
-func newPool(servers []*server, c *config, old *pool) *pool {
-	weights := make([]uint32, len(servers))
-	drained := true // all of them: then all have the weight 1
-	for i, srv := range servers {
-		weights[i] = srv.traits.weight
-		drained = drained && weights[i] == 0
-	}
-	if drained {
-		for i := range weights {
-			weights[i] = 1
+// group is the servers of one tag.
+type group struct {
+	tag     string
+	servers []*server
+	members []policy.Member // the same servers
+	ring    *policy.Ring    // for ConsistentHash
+	turns   *policy.Turns   // for WeightedRoundRobin
+	list    int             // which list the turns must have
+}
+
+// used cuts the ranked servers into tags, of each as many as the subset takes.
+func (r *roster) used(n int) (tags [][]*server, all int) {
+	for rest := r.ranked; len(rest) > 0; {
+		end := slices.IndexFunc(rest, func(srv *server) bool { return srv.known.traits.tag != rest[0].known.traits.tag })
+		if end < 0 {
+			end = len(rest)
 		}
+		used := rest[:subset(rest[:end], n)]
+		tags, all, rest = append(tags, used), all+len(used), rest[end:]
 	}
-	tame(weights)
-	var sum float64
-	for _, w := range weights {
-		sum += float64(w)
+	return tags, all
+}
+
+// newPool makes the roster's pool if the list, or what a subset takes of it, has changed.
+func (r *roster) newPool(c *config) {
+	if r.pool != nil && c.subset == 0 {
+		return
 	}
-	p := &pool{members: make([]member, len(servers))}
-	for i, srv := range servers {
-		p.members[i] = member{server: srv, weight: weights[i], relative: float32(float64(weights[i]) * float64(len(servers)) / sum)}
+	tags, all := r.used(c.subset)
+	if r.pool != nil && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g group) bool { return len(used) == len(g.servers) }) {
+		return // by rank, so they are the same
 	}
-	switch c.policy {
-	case ConsistentHash:
-		p.ring = newRing(p.members, old.ring)
-	case Locality:
-		distances(p.members, c.zone, c.position)
-	default:
+	p := &pool{servers: make([]*server, 0, all)}
+	for _, servers := range tags {
+		p.servers = append(p.servers, servers...)
+		g := group{tag: servers[0].known.traits.tag, servers: servers, members: make([]policy.Member, len(servers))}
+		raw := make([]uint32, len(servers))
+		for i, srv := range servers {
+			raw[i] = srv.known.traits.weight
+		}
+		for i, w := range policy.Weights(raw) {
+			g.members[i] = policy.Member{Load: &servers[i].load, Hash: servers[i].hash, Weight: w}
+		}
+		switch c.policy {
+		case ConsistentHash:
+			g.ring = policy.NewRing(g.members)
+		case WeightedRoundRobin:
+			if g.turns = r.turns[g.tag]; g.turns == nil {
+				g.turns = &policy.Turns{}
+				r.turns[g.tag] = g.turns
+			}
+			g.list = g.turns.Reset(g.members)
+		case Locality:
+			far := make([]float64, len(servers))
+			for i, srv := range servers {
+				if srv.known.far = srv.known.traits.position.kilometres(c.position); c.zone != "" && srv.known.traits.zone == c.zone {
+					srv.known.far = -1
+				}
+				far[i] = srv.known.far
+			}
+			policy.SetTiers(g.members, far)
+		default:
+		}
+		p.groups = append(p.groups, g)
 	}
-	return p
+	r.pool = p
 }

@@ -122,7 +122,7 @@ func TestOneClientHasASelectorForEachService(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	told(t, made["Kelp"], n.key, account{ok: 4, unknown: 1})
+	told(t, made["Kelp"], n.key, account{ok: 4, written: 1})
 	told(t, made["Other"], n.key, account{ok: 1})
 	if len(w.take()) == 0 || c.GetPlugins().All()[0] != client.Plugin(w) {
 		t.Error("the OneClient's plugins are not its services'")

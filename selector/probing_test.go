@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {
@@ -24,10 +26,10 @@ func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {
 			if k, p := s.choose(t.Context(), nil); k != first {
 				t.Fatalf("a second one, %s, beside %s", k, first)
 			} else {
-				p.done(cancelled, 0)
+				p.done(health.NotSent, 0)
 			}
 		}
-		p.done(cancelled, 0)
+		p.done(health.NotSent, 0)
 		pass(20 * time.Millisecond)
 		got := picked(t, s, 1000)
 		for i := range 10 {
@@ -68,16 +70,16 @@ func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
 					t.Fatal("several were tried at once")
 				}
 				first := open[0].server.key
-				open[0].done(succeeded, 0)
+				open[0].done(health.Answered, 0)
 				wantState(t, s, first, Up)
 				if n := len(picked(t, s, 100)); n != 5 {
 					t.Errorf("%d of 5 servers were picked", n)
 				}
-				if c := s.table.Load().counts; c.up != 5 {
+				if c := s.main.table.Load().counts; c.up != 5 {
 					t.Errorf("%+v", c)
 				}
 				for i := range open[1:] {
-					open[1+i].done(succeeded, 0)
+					open[1+i].done(health.Answered, 0)
 				}
 				_ = s.Close()
 				synctest.Wait()
@@ -94,7 +96,7 @@ func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
 		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); pass(10 * time.Millisecond) {
 			s.Select(t.Context(), "Arith", "Mul", nil)
 		}
-		if c := s.table.Load().counts; c.up != 5 {
+		if c := s.main.table.Load().counts; c.up != 5 {
 			t.Errorf("%+v", c)
 		}
 		_ = s.Close()
@@ -115,7 +117,7 @@ func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
 			picked(t, s, 10)
 			pass(100 * time.Millisecond)
 		}
-		if c := s.table.Load().counts; c.up != 10 {
+		if c := s.main.table.Load().counts; c.up != 10 {
 			t.Errorf("calls succeed, but %+v", c)
 		}
 		_ = s.Close()
@@ -192,7 +194,7 @@ func TestProbesAreBounded(t *testing.T) {
 		}}))
 		s.UpdateServer(fleet(100, unweighted))
 		pass(3 * time.Second)
-		if c := s.table.Load().counts; c.up != 100 || most != 7 {
+		if c := s.main.table.Load().counts; c.up != 100 || most != 7 {
 			t.Errorf("%d up, %d at once", c.up, most)
 		}
 		_ = s.Close()
@@ -203,11 +205,11 @@ func TestProbesAreBounded(t *testing.T) {
 func TestAfterCloseTheLastListIsServedWithoutRegardToFailures(t *testing.T) {
 	inBubble(t, 10, func(t *testing.T, s *Selector, w *world) {
 		for i := range 5 {
-			fail(t, s, nth(i), timedOut, 5)
+			fail(t, s, nth(i), health.Late, 5)
 		}
 		_ = s.Close()
 		_ = s.Close()
-		fail(t, s, nth(7), dialFailed, 10)
+		fail(t, s, nth(7), health.Undialled, 10)
 		if n := len(picked(t, s, 1000)); n != 10 {
 			t.Errorf("%d of 10 servers are used", n)
 		}

@@ -6,41 +6,40 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/probe"
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // Selector chooses servers for rpcx's XClient. Its methods may be called at once from anywhere, so XClients of one service may share one.
 type Selector struct {
 	config *config
 	began  time.Time // of the clock
-	prober *probe.Queue
+	prober *prober
+	main   *roster
 
 	// What Select and the reports of outcomes share without a lock.
-	table    atomic.Pointer[table]
-	turns    roundRobin
-	inFlight atomic.Int64           // at all servers, for ConsistentHash
-	trying   atomic.Pointer[server] // the one that is being tried by a call: there is one at a time
-	coarse   atomic.Uint32          // the clock's millisecond when an outcome was reported last
+	inFlight atomic.Int64  // at all servers, for ConsistentHash
+	coarse   atomic.Int64  // the clock when a call began or ended last
+	failed   atomic.Int64  // the clock when a call failed last
+	gate     health.Permit // for a call that dials a server of which nothing good is known: there is one at a time
+	retries  retries
 	liveness liveness
 
-	wake   chan struct{} // holds one when the loop has something to do; never closed
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // the loop
-
 	views views // of the XClients that share it
+	loop  loop
 
-	mu      sync.Mutex
-	list    list
-	started bool
+	mu sync.Mutex
+	union
+}
+
+// union is all that is known, over the rosters. Selector.mu guards it.
+type union struct {
+	rosters []*roster
+	servers map[string]*server // listed by a roster, or lately
+	gone    []*server          // those that left, the longest ago first
 	closed  bool
-	changed bool     // since the table was published
-	answers []answer // of probes, for the loop
-	probes  int      // running
-	news    []func() // for the loop to tell
-	sweep   sweep
+	changed bool // since the tables were published
 	// A probe that never reached anybody is not believed once a call has.
-	reached, contradicted bool
+	reached, answeredCalls bool
 }
 
 // New returns a Selector without servers: XClient gives it those of its discovery. Its error joins every mistake in the options. Close it when no
@@ -50,41 +49,41 @@ func New(opts ...Option) (*Selector, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Selector{config: c, began: time.Now(), wake: make(chan struct{}, 1)}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s := &Selector{config: c, began: time.Now(), main: newRoster("")}
+	s.union = union{rosters: []*roster{s.main}, servers: make(map[string]*server)}
+	s.retries.config = c
+	s.loop.init()
 	if !c.noProbing {
-		s.prober = probe.NewQueue(probe.Settings{Probe: probe.Probe(c.probing.Probe), Timeout: c.probing.Timeout, Parallel: c.probing.Parallel})
+		s.prober = newProber(c.probing)
 	}
-	s.list.gone = make(map[string]*server)
-	s.table.Store(&table{pool: &pool{}})
 	return s, nil
 }
 
-// now is nanoseconds since New, and never 0.
-func (s *Selector) now() int64 { return int64(time.Since(s.began)) + 1 }
-
 // Select implements client.Selector: the key of a listed server, or "" when the list is empty. It does not block.
 func (s *Selector) Select(ctx context.Context, servicePath, serviceMethod string, args any) string {
-	h := holderOf(ctx)
+	return s.selectFrom(s.main, call{ctx, servicePath, serviceMethod, args})
+}
+
+func (s *Selector) selectFrom(r *roster, c call) string {
+	h := holderOf(c.ctx)
 	if h != nil && h.x.s != s { // it waits for another Selector's pick
 		h = nil
 	}
-	srv := s.next(h, call{ctx, servicePath, serviceMethod, args})
-	if srv == nil {
+	if h != nil && !h.maySelect() {
 		return ""
 	}
-	if h != nil {
-		h.add(s.count(srv))
+	p := s.next(r, h, c)
+	if p.server == nil {
+		return ""
 	}
-	return srv.key
-}
-
-func (s *Selector) count(srv *server) pick {
-	srv.inFlight.Add(1)
-	if s.config.policy == ConsistentHash {
-		s.inFlight.Add(1)
+	key := p.server.key
+	if h == nil {
+		p.unreported()
+		return key
 	}
-	return pick{s, srv, srv.epoch.Load()}
+	p.count()
+	h.add(p)
+	return key
 }
 
 // Close ends what the Selector does in the background and returns when it has ended; a probe that ignores its context is left behind. Select goes
@@ -93,15 +92,10 @@ func (s *Selector) count(srv *server) pick {
 func (s *Selector) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for _, srv := range s.list.servers {
-		srv.health = health{state: Up}
-		srv.mark()
-	}
-	s.news, s.answers = nil, nil
+	s.loop.news, s.loop.answers = nil, nil
 	s.publish(s.now())
 	s.mu.Unlock()
-	s.cancel()
-	s.wg.Wait()
+	s.loop.end()
 	if s.prober != nil {
 		s.prober.Wait()
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 var _ client.Selector = (*Selector)(nil)
@@ -31,7 +33,7 @@ func TestOnlyAPickThatSomebodyReportsOnIsInFlight(t *testing.T) {
 	s := mustNew(t)
 	const key = "tcp@127.0.0.1:1"
 	s.UpdateServer(map[string]string{key: ""})
-	inFlight := func() int64 { return s.table.Load().byKey[key].inFlight.Load() }
+	inFlight := func() int64 { return s.main.table.Load().byKey[key].load.InFlight.Load() }
 	s.Select(t.Context(), "Arith", "Mul", nil)
 	if n := inFlight(); n != 0 {
 		t.Errorf("%d in flight after a Select that nobody will report on", n)
@@ -42,8 +44,8 @@ func TestOnlyAPickThatSomebodyReportsOnIsInFlight(t *testing.T) {
 	}
 	s.UpdateServer(nil) // the server leaves the list while it is in use
 	s.UpdateServer(map[string]string{key: ""})
-	p.done(succeeded, 0)
-	p.done(succeeded, 0)
+	p.done(health.Answered, 0)
+	p.done(health.Answered, 0)
 	if n := inFlight(); n != 0 {
 		t.Errorf("%d in flight after it was done, twice", n)
 	}
@@ -52,7 +54,7 @@ func TestOnlyAPickThatSomebodyReportsOnIsInFlight(t *testing.T) {
 func TestNewsOfAServerThatIsNotListedIsIgnored(t *testing.T) {
 	s := mustNew(t)
 	s.dialFailed("tcp@127.0.0.1:1", errors.New("refused"))
-	s.observe("tcp@127.0.0.1:1", timedOut, time.Second)
+	s.observe(s.main, "tcp@127.0.0.1:1", health.Late, time.Second)
 	if key := s.Select(t.Context(), "Arith", "Mul", nil); key != "" {
 		t.Errorf("it is listed: %q", key)
 	}
@@ -61,13 +63,13 @@ func TestNewsOfAServerThatIsNotListedIsIgnored(t *testing.T) {
 func TestMetadataThatDoesNotMatterChangesNothing(t *testing.T) {
 	s := mustNew(t, WithoutProbing())
 	s.UpdateServer(fleet(10, func(int) string { return "weight=2&calls=1.00&latitude=NaN&longitude=1" }))
-	before := s.table.Load().pool
+	before := s.main.table.Load().pool
 	s.UpdateServer(fleet(10, func(int) string { return "weight=2&calls=7.53&latitude=NaN&longitude=1" }))
-	if s.table.Load().pool != before {
+	if s.main.table.Load().pool != before {
 		t.Error("the pool was made again")
 	}
 	s.UpdateServer(fleet(10, func(i int) string { return []string{"weight=2", "weight=3"}[i/9] }))
-	if s.table.Load().pool == before {
+	if s.main.table.Load().pool == before {
 		t.Error("a new weight has changed nothing")
 	}
 }

@@ -2,72 +2,91 @@ package selector
 
 import (
 	"sync/atomic"
-	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // server is what is known of one server. It stays the same through list updates, so that picks in flight can report to it.
 type server struct {
-	key  string
-	hash uint64 // of key
+	key    string
+	hash   uint64 // of key
+	load   health.Load
+	permit health.Permit // for the call that tries it
+	ramp   atomic.Int64  // when its slow start began; 0 or less when it has none
 
-	inFlight atomic.Int64 // picks that somebody will report on
-	picks    atomic.Uint64
-	outcomes [cancelled + 1]atomic.Uint64
-	latency  latency
-	ramp     atomic.Int64 // when its slow start began: 0 when it has none, negative until it is up
-	lease    atomic.Int64 // until when it is the one that is being tried, if it is
-
-	// What follows is told to those who hold no lock, by mark, whenever health changes.
-	state atomic.Uint32 // health.state
-	epoch atomic.Uint32 // grows with each change of state: a pick from before says nothing about what is now
-	alert atomic.Bool   // a success matters
-
-	// Guarded by Selector.mu.
-	health  health
-	data    string // its metadata
-	traits  traits
-	probing bool
-	gone    int64 // when it left the list
-	before  tally // the outcomes before the sweep's window
+	picks     atomic.Uint64
+	outcomes  [health.Outcomes]atomic.Uint64
+	recent    health.Counter // picks
+	good, bad health.Counter // calls that ended so
+	state     atomic.Uint32  // what mark tells those who hold no lock
+	epoch     atomic.Uint32  // grows with each change of state: a pick from before says nothing about what is now
+	known     known          // guarded by Selector.mu
 }
 
-func (srv *server) State() State { return State(srv.state.Load()) }
+// known is what Selector.mu guards of a server.
+type known struct {
+	health  health.Health
+	data    string // its metadata
+	traits  traits
+	far     float64 // how far it is, for Locality
+	probing bool
+	lists   int   // rosters that list it
+	gone    int64 // when it left the last of them
+}
+
+// What state has beside health.State.
+const (
+	alert = 1 << 8 // a success matters
+	found = 1 << 9 // a probe has found it since it failed
+)
+
+// State may be asked without a lock.
+func (srv *server) State() State { return State(srv.state.Load() & 0xff) }
+
+func (srv *server) is(flag uint32) bool { return srv.state.Load()&flag != 0 }
 
 // mark publishes health. Selector.mu must be held.
 func (srv *server) mark() {
-	if uint32(srv.health.state) != srv.state.Load() {
-		srv.state.Store(uint32(srv.health.state))
-		srv.epoch.Add(1)
+	h := &srv.known.health
+	is := uint32(h.State)
+	if h.State != health.Up || h.Failures > 0 {
+		is |= alert
 	}
-	srv.alert.Store(srv.health.state != Up || srv.health.failures > 0)
+	if h.Probe == health.Present {
+		is |= found
+	}
+	if was := srv.state.Swap(is); was&0xff != is&0xff {
+		srv.permit.Free()
+		// The calls that have met a broken connection report when it is known already, and what they say is news.
+		if h.Why != health.ConnectionBroke || h.State != health.Fresh {
+			srv.epoch.Add(1)
+		}
+	}
 }
 
-// tally is how its calls have ended. Failed dials are another matter, and those that were cancelled say nothing.
-func (srv *server) tally() tally {
-	return tally{
-		good: srv.outcomes[succeeded].Load() + srv.outcomes[serviceError].Load(),
-		bad:  srv.outcomes[transportFailed].Load() + srv.outcomes[timedOut].Load(),
-	}
+// lately is the span of what Status shows of picks, and half of it that in which failures are compared.
+const lately = 60_000
+
+// tally is how its calls have ended lately. Failed dials are another matter.
+func (srv *server) tally(now int64) health.Tally {
+	return health.Tally{Good: srv.good.Sum(now, lately/2), Bad: srv.bad.Sum(now, lately/2)}
+}
+
+// restarted forgets what a former process at its address has shown. Selector.mu must be held.
+func (srv *server) restarted() {
+	srv.load.Forget()
+	srv.good.Reset()
+	srv.bad.Reset()
 }
 
 // leastRamp is what a slow start begins with, Envoy's min_weight_percent.
 const leastRamp = 0.1
 
 // share is how much of its picks a server may take: less than 1 while it starts slowly, growing with time (Envoy's slow start with aggression 1).
-func (srv *server) share(now int64, ramp time.Duration) float64 {
+func (srv *server) share(now, ramp int64) float64 {
 	began := srv.ramp.Load()
 	if began <= 0 || ramp <= 0 {
 		return 1
 	}
 	return min(1, leastRamp+(1-leastRamp)*float64(max(0, now-began))/float64(ramp))
-}
-
-// load is the cost of one more call: what it takes to be answered, in nanoseconds, times the calls ahead of it and itself. A server that has not
-// answered yet is worth a try, but not two at once (both as in Finagle's PeakEwma).
-func (b *ball) load(ms uint32) float32 {
-	waiting, ns := float32(b.server.inFlight.Load()), b.server.latency.at(ms)
-	if ns == 0 && waiting > 0 {
-		return float32(worst) + waiting
-	}
-	return ns * (waiting/b.weight + 1)
 }

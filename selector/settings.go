@@ -11,17 +11,23 @@ import (
 
 // settings are what an XClient was made with and a wrapper has to know.
 type settings struct {
+	known         bool
 	failMode      client.FailMode
+	group         string
 	backupLatency time.Duration
 	sticky        bool
+	breaker       bool
 	serializeType protocol.SerializeType
 }
 
 func newSettings(failMode client.FailMode, option client.Option) settings {
 	return settings{
+		known:         true,
 		failMode:      failMode,
+		group:         option.Group,
 		backupLatency: option.BackupLatency,
 		sticky:        option.Sticky,
+		breaker:       option.GenBreaker != nil,
 		serializeType: option.SerializeType,
 	}
 }
@@ -40,9 +46,12 @@ func settingsOf(xc client.XClient) settings {
 		return unknown
 	}
 	return settings{ // fields that are not exported can be read by their kind
+		known:         true,
 		failMode:      client.FailMode(failMode.Int()),
+		group:         option.FieldByName("Group").String(),
 		backupLatency: time.Duration(option.FieldByName("BackupLatency").Int()),
 		sticky:        option.FieldByName("Sticky").Bool(),
+		breaker:       !option.FieldByName("GenBreaker").IsNil(),
 		serializeType: protocol.SerializeType(option.FieldByName("SerializeType").Uint()),
 	}
 }

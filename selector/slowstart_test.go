@@ -3,6 +3,8 @@ package selector
 import (
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestANewcomerStartsSlowly(t *testing.T) {
@@ -15,15 +17,13 @@ func TestANewcomerStartsSlowly(t *testing.T) {
 			share := func(key string) float64 {
 				n, got := 0, 0
 				for i := range 20_000 {
-					if k, _ := s.choose(t.Context(), i); k == key {
+					k, p := s.choose(t.Context(), i)
+					if k == key {
 						got++
 					}
+					p.done(health.NotSent, 0)
 					n++
 				}
-				for _, srv := range s.list.servers { // reports would leave latencies
-					srv.inFlight.Store(0)
-				}
-				s.inFlight.Store(0)
 				return float64(got) / float64(n)
 			}
 			want := func(key string, least, most float64) {
@@ -35,21 +35,16 @@ func TestANewcomerStartsSlowly(t *testing.T) {
 					t.Errorf("%v: a share of %.3f, want %.3f to %.3f", p, got, least, most)
 				}
 			}
-			if p != P2C { // which counts those in flight
-				want(nth(0), 1./9-0.03, 1./9+0.03) // the first list does not start slowly
-			}
+			want(nth(0), 1./9-0.03, 1./9+0.03) // the first list does not start slowly
 			s.UpdateServer(fleet(10, unweighted))
 			pass(20 * time.Millisecond)
 			wantState(t, s, nth(9), Up)
-			if p == P2C {
-				return // its draws are those of Locality
-			}
 			want(nth(9), 0.004, 0.020) // a tenth of a tenth
 			pass(15 * time.Second)
 			want(nth(9), 0.04, 0.07) // 55 % of it
 			pass(15 * time.Second)
 			want(nth(9), 0.085, 0.115)
-			if s.table.Load().ramping {
+			if s.main.table.Load().ramping {
 				t.Error("still starting")
 			}
 		}, opts...)
@@ -60,7 +55,7 @@ func TestWhoComesFromAFileDoesNotStartSlowly(t *testing.T) {
 	inBubble(t, 9, func(t *testing.T, s *Selector, _ *world) {
 		s.UpdateServer(fleet(10, unweighted))
 		pass(20 * time.Millisecond)
-		if s.table.Load().ramping {
+		if s.main.table.Load().ramping {
 			t.Error("starts slowly")
 		}
 	}, WithSlowStart(30*time.Second), WithLive(func() bool { return false }))

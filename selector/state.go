@@ -6,7 +6,7 @@ import "github.com/holdfast-go/holdfast/internal/words"
 type State uint8
 
 const (
-	Fresh   State = iota // never answered yet: it is asked in the background first
+	Fresh   State = iota // nothing certain is known, as of a newcomer, or after a connection broke: it is asked in the background first
 	Up                   // used
 	Aside                // nobody could connect: asked again in the background, after a growing while
 	Ejected              // calls failed: not used for a while, then asked in the background
@@ -30,14 +30,15 @@ func (s *State) UnmarshalText(text []byte) error { return words.Parse(stateNames
 type Reason uint8
 
 const (
-	NoReason    Reason = iota
-	DialFailed         // a call could not connect
-	NoAnswer           // a probe in the background got no answer
-	CallsFailed        // calls failed one after the other
-	Outlying           // far more of its calls failed than of the others'
+	NoReason        Reason = iota
+	DialFailed             // a call could not connect
+	NoAnswer               // a probe in the background got no answer
+	CallsFailed            // calls failed one after the other
+	Outlying               // far more of its calls failed than of the others'
+	ConnectionBroke        // a connection has just ended: it is asked whether it is still there
 )
 
-var reasonNames = []string{"", "dial failed", "no answer", "calls failed", "success rate far below the others'"}
+var reasonNames = []string{"", "dial failed", "no answer", "calls failed", "success rate far below the others'", "connection broke"}
 
 // String is the reason in words, "" for NoReason.
 func (r Reason) String() string { return words.Name(reasonNames, "Reason", r) }

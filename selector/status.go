@@ -2,8 +2,11 @@ package selector
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // Status is the state of a Selector for people and probes.
@@ -12,6 +15,9 @@ type Status struct {
 	Live    bool           // as the function given to WithLive says; true without one
 	Panic   bool           // so many servers fail that ejections are ignored
 	Servers []ServerStatus // by key, the caller's own
+
+	Retries       uint64 // second attempts and backups that were made
+	RetriesDenied uint64 // those that the budget did not allow
 }
 
 // ServerStatus is the state of one server.
@@ -21,16 +27,20 @@ type ServerStatus struct {
 	Reason   Reason        // why it is not up
 	Since    time.Time     // when State changed last; zero for one that never did
 	Until    time.Time     // when it is asked again; zero when there is no such time
-	Weight   int           // as it is used: 0 when drained
+	Weight   int           // as its metadata says
 	Zone     string        // as its metadata says
+	Tag      string        // as its metadata says
 	Picks    uint64        // since it is listed
-	Share    float64       // of the picks of all listed servers, 0 to 1
+	Share    float64       // of the picks of all listed servers in the last minute, 0 to 1
 	InFlight int           // picks whose outcome is to come; those that nobody reports on are not counted
-	Latency  time.Duration // peak-EWMA; 0 when there was none
+	Peak     time.Duration // what P2C goes by: above the median, since a slow answer counts at once and a quick one slowly; 0 when there was none lately
 	Ejected  int           // how often lately: what the next ejection's length goes by
 
 	// How calls ended since it is listed, as far as it was told.
-	Succeeded, ServiceErrors, TransportErrors, Timeouts, DialErrors, Cancelled uint64
+	Succeeded, ServiceErrors, TransportErrors, Timeouts, DialErrors uint64
+	Written                                                         uint64 // requests without an answer
+	GivenUp                                                         uint64 // by the caller, or because this side closed the connection
+	NotSent                                                         uint64 // refused by a plugin or a breaker, or not needed
 }
 
 // Status returns the state of this moment. It waits for the function given to WithLive, and for no other thing.
@@ -38,41 +48,50 @@ func (s *Selector) Status() Status {
 	live := s.live()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.table.Load()
-	st := Status{Policy: s.config.policy, Live: live, Panic: t.panic, Servers: make([]ServerStatus, 0, len(s.list.servers))}
-	weights := make(map[*server]uint32, len(t.pool.members))
-	for _, m := range t.pool.members {
-		weights[m.server] = m.weight
+	st := Status{
+		Policy: s.config.policy, Live: live, Servers: []ServerStatus{},
+		Retries: s.retries.all.Load(), RetriesDenied: s.retries.denied.Load(),
 	}
-	ms := uint32(s.now() / int64(time.Millisecond))
-	var picks uint64
-	for _, srv := range s.list.servers {
-		h := srv.health
-		one := ServerStatus{
-			Key: srv.key, State: h.state, Reason: h.why, Since: s.time(h.since), Until: s.time(h.until),
-			Zone: srv.traits.zone, Picks: srv.picks.Load(), InFlight: int(srv.inFlight.Load()), Latency: time.Duration(srv.latency.at(ms)),
-			Ejected:   h.ejections,
-			Succeeded: srv.outcomes[succeeded].Load(), ServiceErrors: srv.outcomes[serviceError].Load(),
-			TransportErrors: srv.outcomes[transportFailed].Load(), Timeouts: srv.outcomes[timedOut].Load(),
-			DialErrors: srv.outcomes[dialFailed].Load(), Cancelled: srv.outcomes[cancelled].Load(),
+	used := make(map[*server]bool)
+	for _, r := range s.rosters {
+		t := r.table.Load()
+		st.Panic = st.Panic || t.panic
+		for _, srv := range t.pool.servers {
+			used[srv] = true
 		}
-		if w, ok := weights[srv]; ok {
-			one.Weight = int(w)
-		} else {
-			one.Weight, one.State = int(srv.traits.weight), Spare
-			if srv.traits.weight == 0 {
+	}
+	now, picks := s.now(), uint64(0)
+	for _, srv := range s.servers {
+		if srv.known.lists == 0 {
+			continue
+		}
+		h, n := srv.known.health, srv.recent.Sum(now, lately)
+		count := func(o health.Outcome) uint64 { return srv.outcomes[o].Load() }
+		one := ServerStatus{
+			Key: srv.key, State: State(h.State), Reason: Reason(h.Why), Since: s.time(h.Since), Until: s.time(h.Until),
+			Weight: int(srv.known.traits.weight), Zone: srv.known.traits.zone, Tag: srv.known.traits.tag,
+			Picks: srv.picks.Load(), Share: float64(n), InFlight: int(srv.load.InFlight.Load()), Peak: time.Duration(srv.load.Latency(now)),
+			Ejected: h.Ejections, Succeeded: count(health.Answered), ServiceErrors: count(health.Refused),
+			TransportErrors: count(health.Broken), Timeouts: count(health.Late), DialErrors: count(health.Undialled),
+			Written: count(health.Written), GivenUp: count(health.GivenUp), NotSent: count(health.NotSent),
+		}
+		if s.closed {
+			one.State, one.Reason, one.Since, one.Until = Up, NoReason, time.Time{}, time.Time{}
+		}
+		if !used[srv] {
+			one.State = Spare
+			if one.Weight == 0 {
 				one.State = Drained
 			}
 			one.Reason, one.Since, one.Until = NoReason, time.Time{}, time.Time{}
 		}
-		picks += one.Picks
+		picks += n
 		st.Servers = append(st.Servers, one)
 	}
 	for i := range st.Servers {
-		if picks > 0 {
-			st.Servers[i].Share = float64(st.Servers[i].Picks) / float64(picks)
-		}
+		st.Servers[i].Share /= float64(max(picks, 1))
 	}
+	slices.SortFunc(st.Servers, func(a, b ServerStatus) int { return strings.Compare(a.Key, b.Key) })
 	return st
 }
 
@@ -87,7 +106,7 @@ func (st Status) String() string {
 		b.WriteString(", too many fail")
 	}
 	for _, s := range st.Servers {
-		fmt.Fprintf(&b, "\n%-28s %-8v %5.1f%% of picks, %d in flight, %v", s.Key, s.State, 100*s.Share, s.InFlight, s.Latency.Round(time.Microsecond))
+		fmt.Fprintf(&b, "\n%-28s %-8v %5.1f%% of the last minute's picks, %d in flight, peak %v", s.Key, s.State, 100*s.Share, s.InFlight, s.Peak.Round(time.Microsecond))
 		if s.Reason != NoReason {
 			fmt.Fprintf(&b, ", %v", s.Reason)
 		}

@@ -7,5 +7,5 @@ import "github.com/holdfast-go/holdfast/internal/words"
 func (st Status) MarshalJSON() ([]byte, error) { return words.JSON(st) }
 
 // MarshalJSON returns the fields of ServerStatus as that of Status does: "inFlight", "dialErrors". State and reason are words. A time that is zero
-// is left out. The latency is a number of seconds, "latencySeconds".
+// is left out. The peak is a number of seconds, "peakSeconds".
 func (st ServerStatus) MarshalJSON() ([]byte, error) { return words.JSON(st) }

@@ -12,9 +12,9 @@ import (
 // V1: json.Marshal(Status()) gave numbers for policies, states and reasons.
 func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	st := Status{Policy: Locality, Live: true, Panic: true, Servers: []ServerStatus{{
-		Key: "tcp@a:1", State: Ejected, Reason: CallsFailed, Since: at, Until: at, Weight: 1, Zone: "z", Picks: 2, Share: 0.25, InFlight: 3,
-		Latency: 1500 * time.Microsecond, Ejected: 4, Succeeded: 5, ServiceErrors: 6, TransportErrors: 7, Timeouts: 8, DialErrors: 9, Cancelled: 10,
+	st := Status{Policy: Locality, Live: true, Panic: true, Retries: 13, RetriesDenied: 14, Servers: []ServerStatus{{
+		Key: "tcp@a:1", State: Ejected, Reason: CallsFailed, Since: at, Until: at, Weight: 1, Zone: "z", Tag: "t", Picks: 2, Share: 0.25, InFlight: 3,
+		Peak: 1500 * time.Microsecond, Ejected: 4, Succeeded: 5, ServiceErrors: 6, TransportErrors: 7, Timeouts: 8, DialErrors: 9, Written: 10, GivenUp: 11, NotSent: 12,
 	}, {}}}
 	const want = `{
   "policy": "Locality",
@@ -29,17 +29,20 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
       "until": "2026-01-02T03:04:05Z",
       "weight": 1,
       "zone": "z",
+      "tag": "t",
       "picks": 2,
       "share": 0.25,
       "inFlight": 3,
-      "latencySeconds": 0.0015,
+      "peakSeconds": 0.0015,
       "ejected": 4,
       "succeeded": 5,
       "serviceErrors": 6,
       "transportErrors": 7,
       "timeouts": 8,
       "dialErrors": 9,
-      "cancelled": 10
+      "written": 10,
+      "givenUp": 11,
+      "notSent": 12
     },
     {
       "key": "",
@@ -47,19 +50,24 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
       "reason": "",
       "weight": 0,
       "zone": "",
+      "tag": "",
       "picks": 0,
       "share": 0,
       "inFlight": 0,
-      "latencySeconds": 0,
+      "peakSeconds": 0,
       "ejected": 0,
       "succeeded": 0,
       "serviceErrors": 0,
       "transportErrors": 0,
       "timeouts": 0,
       "dialErrors": 0,
-      "cancelled": 0
+      "written": 0,
+      "givenUp": 0,
+      "notSent": 0
     }
-  ]
+  ],
+  "retries": 13,
+  "retriesDenied": 14
 }`
 	got, err := json.MarshalIndent(st, "", "  ")
 	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {
@@ -88,7 +96,7 @@ func TestPoliciesStatesAndReasonsAreReadBackAsTheyAreWritten(t *testing.T) {
 		s := want
 		check(&s, func() { s = 99 }, func() bool { return s == want })
 	}
-	for want := NoReason; want <= Outlying; want++ {
+	for want := NoReason; want <= ConnectionBroke; want++ {
 		r := want
 		check(&r, func() { r = 99 }, func() bool { return r == want })
 	}

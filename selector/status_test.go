@@ -10,16 +10,18 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestStatus(t *testing.T) {
 	inBubble(t, 4, func(t *testing.T, s *Selector, _ *world) {
 		s.UpdateServer(fleet(4, func(i int) string { return fmt.Sprintf("zone=z%d&weight=%d", i, i) }))
-		fail(t, s, nth(3), timedOut, 5)
+		fail(t, s, nth(3), health.Late, 5)
 		var open pick
 		for range 300 {
 			_, open = s.choose(t.Context(), nil)
-			open.server.latency.add(5*time.Millisecond, s.coarse.Load())
+			open.server.load.Took(5e6, s.now())
 		}
 		st := s.Status()
 		if st.Policy != Random || !st.Live || st.Panic || len(st.Servers) != 4 {
@@ -35,7 +37,7 @@ func TestStatus(t *testing.T) {
 			if math.Abs(srv.Share-float64(srv.Picks)/300) > 1e-9 {
 				t.Errorf("%v of 300 is %v", srv.Picks, srv.Share)
 			}
-			if want == Up && (srv.InFlight != int(srv.Picks) || srv.Latency.Round(time.Millisecond) != 5*time.Millisecond) {
+			if want == Up && (srv.InFlight != int(srv.Picks) || srv.Peak.Round(time.Millisecond) != 5*time.Millisecond) {
 				t.Errorf("%+v", srv)
 			}
 		}
@@ -55,7 +57,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestNamesOfStatesAndReasons(t *testing.T) {
-	for i, v := range []fmt.Stringer{Fresh, Up, Aside, Ejected, Trial, Drained, Spare, State(99), NoReason, DialFailed, NoAnswer, CallsFailed, Outlying, Reason(99)} {
+	for i, v := range []fmt.Stringer{Fresh, Up, Aside, Ejected, Trial, Drained, Spare, State(99), NoReason, DialFailed, NoAnswer, CallsFailed, Outlying, ConnectionBroke, Reason(99)} {
 		if s := v.String(); (s == "") != (v == NoReason) {
 			t.Errorf("%d: %q", i, s)
 		}
@@ -83,13 +85,13 @@ func TestHooksTellOfEveryChange(t *testing.T) {
 		},
 	}
 	inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
-		fail(t, s, nth(0), timedOut, 5)
-		fail(t, s, nth(1), dialFailed, 1)
+		fail(t, s, nth(0), health.Late, 5)
+		fail(t, s, nth(1), health.Undialled, 1)
 		pass(50 * time.Millisecond)
-		fail(t, s, nth(1), succeeded, 1)
+		fail(t, s, nth(1), health.Answered, 1)
 		pass(31 * time.Second)
 		pass(5 * time.Second)
-		fail(t, s, nth(0), succeeded, 1)
+		fail(t, s, nth(0), health.Answered, 1)
 		pass(50 * time.Millisecond)
 		want := []string{
 			"0:8972 up-ejected calls failed false", "1:8972 up-aside dial failed false", "panic true",
@@ -155,7 +157,7 @@ func TestTheLogHasEdgesOnly(t *testing.T) {
 		for range 24 * 60 {
 			for range 5 {
 				if _, p := s.choose(t.Context(), nil); p.server != nil {
-					p.done(dialFailed, time.Second)
+					p.done(health.Undialled, time.Second)
 				}
 			}
 			pass(time.Minute)

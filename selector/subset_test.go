@@ -6,6 +6,10 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // chosen returns the keys that a client of that name uses of n servers.
@@ -14,8 +18,8 @@ func chosen(tb testing.TB, client string, list map[string]string, n int) []strin
 	s := mustNew(tb, WithSubset(n), WithClientID(client), WithoutProbing())
 	s.UpdateServer(list)
 	var keys []string
-	for _, m := range s.table.Load().pool.members {
-		keys = append(keys, m.server.key)
+	for _, srv := range s.main.table.Load().pool.servers {
+		keys = append(keys, srv.key)
 	}
 	slices.Sort(keys)
 	return keys
@@ -49,11 +53,15 @@ func TestASubsetIsStableAndMovesByOne(t *testing.T) {
 func TestSubsetsOfManyClientsAreEven(t *testing.T) {
 	const servers, clients, n = 50, 2000, 5
 	got, want := make([]int, servers), make([]float64, servers)
-	ranked := slices.Clone(numberedServers[:servers])
+	r := newRoster("")
+	for i := range servers {
+		key := nth(i)
+		r.servers = append(r.servers, &server{key: key, hash: xxhash.Sum64String(key), known: known{traits: parseTraits("")}})
+	}
 	for c := range clients {
-		rank(ranked, fmt.Sprint("client-", c))
-		for _, srv := range ranked[:n] {
-			got[slices.Index(numberedServers, srv)]++
+		r.rank(&config{subset: n, client: fmt.Sprint("client-", c)})
+		for _, srv := range r.ranked[:n] {
+			got[slices.Index(r.servers, srv)]++
 		}
 	}
 	for i := range want {
@@ -65,24 +73,24 @@ func TestSubsetsOfManyClientsAreEven(t *testing.T) {
 func TestASubsetIsFilledUpWhileItsServersFail(t *testing.T) {
 	inBubble(t, 100, func(t *testing.T, s *Selector, w *world) {
 		var used []string
-		for _, m := range s.table.Load().pool.members {
-			used = append(used, m.server.key)
+		for _, srv := range s.main.table.Load().pool.servers {
+			used = append(used, srv.key)
 		}
 		if len(used) != 10 {
 			t.Fatalf("%d servers", len(used))
 		}
 		w.kill(used[:4]...)
 		for _, k := range used[:4] {
-			fail(t, s, k, dialFailed, 1)
+			fail(t, s, k, health.Undialled, 1)
 		}
 		pass(50 * time.Millisecond)
-		if c := s.table.Load().counts; c.all != 14 || c.up != 10 || c.aside != 4 {
+		if c := s.main.table.Load().counts; c.all != 14 || c.up != 10 || c.aside != 4 {
 			t.Errorf("%+v", c)
 		}
 		w.revive(used[:4]...)
 		pass(2 * time.Minute)
 		picked(t, s, 1000)
-		if c := s.table.Load().counts; c.all != 10 || c.up != 10 {
+		if c := s.main.table.Load().counts; c.all != 10 || c.up != 10 {
 			t.Errorf("after their return %+v", c)
 		}
 		for _, srv := range s.Status().Servers {
@@ -103,7 +111,7 @@ func TestClientsOfOneNameSendAKeyToTheSameServerOfASubset(t *testing.T) {
 	where := func() string {
 		s := mustNew(t, WithPolicy(ConsistentHash), WithSubset(5), WithClientID("shop"), WithoutProbing())
 		s.UpdateServer(fleet(50, unweighted))
-		return s.ring().owner(s.callHash(call{t.Context(), "Arith", "Mul", "key"}))
+		return s.owner(s.callHash(call{t.Context(), "Arith", "Mul", "key"}))
 	}
 	if a, b := where(), where(); a != b {
 		t.Errorf("%s and %s", a, b)
@@ -114,10 +122,10 @@ func TestASubsetGrowsToTwiceItsSizeAtMost(t *testing.T) {
 	inBubble(t, 100, func(t *testing.T, s *Selector, w *world) {
 		for i := range 100 {
 			w.kill(nth(i))
-			fail(t, s, nth(i), dialFailed, 1)
+			fail(t, s, nth(i), health.Undialled, 1)
 		}
 		pass(time.Minute)
-		if c := s.table.Load().counts; c.all != 20 {
+		if c := s.main.table.Load().counts; c.all != 20 {
 			t.Errorf("%+v", c)
 		}
 	}, WithSubset(10))

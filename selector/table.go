@@ -1,26 +1,58 @@
 package selector
 
 import (
+	"fmt"
 	"math"
-	"time"
+	"slices"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
 
 // table is what Select chooses from. It never changes once it is published; a change of the list or of a server's state makes another.
 type table struct {
 	byKey   map[string]*server // listed
 	pool    *pool
-	usable  urn       // those that any call may go to
-	weight  float64   // of them together, relative to the mean of the pool
-	tiers   []tier    // the same, for Locality
-	trials  []*server // those that one call at a time tries
-	last    []*server // when none is usable: whom to try
+	plain   *choice            // for calls without a tag
+	tagged  map[string]*choice // by tag; nil where no server has one
 	counts  counts
-	panic   bool // too many fail: the evidence is bad
+	panic   bool // too many fail: ejections are ignored
+	closed  bool // the Selector is: all are used
 	ramping bool // a usable one starts slowly
 }
 
-// counts is how many members of the pool are in a state, and how many are failing.
+// choice is what calls of one tag may choose from.
+type choice struct {
+	*group
+	policy.Tiers           // of the group's servers; empty when none can be used
+	weight       float64   // of those that can be used
+	first        []*server // of the tag asked for, to be tried before the others, when none of that tag can be used
+	last         []*server // when none can be used at all: whom to try
+}
+
+// counts is how many members of a pool are in a state, and how many are failing.
 type counts struct{ all, fresh, up, aside, ejected, trial, failing int }
+
+func (c *counts) add(h *health.Health) {
+	c.all++
+	if h.Failing() {
+		c.failing++
+	}
+	switch h.State {
+	case health.Fresh:
+		c.fresh++
+	case health.Up:
+		c.up++
+	case health.Aside:
+		c.aside++
+	case health.Ejected:
+		c.ejected++
+	case health.Trial:
+		c.trial++
+	}
+}
+
+func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }
 
 // mayEject says whether one more may be ejected: never more than share of all may fail, and half as many be ejected while the list is not live.
 func (c counts) mayEject(share float64, live bool) bool {
@@ -28,51 +60,78 @@ func (c counts) mayEject(share float64, live bool) bool {
 	return float64(c.failing+1) <= limit && (live || float64(c.ejected+1) <= limit/2)
 }
 
-func newTable(p *pool, byKey map[string]*server, c *config, now int64) *table {
-	t := &table{byKey: byKey, pool: p}
-	for _, m := range p.members {
-		t.counts.all++
-		if m.server.health.failing() {
-			t.counts.failing++
-		}
-		switch m.server.health.state {
-		case Fresh:
-			t.counts.fresh++
-		case Up:
-			t.counts.up++
-		case Aside:
-			t.counts.aside++
-		case Ejected:
-			t.counts.ejected++
-		case Trial:
-			t.counts.trial++
-			t.trials = append(t.trials, m.server)
-		default:
-		}
+func newTable(r *roster, c *config, now int64, closed bool) *table {
+	t := &table{byKey: r.byKey, pool: r.pool, closed: closed}
+	for _, srv := range r.pool.servers {
+		t.counts.add(&srv.known.health)
 	}
 	t.panic = float64(t.counts.failing) > c.ejection.Share*float64(t.counts.all)
-	if c.policy == Locality {
-		t.tiers = newTiers(p.members, t.takes)
-	}
-	balls := make([]ball, 0, t.counts.up+t.counts.ejected)
-	for _, m := range p.members {
-		if t.takes(m.server) {
-			balls = append(balls, ball{m.server, m.relative})
-			t.weight += float64(m.relative)
-			t.ramping = t.ramping || m.server.share(now, c.ramp) < 1
+	choices := make([]*choice, len(r.pool.groups))
+	for i := range r.pool.groups {
+		g := &r.pool.groups[i]
+		ch := &choice{group: g, Tiers: policy.NewTiers(g.members, func(m int) policy.Use { return t.use(g.servers[m]) })}
+		choices[i] = ch
+		for _, tier := range ch.Tiers {
+			for _, b := range tier.Balls {
+				ch.weight += float64(b.Weight)
+				t.ramping = t.ramping || g.servers[b.Member].share(now, c.ramp) < 1
+			}
 		}
 	}
-	t.usable = newUrn(balls)
-	if len(balls) == 0 {
-		t.last = t.resorts()
+	t.plain = t.resolve(choices, "", false)
+	if len(choices) > 1 || len(choices) == 1 && choices[0].tag != "" {
+		t.tagged = make(map[string]*choice, len(choices))
+		for _, ch := range choices {
+			t.tagged[ch.tag] = t.resolve(choices, ch.tag, c.onlyTagged)
+		}
 	}
 	return t
 }
 
-// takes says whether any call may go to a server.
-func (t *table) takes(srv *server) bool {
-	s := srv.State()
-	return s == Up || t.panic && s == Ejected
+// resolve returns what calls with a tag choose from: that tag's servers, or those without a tag when none of that can be used, or any.
+func (t *table) resolve(choices []*choice, tag string, strict bool) *choice {
+	var own, other *choice
+	for _, ch := range choices { // the empty tag is the first
+		if ch.tag == tag {
+			own = ch
+		}
+		if other == nil && len(ch.Tiers) > 0 && !(strict && tag != "") {
+			other = ch
+		}
+	}
+	switch {
+	case own != nil && len(own.Tiers) > 0:
+		return own
+	case other == nil: // nobody can be used
+		var preferred []*server
+		if own != nil {
+			preferred = resorts(own.servers)
+		}
+		if len(preferred) == 0 {
+			preferred = resorts(t.pool.servers)
+		}
+		return &choice{group: &group{}, last: preferred}
+	}
+	is := *other
+	if own != nil {
+		for _, srv := range own.servers {
+			if t.use(srv) == policy.Try {
+				is.first = append(is.first, srv)
+			}
+		}
+	}
+	return &is
+}
+
+// use says what calls may use a server for.
+func (t *table) use(srv *server) policy.Use {
+	switch s := srv.State(); {
+	case s == Up || t.panic && s == Ejected || t.closed:
+		return policy.Any
+	case s == Trial:
+		return policy.Try
+	}
+	return policy.Out
 }
 
 // leastBound is how many calls in flight never fill a server, so that a few calls with one key stay together.
@@ -80,35 +139,71 @@ const leastBound = 8
 
 // bound is how many calls may be in flight at a usable member: factor times its share of all that are (consistent hashing with bounded loads,
 // V. Mirrokni, M. Thorup, M. Zadimoghaddam 2018).
-func (t *table) bound(m *member, inFlight int64, factor float64) int64 {
-	return max(leastBound, int64(math.Ceil(factor*float64(inFlight+1)*float64(m.relative)/t.weight)))
+func (c *choice) bound(m *policy.Member, inFlight int64, factor float64) int64 {
+	return max(leastBound, int64(math.Ceil(factor*float64(inFlight+1)*float64(m.Weight)/c.weight)))
 }
 
-// resorts returns those to be tried when none is usable: those that answered a probe, else those of which nothing is known, else all.
-func (t *table) resorts() []*server {
-	if len(t.trials) > 0 {
-		return t.trials
-	}
-	var fresh, all []*server
-	for _, m := range t.pool.members {
-		if all = append(all, m.server); m.server.health.state == Fresh {
-			fresh = append(fresh, m.server)
+// resorts returns those to be tried when none is usable: those that answered a probe, else those of which nothing is known, else all; of the nearest.
+func resorts(servers []*server) []*server {
+	var trial, fresh []*server
+	for _, srv := range servers {
+		switch srv.State() {
+		case Trial:
+			trial = append(trial, srv)
+		case Fresh:
+			fresh = append(fresh, srv)
+		default:
 		}
 	}
-	if len(fresh) > 0 {
-		return fresh
+	switch {
+	case len(trial) > 0:
+		servers = trial
+	case len(fresh) > 0:
+		servers = fresh
 	}
-	return all
+	return nearest(servers)
+}
+
+// nearest returns those that are as near as the nearest; all where nobody asks for distances.
+func nearest(servers []*server) []*server {
+	least := math.Inf(1)
+	for _, srv := range servers {
+		least = min(least, srv.known.far)
+	}
+	if least == 0 || len(servers) == 0 {
+		return servers
+	}
+	return slices.DeleteFunc(slices.Clone(servers), func(srv *server) bool { return srv.known.far > least })
 }
 
 // rampEnds returns when the last slow start of a usable server is over, 0 when there is none.
-func (t *table) rampEnds(ramp time.Duration) (end int64) {
+func (t *table) rampEnds(ramp int64) (end int64) {
 	if t.ramping {
-		for _, b := range t.usable.balls {
-			if began := b.server.ramp.Load(); began > 0 {
-				end = max(end, began+int64(ramp))
+		for _, srv := range t.pool.servers {
+			if began := srv.ramp.Load(); began > 0 && t.use(srv) == policy.Any {
+				end = max(end, began+ramp)
 			}
 		}
 	}
 	return end
+}
+
+// publish makes tables of the lists and their servers' states. s.mu must be held.
+func (s *Selector) publish(now int64) {
+	s.changed = false
+	for _, r := range s.rosters {
+		was := r.table.Load()
+		r.newPool(s.config)
+		t := newTable(r, s.config, now, s.closed)
+		if was.counts.up == 0 && t.counts.up > 0 && t.counts.aside > 0 {
+			// When the first one answers after none did, it was not the servers: those put aside are asked again soon.
+			for _, srv := range t.pool.servers {
+				srv.known.health = srv.known.health.Soon(now, s.roll(), &s.config.rules)
+			}
+		}
+		r.table.Store(t)
+		if t.panic != was.panic {
+			s.tellPanic(t.panic, t.counts)
+		}
+	}
 }

@@ -2,8 +2,9 @@ package selector
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -11,30 +12,77 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // Wrap makes s the selector of xc and returns an XClient that is to be used in its place: it tells s what became of every call, as far as rpcx
 // lets it know (see Modes in the package's doc). Wrap xc before its first call; give xc the select mode client.SelectByUser, since the
-// selector of any other is made for nothing.
+// selector of any other is made for nothing. NewXClient does both at once.
 //
 // One Selector serves all XClients of one service; those of different services need one each. Closing what Wrap returns closes xc, ends what
 // Wrap has started, and leaves s open.
 //
 // What is different from xc itself: SetPlugins may be called at any time, also with nil. In the mode Failbackup, two failures are an error (in
 // rpcx they can be a nil error with an empty reply), a server that cannot be reached is no answer while the other has not answered, and the backup
-// goes out at once when the first fails. SendRaw returns the last attempt's error when all have failed (rpcx: three nils). SetSelector
-// and ConfigGeoSelector replace s, without which the XClient goes on. A share.Context is read, not written to: what plugins put into it is
-// seen by plugins only.
+// goes out at once when the first fails. SendRaw returns the last attempt's error when all have failed (rpcx: three nils). Retries and backups have a
+// budget (WithRetryBudget). SetSelector and ConfigGeoSelector replace s, without which the XClient goes on. A share.Context is read, not written to:
+// what plugins put into it is seen by plugins only.
 //
-// Wrap panics when xc or s is nil.
+// Wrap reads the fail mode and some options from inside xc. It cannot when xc is not rpcx's own; then it warns, and xc is taken for one that fails
+// fast. WrapAs is told them. Wrap panics when xc or s is nil.
 func Wrap(xc client.XClient, s *Selector) client.XClient {
+	check(xc, s)
+	known := settingsOf(xc)
+	if !known.known {
+		s.config.log.Warn("this XClient is not rpcx's own, so its fail mode and options are not known; use WrapAs", slog.String("type", fmt.Sprintf("%T", xc)))
+	}
+	return wrap(xc, s, known)
+}
+
+// WrapAs is Wrap for an XClient that was made with a fail mode and an option that Wrap cannot see, because somebody has wrapped it before.
+func WrapAs(xc client.XClient, s *Selector, failMode client.FailMode, option client.Option) client.XClient {
+	check(xc, s)
+	return wrap(xc, s, newSettings(failMode, option))
+}
+
+func check(xc client.XClient, s *Selector) {
 	if xc == nil {
 		panic("selector: Wrap needs an XClient, not nil")
 	}
 	if s == nil {
 		panic("selector: Wrap needs a Selector, not nil: make one with New")
 	}
-	return wrap(xc, s, settingsOf(xc))
+}
+
+// NewXClient is client.NewXClient with the selector s, wrapped as Wrap does it. s stays the caller's to close. It panics when discovery or s is nil.
+func NewXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, s *Selector) client.XClient {
+	return newXClient(servicePath, failMode, discovery, option, s, nil)
+}
+
+// NewBidirectionalXClient is NewXClient for an XClient that receives messages of the servers'.
+func NewBidirectionalXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, s *Selector,
+	serverMessages chan<- *protocol.Message,
+) client.XClient {
+	return newXClient(servicePath, failMode, discovery, option, s, serverMessages)
+}
+
+func newXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option,
+	s *Selector, serverMessages chan<- *protocol.Message,
+) *xclient {
+	if discovery == nil {
+		panic("selector: an XClient needs a ServiceDiscovery, not nil")
+	}
+	if s == nil {
+		panic("selector: an XClient needs a Selector, not nil: make one with New")
+	}
+	var xc client.XClient
+	if serverMessages == nil {
+		xc = client.NewXClient(servicePath, failMode, client.SelectByUser, discovery, option)
+	} else {
+		xc = client.NewBidirectionalXClient(servicePath, failMode, client.SelectByUser, discovery, option, serverMessages)
+	}
+	return wrap(xc, s, newSettings(failMode, option))
 }
 
 // xclient is a wrapped XClient.
@@ -46,16 +94,16 @@ type xclient struct {
 	plugins *plugins
 	stuck   atomic.Pointer[string] // of a sticky XClient: the server that it keeps
 
+	ending  atomic.Bool   // Close has begun: connections end because of it
 	ended   chan struct{} // closed by Close when xc is: what is still under way is given up
 	flights sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool // no flight is begun any more
-	fanouts []*fanout
+	mu     sync.Mutex
+	closed bool // no flight is begun any more
 }
 
 func wrap(xc client.XClient, s *Selector, known settings) *xclient {
-	x := &xclient{XClient: xc, settings: known, s: s, view: s.newView(), ended: make(chan struct{})}
+	x := &xclient{XClient: xc, settings: known, s: s, view: s.newView(known), ended: make(chan struct{})}
 	x.plugins = &plugins{x: x}
 	x.plugins.set(xc.GetPlugins())
 	xc.SetPlugins(x.plugins)
@@ -70,56 +118,67 @@ func (x *xclient) SetPlugins(p client.PluginContainer) { x.plugins.set(p) }
 func (x *xclient) GetPlugins() client.PluginContainer { return x.plugins.get() }
 
 // Call is XClient's.
-func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply any) error {
+func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply any) (err error) {
 	if x.failMode == client.Failbackup {
 		return x.callWithBackup(ctx, serviceMethod, args, reply)
 	}
-	h := &holder{Context: ctx, x: x, oneway: reply == nil} // rpcx asks for no answer where there is no room for one
-	defer h.release()
+	h := x.holder(ctx, reply == nil) // rpcx asks for no answer where there is no room for one
+	defer func() { h.ended(err) }()
 	return x.XClient.Call(h, serviceMethod, args, reply)
 }
 
 // Oneshot is XClient's.
-func (x *xclient) Oneshot(ctx context.Context, serviceMethod string, args any) error {
-	h := &holder{Context: ctx, x: x, oneway: true}
-	defer h.release()
+func (x *xclient) Oneshot(ctx context.Context, serviceMethod string, args any) (err error) {
+	h := x.holder(ctx, true)
+	defer func() {
+		if err == nil && h.open { // rpcx says nothing of a request that cannot be written
+			h.open = false
+			h.pick.begin()
+			h.pick.done(health.Written, 0)
+		}
+		h.ended(err)
+	}()
 	return x.XClient.Oneshot(h, serviceMethod, args)
 }
 
 // SendRaw is XClient's, but for the error that rpcx forgets.
-func (x *xclient) SendRaw(ctx context.Context, r *protocol.Message) (map[string]string, []byte, error) {
-	h := &holder{Context: ctx, x: x, oneway: r.IsOneway()}
-	defer h.release()
-	metadata, payload, err := x.XClient.SendRaw(h, r)
+func (x *xclient) SendRaw(ctx context.Context, r *protocol.Message) (metadata map[string]string, payload []byte, err error) {
+	h := x.holder(ctx, r.IsOneway())
+	defer func() { h.ended(err) }()
+	metadata, payload, err = x.XClient.SendRaw(h, r)
 	if err == nil && h.err != nil {
 		err = h.err
+	}
+	if err == nil && !h.sent && metadata == nil { // no attempt was made
+		err = client.ErrServerUnavailable
 	}
 	return metadata, payload, err
 }
 
 // SendFile is XClient's. Its call is what the selector hears of, not the transfer.
-func (x *xclient) SendFile(ctx context.Context, fileName string, rateInBytesPerSecond int64, meta map[string]string) error {
-	h := &holder{Context: ctx, x: x}
-	defer h.release()
+func (x *xclient) SendFile(ctx context.Context, fileName string, rateInBytesPerSecond int64, meta map[string]string) (err error) {
+	h := x.holder(ctx, false)
+	defer func() { h.ended(err) }()
 	return x.XClient.SendFile(h, fileName, rateInBytesPerSecond, meta)
 }
 
 // DownloadFile is XClient's. Its call is what the selector hears of, not the transfer.
-func (x *xclient) DownloadFile(ctx context.Context, requestFileName string, saveTo io.Writer, meta map[string]string) error {
-	h := &holder{Context: ctx, x: x}
-	defer h.release()
+func (x *xclient) DownloadFile(ctx context.Context, requestFileName string, saveTo io.Writer, meta map[string]string) (err error) {
+	h := x.holder(ctx, false)
+	defer func() { h.ended(err) }()
 	return x.XClient.DownloadFile(h, requestFileName, saveTo, meta)
 }
 
 // Stream is XClient's. Its call is what the selector hears of, not the stream.
-func (x *xclient) Stream(ctx context.Context, meta map[string]string) (net.Conn, error) {
-	h := &holder{Context: ctx, x: x}
-	defer h.release()
+func (x *xclient) Stream(ctx context.Context, meta map[string]string) (conn net.Conn, err error) {
+	h := x.holder(ctx, false)
+	defer func() { h.ended(err) }()
 	return x.XClient.Stream(h, meta)
 }
 
 // Close closes the XClient and waits for what the wrapper has started. A call that is still under way ends with client.ErrShutdown.
 func (x *xclient) Close() error {
+	x.ending.Store(true)
 	err := x.XClient.Close()
 	x.view.close()
 	x.mu.Lock()
@@ -140,28 +199,39 @@ func (x *xclient) holderOf(ctx context.Context) *holder {
 	return nil
 }
 
-// errDial stands for the error that rpcx does not hand on.
-var errDial = errors.New("dial failed")
-
 // dialFailed says that a server could not be dialled.
 func (x *xclient) dialFailed(network, address string) {
-	x.s.dialFailed(network+"@"+address, errDial)
+	x.observe(network+"@"+address, health.Undialled, 0)
 	if network == "tcp" { // which rpcx takes an address without a network for
-		x.s.dialFailed(address, errDial)
+		x.observe(address, health.Undialled, 0)
+	}
+}
+
+// disconnected says that a connection has ended, and nothing of why. A server has its address in the list only where the list has literal addresses. The
+// connection's lock is held.
+func (x *xclient) disconnected(conn net.Conn) {
+	if conn == nil || x.ending.Load() {
+		return
+	}
+	remote := conn.RemoteAddr()
+	if remote == nil {
+		return
+	}
+	r := x.view.roster
+	if srv := r.table.Load().byKey[r.keyOf(remote.String())]; srv != nil && srv.State() == Up {
+		x.s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
 	}
 }
 
 // observe tells of an outcome that no pick stands for. A server that is not known has no key, and is not listed.
-func (x *xclient) observe(key string, o outcome, latency time.Duration) {
-	if o != cancelled {
-		x.s.observe(key, o, latency)
-	}
+func (x *xclient) observe(key string, o health.Outcome, took time.Duration) {
+	x.s.observe(x.view.roster, key, o, took)
 }
 
 // stickTo says that a server has answered. A sticky XClient has kept it: of servers selected at the same time it keeps one and closes the
 // connections to the others, whose calls then fail.
-func (x *xclient) stickTo(key string, o outcome) {
-	if x.sticky && (o == succeeded || o == serviceError) {
+func (x *xclient) stickTo(key string, o health.Outcome) {
+	if x.sticky && o.Alive() {
 		kept := key // not &key, which would be allocated for every call
 		x.stuck.Store(&kept)
 	}

@@ -179,7 +179,7 @@ func TestLatencyIsTheServers(t *testing.T) {
 					t.Fatal(err)
 				}
 				told(t, s, n.key, account{ok: 1})
-				if took := s.Status().Servers[0].Latency; took < takes || took >= plugins {
+				if took := s.Status().Servers[0].Peak; took < takes || took >= plugins {
 					t.Errorf("the server took %v and the plugin %v, but the selector was told %v", takes, plugins, took)
 				}
 			})

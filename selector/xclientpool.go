@@ -40,19 +40,6 @@ func NewBidirectionalXClientPool(count int, servicePath string, failMode client.
 	return p
 }
 
-// newXClient makes a wrapped XClient.
-func newXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option,
-	s *Selector, serverMessages chan<- *protocol.Message,
-) *xclient {
-	var xc client.XClient
-	if serverMessages == nil {
-		xc = client.NewXClient(servicePath, failMode, client.SelectByUser, discovery, option)
-	} else {
-		xc = client.NewBidirectionalXClient(servicePath, failMode, client.SelectByUser, discovery, option, serverMessages)
-	}
-	return wrap(xc, s, newSettings(failMode, option))
-}
-
 // Get returns one of the XClients, in turn. It stays the pool's: other callers have it at the same time, and Close closes it.
 func (p *XClientPool) Get() client.XClient {
 	return p.members[p.next.Add(1)%uint64(len(p.members))]

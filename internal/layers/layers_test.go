@@ -33,11 +33,14 @@ var mayImport = map[string][]string{
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},
-	"internal/...":   {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/guard": {"./internal/probe", "github.com/smallnest/rpcx/client"},
-	"internal/probe": {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
-	"selector":       {"./internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
-	"tests/...":      {"..."}, // which the library must not import: no rule of its packages allows that
+	"internal/...": {"./internal/...", "github.com/smallnest/rpcx/client"},
+	"internal/guard": { // it speaks rpcx's heartbeat
+		"./internal/...", "github.com/smallnest/rpcx/client", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share",
+	},
+	"selector":                 {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
+	"selector/internal/health": {}, // pure, and so is the next
+	"selector/internal/policy": {"./selector/internal/health"},
+	"tests/...": {"..."}, // which the library must not import: no rule of its packages allows that
 	"zkdiscovery": {
 		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores

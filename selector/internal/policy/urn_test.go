@@ -1,14 +1,16 @@
-package selector
+package policy
 
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
-func balls(weights ...float32) []ball {
-	all := make([]ball, len(weights))
+func balls(weights ...float32) []Ball {
+	all := make([]Ball, len(weights))
 	for i, w := range weights {
-		all[i] = ball{numbered(i), w}
+		all[i] = Ball{&health.Load{}, w, int32(i)}
 	}
 	return all
 }
@@ -23,10 +25,10 @@ func TestDrawsKeepToTheWeights(t *testing.T) {
 		"two":             {1, 9},
 	} {
 		r := rand.New(rand.NewPCG(7, 7))
-		u := newUrn(balls(weights...))
+		u := NewUrn(balls(weights...))
 		single, first := make([]int, len(weights)), make([]int, len(weights))
 		for range draws {
-			single[u.draw(r.Uint64())]++
+			single[u.Draw(r.Uint64())]++
 			i, j := u.drawTwo(r.Uint64(), r.Uint64())
 			first[i]++
 			if i == j && len(weights) > 1 {

@@ -1,32 +1,34 @@
-package selector
+package policy
 
 import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
-func takeAll(*server) bool { return true }
+func takeAll(int) bool { return true }
 
-func members(weights ...uint32) []member {
-	all := make([]member, len(weights))
-	for i, w := range weights {
-		all[i] = member{server: numbered(i), weight: w, relative: 1}
+func members(weights ...uint32) []Member {
+	all := make([]Member, len(weights))
+	for i, w := range Weights(weights) {
+		all[i] = Member{Load: &health.Load{}, Weight: w}
 	}
 	return all
 }
 
 func TestRoundRobinIsExactAndSmooth(t *testing.T) {
 	for _, weights := range [][]uint32{{1}, {1, 1, 1}, {5, 1, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {1, 1000}, {3, 3, 3, 7, 7, 500}} {
-		var q roundRobin
-		q.reset(members(weights...))
+		var q Turns
+		q.Reset(members(weights...))
 		var sum uint32
 		for _, w := range weights {
 			sum += w
 		}
 		var order []int
 		for range 4 * sum {
-			order = append(order, slices.Index(numberedServers, q.next(1, takeAll)))
+			order = append(order, q.Next(q.list, 1, takeAll))
 		}
 		for i, w := range weights {
 			// Among any W picks are w, one more or one less.
@@ -58,46 +60,47 @@ func TestRoundRobinIsExactAndSmooth(t *testing.T) {
 }
 
 func TestRoundRobinKeepsItsPlaceWhenTheListChanges(t *testing.T) {
-	var q roundRobin
+	var q Turns
 	all := members(slices.Repeat([]uint32{1}, 100)...)
-	q.reset(all)
-	var first []*server
+	q.Reset(all)
+	var first []int
 	for range 100 {
-		first = append(first, q.next(1, takeAll))
+		first = append(first, q.Next(q.list, 1, takeAll))
 	}
 	// With a list each pick, a scheduler that begins anew would pick some again and again.
-	got := make(map[*server]int)
+	got := make(map[int]int)
 	for i := range 300 {
 		switch i % 3 {
 		case 0:
-			q.reset(all[:99])
+			q.Reset(all[:99])
 		case 1:
-			q.reset(all)
+			q.Reset(all)
 		case 2:
 			changed := slices.Clone(all)
-			changed[i%99].weight = 2
-			q.reset(changed)
-			q.reset(all)
+			changed[i%99].Weight = 2
+			q.Reset(changed)
+			q.Reset(all)
 		}
-		got[q.next(1, takeAll)]++
+		got[q.Next(q.list, 1, takeAll)]++
 	}
 	for _, srv := range first {
-		if n := got[srv]; srv != numbered(99) && (n < 2 || n > 4) {
-			t.Errorf("%s was picked %d times in three rounds", srv.key, n)
+		if n := got[srv]; srv != 99 && (n < 2 || n > 4) {
+			t.Errorf("%d was picked %d times in three rounds", srv, n)
 		}
 	}
 }
 
 func TestNewcomersOfRoundRobinAreNotPickedInARow(t *testing.T) {
-	var q roundRobin
-	q.reset(members(slices.Repeat([]uint32{1}, 500)...))
+	var q Turns
+	all := members(slices.Repeat([]uint32{1}, 1000)...)
+	q.Reset(all[:500])
 	for range 700 {
-		q.next(1, takeAll)
+		q.Next(q.list, 1, takeAll)
 	}
-	q.reset(members(slices.Repeat([]uint32{1}, 1000)...))
+	q.Reset(all)
 	fresh := 0
 	for range 200 {
-		if slices.Index(numberedServers, q.next(1, takeAll)) >= 500 {
+		if q.Next(q.list, 1, takeAll) >= 500 {
 			fresh++
 		}
 	}
@@ -107,18 +110,28 @@ func TestNewcomersOfRoundRobinAreNotPickedInARow(t *testing.T) {
 }
 
 func TestRoundRobinPassesOverWhoCannotBeUsed(t *testing.T) {
-	var q roundRobin
-	q.reset(members(1, 1, 1, 1))
+	var q Turns
+	q.Reset(members(1, 1, 1, 1))
 	for range 100 {
-		if srv := q.next(8, func(s *server) bool { return s == numbered(2) }); srv != numbered(2) {
+		if srv := q.Next(q.list, 8, func(m int) bool { return m == 2 }); srv != 2 {
 			t.Fatal(srv)
 		}
 	}
-	if srv := q.next(8, func(*server) bool { return false }); srv != nil {
-		t.Error(srv.key)
+	if srv := q.Next(q.list, 8, func(int) bool { return false }); srv != -1 {
+		t.Error(srv)
 	}
-	q.reset(nil)
-	if srv := q.next(8, takeAll); srv != nil {
-		t.Error(srv.key)
+	q.Reset(nil)
+	if srv := q.Next(q.list, 8, takeAll); srv != -1 {
+		t.Error(srv)
+	}
+}
+
+// A pick from an old list must not be an index into the new one.
+func TestTurnsOfAnotherListAreNotTaken(t *testing.T) {
+	var q Turns
+	old := q.Reset(members(1, 1, 1))
+	q.Reset(members(1))
+	if m := q.Next(old, 1, takeAll); m != -1 {
+		t.Errorf("member %d of another list", m)
 	}
 }

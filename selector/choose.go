@@ -1,0 +1,274 @@
+package selector
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
+)
+
+// call is what a server is chosen for.
+type call struct {
+	ctx                        context.Context //nolint:containedctx // it lives as long as the call of Select
+	servicePath, serviceMethod string
+	args                       any
+}
+
+const (
+	// redraws is how often a draw is repeated that met a server which starts slowly.
+	redraws = 8
+	// looks is how many servers on trial are looked at for one that may be tried.
+	looks = 8
+	// chances is how many servers a holder says that it had, at most.
+	chances = 2
+	// outOfTurn is how many servers that cannot be used lose their turn in one pick.
+	outOfTurn = 64
+	// oversight is after how many picks one server is looked at for having been overlooked.
+	oversight = 8
+	// dialled is for how long all calls go to one server of which nothing is known: a dial may take as long.
+	dialled = 2000
+	// farEvery is how often a server that is too far to be called is measured.
+	farEvery = 5000
+)
+
+// next returns a pick for a call, of a server that h has not had if there is one; the zero pick when there is none at all. What is chosen does not
+// count as in flight yet.
+func (s *Selector) next(r *roster, h *holder, c call) pick {
+	t := r.table.Load()
+	ch := t.plain
+	if t.tagged != nil || s.config.onlyTagged {
+		if tag := tagOf(c.ctx); tag != "" {
+			if tagged := t.tagged[tag]; tagged != nil {
+				ch = tagged
+			} else if s.config.onlyTagged {
+				return pick{}
+			}
+		}
+	}
+	if len(ch.Tiers) == 0 {
+		return s.resort(r, t, ch, h)
+	}
+	if len(ch.first) > 0 {
+		for _, srv := range ch.first {
+			if p := s.try(r, srv, h); p.server != nil {
+				return p
+			}
+		}
+	}
+	if s.config.policy == ConsistentHash { // a server is tried with its own keys
+		return s.hashed(r, t, ch, h, s.callHash(c))
+	}
+	tier := 0
+	if len(ch.Tiers) > 1 {
+		tier = ch.At(rand.Float64())
+	}
+	if tried := ch.Tiers[tier].Tried; len(tried) > 0 {
+		from := rand.IntN(len(tried))
+		for i := range min(len(tried), looks) {
+			if p := s.try(r, ch.servers[tried[(from+i)%len(tried)]], h); p.server != nil {
+				return p
+			}
+		}
+	}
+	srv := s.drawn(r, t, ch, tier)
+	if h != nil && h.had(srv.key) {
+		srv = ch.elsewhere(h, srv, tier)
+	}
+	return s.pickOf(r, srv)
+}
+
+func (s *Selector) pickOf(r *roster, srv *server) pick {
+	return pick{selector: s, roster: r, server: srv, epoch: srv.epoch.Load(), chosen: s.recent()}
+}
+
+// try returns a pick of a server on trial, if it is its time and it is not being tried. At most one call at a time dials a server that no probe has found.
+func (s *Selector) try(r *roster, srv *server, h *holder) pick {
+	if srv.State() != Trial || h != nil && h.had(srv.key) {
+		return pick{}
+	}
+	now := s.now()
+	gate := int64(0)
+	if !srv.is(found) {
+		if gate = s.gate.Take(now); gate == 0 {
+			return pick{}
+		}
+	}
+	token := srv.permit.Take(now)
+	if token == 0 {
+		s.gate.Later(gate, 0) // nobody has used it
+		return pick{}
+	}
+	p := s.pickOf(r, srv)
+	p.permit, p.gate = token, gate
+	return p
+}
+
+// drawn returns a usable server of a tier, more seldom one that starts slowly.
+func (s *Selector) drawn(r *roster, t *table, ch *choice, tier int) *server {
+	now := s.recent()
+	srv := s.draw(r, t, ch, tier, now)
+	if t.ramping {
+		exact := s.now()
+		for range redraws {
+			if srv.share(exact, s.config.ramp) > rand.Float64() {
+				break
+			}
+			srv = s.draw(r, t, ch, tier, now)
+		}
+	}
+	return srv
+}
+
+func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *server {
+	u := &ch.Tiers[tier].Urn
+	if s.config.policy == WeightedRoundRobin {
+		if m := ch.turns.Next(ch.list, outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
+			return ch.servers[m]
+		}
+		return ch.servers[u.Balls[u.Draw(rand.Uint64())].Member]
+	}
+	// One that others were preferred to for long is called once, or nobody would ever know that it is well.
+	if turn := r.turn.Add(1); turn%oversight == 0 {
+		if i := u.Overlooked(turn/oversight, now); i >= 0 {
+			return ch.servers[u.Balls[i].Member]
+		}
+	}
+	i := 0
+	if s.config.policy == Random {
+		i = u.Draw(rand.Uint64())
+	} else {
+		i = u.LessLoaded(rand.Uint64(), rand.Uint64(), now)
+	}
+	if tier+1 < len(ch.Tiers) {
+		next := &ch.Tiers[tier+1].Urn
+		b := &next.Balls[next.Draw(rand.Uint64())]
+		measured := float32(0)
+		if l := r.far.load.Load(); l != nil {
+			measured = l.Last()
+		}
+		if policy.Spills(&u.Balls[i], b, measured, now) {
+			return ch.servers[b.Member]
+		}
+		if token := r.far.permit.Take(now); token != 0 {
+			r.far.permit.Later(token, now+farEvery)
+			r.far.load.Store(b.Load)
+			return ch.servers[b.Member]
+		}
+	}
+	return ch.servers[u.Balls[i].Member]
+}
+
+// elsewhere returns another usable server than the one that was chosen, for a call that had its chance there: the next attempt of a Failover, or
+// the backup of a Failbackup. It is one of the same tier if it can be, else of the nearest, and the same one when there is no other.
+func (ch *choice) elsewhere(h *holder, srv *server, tier int) *server {
+	if other := ch.other(h, tier); other != nil {
+		return other
+	}
+	for i := range ch.Tiers {
+		if other := ch.other(h, i); other != nil {
+			return other
+		}
+	}
+	return srv
+}
+
+// other returns a server of a tier that h has not had; nil if there is none.
+func (ch *choice) other(h *holder, tier int) *server {
+	u := &ch.Tiers[tier].Urn
+	from := u.Draw(rand.Uint64())
+	for i := range min(len(u.Balls), chances+1) {
+		if other := ch.servers[u.Balls[(from+i)%len(u.Balls)].Member]; !h.had(other.key) {
+			return other
+		}
+	}
+	return nil
+}
+
+// hashed returns a pick of the server that the hash of a call's key belongs to: the first on the ring that can be used and is not full.
+func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint64) pick {
+	now := int64(0)
+	if t.ramping {
+		now = s.now()
+	}
+	all := s.inFlight.Load()
+	var trial pick
+	full := -1 // the first that is, in case all are
+	m := ch.ring.Walk(hash, policy.WalkFar, func(i int) bool {
+		srv := ch.servers[i]
+		if h != nil && h.had(srv.key) {
+			return false
+		}
+		switch t.use(srv) {
+		case policy.Any:
+		case policy.Try:
+			trial = s.try(r, srv, h)
+			return trial.server != nil
+		default:
+			return false
+		}
+		if n := srv.load.InFlight.Load(); n >= leastBound && n >= ch.bound(&ch.members[i], all, s.config.bound) {
+			if full < 0 {
+				full = i
+			}
+			return false
+		}
+		// While it starts slowly it has some of its keys, and more and more.
+		return now == 0 || srv.share(now, s.config.ramp)*math.MaxUint32 >= float64(policy.Mix(hash^srv.hash)>>32)
+	})
+	switch {
+	case trial.server != nil:
+		return trial
+	case m >= 0:
+	case full >= 0:
+		m = full
+	default:
+		u := &ch.Tiers[0].Urn
+		m = int(u.Balls[u.Draw(policy.Mix(hash))].Member)
+	}
+	return s.pickOf(r, ch.servers[m])
+}
+
+// resort is whom all calls go to while no server can be used, for a dial stalls everybody. Its outcome ends that, or its time.
+type resort struct {
+	server *server
+	epoch  uint32
+	until  int64
+}
+
+// resort returns a pick when no server can be used.
+func (s *Selector) resort(r *roster, t *table, ch *choice, h *holder) pick {
+	if len(ch.last) == 0 {
+		return pick{}
+	}
+	now := s.now()
+	is := r.only.Load()
+	if is == nil || now >= is.until || is.epoch != is.server.epoch.Load() || t.byKey[is.server.key] != is.server || h != nil && h.had(is.server.key) {
+		from := rand.IntN(len(ch.last))
+		srv := ch.last[from]
+		for i := range min(len(ch.last), chances+1) {
+			if other := ch.last[(from+i)%len(ch.last)]; h == nil || !h.had(other.key) {
+				srv = other
+				break
+			}
+		}
+		next := &resort{srv, srv.epoch.Load(), now + dialled}
+		if !r.only.CompareAndSwap(is, next) {
+			if other := r.only.Load(); other != nil { // somebody was faster
+				return s.pickOf(r, other.server)
+			}
+		}
+		is = next
+	}
+	return s.pickOf(r, is.server)
+}
+
+// moveOn ends that all calls go to a server, after an outcome there.
+func (r *roster) moveOn(srv *server, o health.Outcome) {
+	is := r.only.Load()
+	if is == nil || is.server != srv || o.Alive() || !o.Failed() && srv.load.InFlight.Load() > 0 {
+		return
+	}
+	r.only.CompareAndSwap(is, nil)
+}

@@ -1,0 +1,229 @@
+package selector
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
+)
+
+// roster is one list of servers, of the XClients that have the same group. The Selector knows the union of all rosters. Selector.mu guards it, but for
+// what Select reads.
+type roster struct {
+	group  string
+	leader *view // whose lists count; views.mu guards it
+	table  atomic.Pointer[table]
+	turn   atomic.Uint64 // counts picks
+	far    far
+	only   atomic.Pointer[resort] // whom all calls go to while none can be used
+
+	servers []*server // by key
+	byKey   map[string]*server
+	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them
+	pool    *pool
+	turns   map[string]*policy.Turns // by tag
+}
+
+// far is what is known of servers that are too far to be called, for Locality: one call at a time measures one.
+type far struct {
+	permit health.Permit
+	load   atomic.Pointer[health.Load]
+}
+
+func newRoster(group string) *roster {
+	r := &roster{group: group, pool: &pool{}, turns: make(map[string]*policy.Turns)}
+	r.table.Store(&table{pool: r.pool, plain: &choice{}})
+	return r
+}
+
+// remembered is how long a server that left the list keeps its state: a registry may show a flap.
+const remembered = int64(time.Minute / time.Millisecond)
+
+// UpdateServer implements client.Selector: the servers from now on, each with its metadata. The map is only read, and not kept. It does not block,
+// but for the function given to WithLive.
+func (s *Selector) UpdateServer(servers map[string]string) {
+	s.update(s.main, servers, s.liveness.ask(s.config.live, s.now()))
+}
+
+func (s *Selector) update(r *roster, servers map[string]string, live bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.replace(r, servers, live) {
+		return
+	}
+	s.publish(s.now())
+	if len(servers) > 0 && !s.closed {
+		s.loop.start(s.run)
+	}
+	s.loop.poke()
+}
+
+// replace makes a list the roster's, and says whether it differs from the last one in what matters here: servers that tell of their load in their
+// metadata bring a list every few seconds.
+func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool {
+	now := s.now()
+	first := len(s.servers) == 0
+	changed := len(servers) != len(r.servers)
+	var joined, strange []*server
+	for key, data := range servers {
+		srv := r.byKey[key]
+		if srv == nil {
+			srv = s.join(key, live && !first, now)
+			joined = append(joined, srv)
+		}
+		if srv.known.data != data {
+			is := parseTraits(data)
+			changed = changed || !is.same(srv.known.traits)
+			s.starts(srv, is.started, now)
+			srv.known.data, srv.known.traits = data, is
+			if is.strange {
+				strange = append(strange, srv)
+			}
+		}
+	}
+	s.report(strange)
+	if !changed && len(joined) == 0 {
+		return false
+	}
+	if len(joined) > 0 || len(servers) != len(r.servers) {
+		kept := make([]*server, 0, len(servers))
+		for _, srv := range r.servers {
+			if _, ok := servers[srv.key]; ok {
+				kept = append(kept, srv)
+			} else {
+				s.leave(srv, now)
+			}
+		}
+		slices.SortFunc(joined, byKey)
+		r.servers = merge(kept, joined)
+		r.byKey = make(map[string]*server, len(r.servers))
+		for _, srv := range r.servers {
+			r.byKey[srv.key] = srv
+		}
+	}
+	r.rank(s.config)
+	r.pool = nil
+	return true
+}
+
+func byKey(a, b *server) int { return strings.Compare(a.key, b.key) }
+
+// merge returns the servers of both, which are in the order of their keys.
+func merge(a, b []*server) []*server {
+	if len(b) == 0 {
+		return a
+	}
+	all := make([]*server, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if byKey(a[0], b[0]) < 0 {
+			all, a = append(all, a[0]), a[1:]
+		} else {
+			all, b = append(all, b[0]), b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
+}
+
+// join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of
+// use, and its latency is forgotten: it may be another process.
+func (s *Selector) join(key string, newcomer bool, now int64) *server {
+	srv := s.servers[key]
+	if srv == nil || srv.known.lists == 0 && now-srv.known.gone > remembered {
+		srv = &server{key: key, hash: xxhash.Sum64String(key), known: known{traits: parseTraits("")}}
+		srv.mark()
+		if newcomer {
+			srv.ramp.Store(now)
+		}
+		s.servers[key] = srv
+	} else if srv.known.lists == 0 {
+		srv.restarted()
+		s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
+	}
+	srv.known.lists++
+	return srv
+}
+
+// leave takes a server from a roster, and forgets those that left long ago.
+func (s *Selector) leave(srv *server, now int64) {
+	if srv.known.lists--; srv.known.lists > 0 {
+		return
+	}
+	srv.known.gone = now
+	s.gone = append(s.gone, srv)
+	for len(s.gone) > 0 && (s.gone[0].known.lists > 0 || now-s.gone[0].known.gone > remembered) {
+		if old := s.gone[0]; old.known.lists == 0 && s.servers[old.key] == old {
+			delete(s.servers, old.key)
+		}
+		s.gone = s.gone[1:]
+	}
+}
+
+// starts takes the time at which a server's process says that it has started. The slow start goes by that, but lasts no longer than if the process had
+// started when it was seen first.
+func (s *Selector) starts(srv *server, started, now int64) {
+	was := srv.known.traits.started
+	if started == was {
+		return
+	}
+	if started != 0 {
+		age := max(0, time.Now().Unix()-started) // a clock that is ahead has started now
+		srv.ramp.Store(now - min(age, 1<<40)*1000)
+	}
+	if was != 0 {
+		srv.restarted()
+		s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
+	}
+}
+
+// rank puts the servers in the order in which they are used.
+func (r *roster) rank(c *config) {
+	r.ranked = make([]*server, 0, len(r.servers))
+	tagged := false
+	for _, srv := range r.servers {
+		if srv.known.traits.weight > 0 {
+			r.ranked = append(r.ranked, srv)
+		}
+	}
+	if len(r.ranked) == 0 { // all are drained
+		r.ranked = append(r.ranked, r.servers...)
+	}
+	for _, srv := range r.ranked {
+		tagged = tagged || srv.known.traits.tag != ""
+	}
+	if c.subset > 0 { // by rendezvous hashing (D. Thaler, C. Ravishankar 1996; gRFC A68): each client has its own order, in which every server is as
+		// likely as any other at every place, and one that comes or goes moves no other.
+		client := xxhash.Sum64String(c.client)
+		slices.SortFunc(r.ranked, func(a, b *server) int {
+			if x, y := policy.Mix(a.hash^client), policy.Mix(b.hash^client); x != y {
+				if x < y {
+					return -1
+				}
+				return 1
+			}
+			return byKey(a, b)
+		})
+	}
+	if tagged {
+		slices.SortStableFunc(r.ranked, func(a, b *server) int { return strings.Compare(a.known.traits.tag, b.known.traits.tag) })
+	}
+}
+
+// subset returns how many of ranked servers are used: as many as hold n that do not fail, but not more than 2n. A replacement is needed only when
+// there is a failure, and is given back after it. All are when n is 0.
+func subset(ranked []*server, n int) int {
+	fine := 0
+	for i, srv := range ranked {
+		if n > 0 && (fine == n || i == 2*n) {
+			return i
+		}
+		if !srv.known.health.Failing() {
+			fine++
+		}
+	}
+	return len(ranked)
+}
