@@ -185,3 +185,71 @@ func TestAServerThatLeavesTheListForAMomentIsWhatItWas(t *testing.T) {
 		wantState(t, s, nth(0), Fresh)
 	}, WithSlowStart(30*time.Second))
 }
+
+// Row 10: when the time of a trial was over, and a call that was older had ended, all on trial were up without one success.
+func TestOnlyASuccessBringsAServerBack(t *testing.T) {
+	inBubble(t, 8, func(t *testing.T, s *Selector, _ *world) {
+		old := []pick{s.chosen(nth(0)), s.chosen(nth(1)), s.chosen(nth(2))} // long calls, from before
+		for i := range 3 {
+			fail(t, s, nth(i), health.Undialled, 1)
+		}
+		pass(2 * time.Second)
+		tried := pickFrom(t, s, nth(0))
+		tried.done(health.GivenUp, 0)
+		pass(time.Second)
+		for i := range old {
+			old[i].done(health.Late, 3*time.Second)
+		}
+		for range 30 {
+			pass(time.Second)
+			for i := range 3 {
+				wantState(t, s, nth(i), Trial)
+			}
+		}
+	})
+}
+
+// Row 13: one that had left the list was put aside still when it came back to a Selector that was closed.
+func TestAClosedSelectorUsesAlsoThoseThatComeBack(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
+		fail(t, s, nth(0), health.Undialled, 1)
+		s.UpdateServer(map[string]string{nth(1): ""})
+		_ = s.Close()
+		s.UpdateServer(fleet(2, unweighted))
+		got := 0
+		for range 1000 {
+			if s.Select(t.Context(), "Arith", "Mul", nil) == nth(0) {
+				got++
+			}
+		}
+		if got < 400 {
+			t.Errorf("%d of 1,000 calls went to it", got)
+		}
+	})
+}
+
+// What a former process has shown is not the next one's. Its latency is forgotten, and if it is out of use it is asked at once.
+func TestAServerThatWasRestartedBeginsAnew(t *testing.T) {
+	for what, restart := range map[string]func(s *Selector){
+		"it left the list and came back": func(s *Selector) { s.UpdateServer(fleet(1, unweighted)); s.UpdateServer(fleet(2, unweighted)) },
+		"its start has changed": func(s *Selector) {
+			s.UpdateServer(fleet(2, func(i int) string { return []string{"", "started=1700000001"}[i] }))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
+				s.UpdateServer(fleet(2, func(i int) string { return []string{"", "started=1700000000"}[i] }))
+				s.observe(s.main, nth(1), health.Answered, time.Second)
+				fail(t, s, nth(1), health.Late, 5)
+				fail(t, s, nth(0), health.Answered, 1)
+				wantState(t, s, nth(1), Ejected)
+				restart(s)
+				if peak := s.of(t, nth(1)).Peak; peak != 0 {
+					t.Errorf("its latency is %v", peak)
+				}
+				pass(20 * time.Millisecond)
+				wantState(t, s, nth(1), Trial)
+			})
+		})
+	}
+}

@@ -29,6 +29,7 @@ type kelp struct {
 	delay   atomic.Int64 // before each answer
 	drops   atomic.Bool  // the connection, instead
 	drop    atomic.Int64 // the connection, in so many of 100 calls
+	stalls  atomic.Bool  // until the test ends
 	refuses atomic.Bool  // with an error of the service's, instead
 	waiting atomic.Int64 // calls of Wait
 	release chan struct{}
@@ -45,6 +46,9 @@ func (k *kelp) Greet(ctx context.Context, _ *string, reply *string) error {
 	}
 	if k.refuses.Load() {
 		return k.Refuse(ctx, nil, nil)
+	}
+	if k.stalls.Load() {
+		<-k.release
 	}
 	time.Sleep(time.Duration(k.delay.Load()))
 	*reply = k.name

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,4 +126,98 @@ func TestTheZoneCountsMoreThanTheDistance(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	}, WithPolicy(Locality), WithZone("a"), WithPosition(1, 1))
+}
+
+func isNear(key string) bool { return strings.Contains(key, "near") }
+
+// places is a list of servers near and far.
+func places(network string, nearby, away int) map[string]string {
+	m := make(map[string]string)
+	for i := range nearby {
+		m[fmt.Sprintf("%s@near%d:1", network, i)] = "zone=a"
+	}
+	for i := range away {
+		m[fmt.Sprintf("%s@far%d:1", network, i)] = "zone=b"
+	}
+	return m
+}
+
+// Row 9: 16 % of second attempts left the zone, although all near ones were well.
+func TestASecondAttemptStaysInTheZone(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+		s.UpdateServer(places("tcp", 5, 20))
+		pass(100 * time.Millisecond)
+		left, x := 0, &xclient{s: s}
+		for range 5000 {
+			h := &holder{Context: t.Context(), x: x}
+			first := s.Select(h, "", "", nil)
+			h.release(true)
+			h.avoid, h.key = first, ""
+			if second := s.Select(h, "", "", nil); second == first {
+				t.Fatal("a second attempt at the same server")
+			} else if !isNear(second) {
+				left++
+			}
+			h.release(true)
+		}
+		if left > 1 { // which measures
+			t.Errorf("%d of 5,000 second attempts leave the zone", left)
+		}
+	}, WithPolicy(Locality), WithZone("a"))
+}
+
+// Row 9: what is far was never measured, so that "four times as slow" was never noticed.
+func TestNearServersThatAreFarSlowerAreLeft(t *testing.T) {
+	for _, callers := range []int{1, 16} {
+		inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+			s.UpdateServer(places("tcp", 2, 20))
+			pass(time.Second)
+			var wg sync.WaitGroup
+			var here, away atomic.Int64
+			for range callers {
+				wg.Go(func() {
+					for began := time.Now(); time.Since(began) < time.Minute; {
+						k, p := s.choose(t.Context(), nil)
+						took := 10 * time.Millisecond
+						if isNear(k) {
+							here.Add(1)
+							took = 2 * time.Second
+						} else {
+							away.Add(1)
+						}
+						time.Sleep(took)
+						p.done(health.Answered, took)
+					}
+				})
+			}
+			wg.Wait()
+			if here.Load() > away.Load()/10 {
+				t.Errorf("%d callers: %d calls stayed at servers that take 2 s, and %d went to those that take 10 ms", callers, here.Load(), away.Load())
+			}
+		}, WithPolicy(Locality), WithZone("a"))
+	}
+}
+
+// Row 9: where networks cannot be probed, 97 of the first 1,000 calls tried servers far away.
+func TestTrialsStayInTheZone(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, w *world) {
+		m := places("tcp", 3, 97)
+		for key := range m {
+			w.set(&w.none, true, key)
+		}
+		s.UpdateServer(m)
+		pass(time.Second)
+		away := 0
+		for range 1000 {
+			k, p := s.choose(t.Context(), nil)
+			if !isNear(k) {
+				away++
+			}
+			time.Sleep(time.Millisecond)
+			p.done(health.Answered, time.Millisecond)
+		}
+		if away > 1 {
+			t.Errorf("%d of the first 1,000 calls left the zone", away)
+		}
+	}, WithPolicy(Locality), WithZone("a"))
 }

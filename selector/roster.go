@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -172,7 +173,7 @@ func (s *Selector) starts(srv *server, started, now int64) {
 	}
 	if started != 0 {
 		age := max(0, time.Now().Unix()-started) // a clock that is ahead has started now
-		srv.ramp.Store(now - min(age, 1<<40)*1000)
+		srv.ramp.Store(cmp.Or(now-min(age, 1<<40)*1000, 1))
 	}
 	if was != 0 {
 		srv.restarted()

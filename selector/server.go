@@ -12,7 +12,7 @@ type server struct {
 	hash   uint64 // of key
 	load   health.Load
 	permit health.Permit // for the call that tries it
-	ramp   atomic.Int64  // when its slow start began; 0 or less when it has none
+	ramp   atomic.Int64  // when its slow start began, which may be before the clock; 0 when it has none
 
 	picks     atomic.Uint64
 	outcomes  [health.Outcomes]atomic.Uint64
@@ -85,7 +85,7 @@ const leastRamp = 0.1
 // share is how much of its picks a server may take: less than 1 while it starts slowly, growing with time (Envoy's slow start with aggression 1).
 func (srv *server) share(now, ramp int64) float64 {
 	began := srv.ramp.Load()
-	if began <= 0 || ramp <= 0 {
+	if began == 0 || ramp <= 0 {
 		return 1
 	}
 	return min(1, leastRamp+(1-leastRamp)*float64(max(0, now-began))/float64(ramp))

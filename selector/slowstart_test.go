@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -59,4 +60,38 @@ func TestWhoComesFromAFileDoesNotStartSlowly(t *testing.T) {
 			t.Error("starts slowly")
 		}
 	}, WithSlowStart(30*time.Second), WithLive(func() bool { return false }))
+}
+
+// A client that starts later than a server knows that it is warm, and one that starts just after it knows that it is not.
+func TestSlowStartGoesByTheServersOwnAge(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		started time.Duration // before the client sees it
+		share   float64       // at once
+		after   time.Duration // after which it has its share
+	}{
+		{"it has just started", 0, 0.1, 30 * time.Second},
+		{"it has started a while ago", 15 * time.Second, 0.55, 15 * time.Second},
+		{"it is warm", time.Hour, 1, 0},
+		{"its clock is ahead", -time.Hour, 0.1, 30 * time.Second},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+				started := fmt.Sprint("started=", time.Now().Add(-c.started).Unix())
+				s.UpdateServer(fleet(10, func(i int) string { return []string{"", started}[i/9] })) // it is in the first list
+				pass(20 * time.Millisecond)
+				share := func() float64 {
+					got := picked(t, s, 20_000)
+					return float64(got[nth(9)]) / 2000
+				}
+				if got := share(); got < 0.75*c.share-0.02 || got > 1.25*c.share+0.02 {
+					t.Errorf("it has %.2f of its share, want %.2f", got, c.share)
+				}
+				pass(c.after + time.Second)
+				if got := share(); got < 0.9 || got > 1.1 {
+					t.Errorf("later it has %.2f of its share", got)
+				}
+			}, WithPolicy(Random), WithSlowStart(30*time.Second))
+		})
+	}
 }

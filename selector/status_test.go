@@ -167,3 +167,24 @@ func TestTheLogHasEdgesOnly(t *testing.T) {
 		}
 	}, WithLogger(log.logger(slog.LevelInfo)))
 }
+
+// Row 16: shares were of all picks since a server was listed, so one that had just joined had next to none.
+func TestSharesAreThoseOfTheLastMinute(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+		for range 600 {
+			picked(t, s, 10)
+			pass(time.Second)
+		}
+		s.UpdateServer(fleet(2, func(i int) string { return []string{"weight=1", "weight=9"}[i] }))
+		for range 60 {
+			picked(t, s, 10)
+			pass(time.Second)
+		}
+		if share := s.of(t, nth(1)).Share; share < 0.8 {
+			t.Errorf("one with nine tenths of the weight has %.1f %% of the last minute's picks", 100*share)
+		}
+		if sum := s.of(t, nth(0)).Share + s.of(t, nth(1)).Share; math.Abs(sum-1) > 1e-9 {
+			t.Errorf("shares add up to %v", sum)
+		}
+	}, WithPolicy(Random))
+}

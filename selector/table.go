@@ -180,7 +180,7 @@ func nearest(servers []*server) []*server {
 func (t *table) rampEnds(ramp int64) (end int64) {
 	if t.ramping {
 		for _, srv := range t.pool.servers {
-			if began := srv.ramp.Load(); began > 0 && t.use(srv) == policy.Any {
+			if began := srv.ramp.Load(); began != 0 && t.use(srv) == policy.Any {
 				end = max(end, began+ramp)
 			}
 		}

@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"selector":                 {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
 	"selector/internal/health": {}, // pure, and so is the next
 	"selector/internal/policy": {"./selector/internal/health"},
-	"tests/...": {"..."}, // which the library must not import: no rule of its packages allows that
+	"tests/...":                {"..."}, // which the library must not import: no rule of its packages allows that
 	"zkdiscovery": {
 		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
 		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores

@@ -20,8 +20,9 @@ const (
 	halving = 3000
 	// worst bounds how often failures double the cost of a call.
 	worst = 5
-	// quiet is how long a server of average weight has no call until it is worth one, however slow it was.
-	quiet = 1000
+	// quiet is how long a server of average weight has no call until it is worth one, however slow it was; if it was slow, as many times longer than
+	// its last answer took, and at most that long.
+	quiet, quietTimes, quietMost = 1000, 10, 30_000
 )
 
 // pack makes one word of a positive number and a time, so that readers need no lock and never see the half of it. The number keeps 15 bits of its
@@ -126,9 +127,11 @@ func (l *Load) Chosen(now int64) {
 	}
 }
 
-// Idle says that the server has no call, and had none for a second, or for as much longer as its weight is below the average.
+// Idle says that the server has no call, and had none for a second, or for ten times as long as its last answer took, which is thirty seconds at most;
+// and for as much longer as its weight is below the average.
 func (l *Load) Idle(now int64, weight float32) bool {
-	return l.InFlight.Load() == 0 && float32(now-l.picked.Load())*min(1, weight) >= quiet
+	since := float32(now-l.picked.Load()) * min(1, weight)
+	return since >= quiet && l.InFlight.Load() == 0 && (since >= quietMost || since*1e6 >= quietTimes*l.Last())
 }
 
 // Forget forgets what the latency was, and failures: another process serves the address.

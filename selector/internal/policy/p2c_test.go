@@ -83,6 +83,10 @@ func TestAnOverlookedServerIsFound(t *testing.T) {
 			t.Errorf("turn %d at %d: %d, want %d", c.turn, c.now, got, c.want)
 		}
 	}
+	slow.Took(2e8, 1) // ten times its last answer is two seconds
+	if got := []int{u.Overlooked(0, 2000), u.Overlooked(0, 2001)}; got[0] != -1 || got[1] != 0 {
+		t.Errorf("one that is slow: %d", got)
+	}
 	slow.InFlight.Add(1)
 	if got := u.Overlooked(0, 5000); got != -1 {
 		t.Error("one that has a call is overlooked")

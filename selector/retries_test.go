@@ -1,0 +1,94 @@
+package selector
+
+import (
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// A service that is down gets few retries more than calls.
+func TestRetriesHaveABudget(t *testing.T) {
+	nodes, keys := startNodes(t, 2)
+	for _, n := range nodes {
+		n.drops.Store(true)
+	}
+	for _, c := range []struct {
+		what     string
+		opts     []Option
+		attempts uint64 // of 1,000 calls
+	}{
+		{"by default", nil, 1000 + 200 + 100 + 20},
+		{"as the option says", []Option{WithRetryBudget(0.5, 0)}, 1000 + 500 + 20},
+		{"without", []Option{WithoutRetryBudget()}, 4000},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s := mustNew(t, append(c.opts, WithPolicy(Random), WithEjection(Ejection{Share: 0.01}))...)
+			xc := NewXClient("Kelp", client.Failover, newDiscovery(keys...), client.DefaultOption, s)
+			defer xc.Close()
+			ready(t, s)
+			if failed := callMany(1000, 1, greet(t, xc)); failed != 1000 {
+				t.Fatalf("%d calls failed", failed)
+			}
+			got, st := sum(s), s.Status()
+			attempts := got.broken + got.givenUp + got.undialled
+			if attempts > c.attempts || attempts < c.attempts/2 {
+				t.Errorf("%d attempts for 1,000 calls, want about %d: %+v", attempts, c.attempts, got)
+			}
+			if (st.RetriesDenied > 0) != (c.what != "without") || st.Retries == 0 {
+				t.Errorf("%d retries, %d denied", st.Retries, st.RetriesDenied)
+			}
+		})
+	}
+}
+
+func TestWithoutABudgetACallHasItsFirstError(t *testing.T) {
+	n := startNode(t)
+	n.drops.Store(true)
+	s := mustNew(t, WithRetryBudget(0, 0))
+	xc := NewXClient("Kelp", client.Failover, newDiscovery(n.key), client.DefaultOption, s)
+	defer xc.Close()
+	ready(t, s)
+	err := xc.Call(t.Context(), "Greet", &question, new(string))
+	if err == nil || !isNetwork(err) {
+		t.Errorf("the call: %v, want the error of its attempt", err)
+	}
+	if st := s.Status(); st.Retries != 0 || st.RetriesDenied != 1 {
+		t.Errorf("%d retries, %d denied", st.Retries, st.RetriesDenied)
+	}
+}
+
+func TestBackupsHaveABudget(t *testing.T) {
+	nodes, keys := startNodes(t, 2)
+	for _, n := range nodes {
+		n.delay.Store(int64(20 * time.Millisecond))
+	}
+	s := mustNew(t, WithRetryBudget(0.1, 0))
+	o := client.DefaultOption
+	o.BackupLatency = time.Millisecond
+	xc := NewXClient("Kelp", client.Failbackup, newDiscovery(keys...), o, s)
+	defer xc.Close()
+	ready(t, s)
+	if failed := callMany(200, 4, greet(t, xc)); failed > 0 {
+		t.Errorf("%d calls failed for want of a backup", failed)
+	}
+	if st := s.Status(); st.Retries > 25 || st.Retries < 10 || st.RetriesDenied < 150 {
+		t.Errorf("%d backups for 200 calls, %d denied", st.Retries, st.RetriesDenied)
+	}
+}
+
+// A retry that finds nobody, or is not needed, is no load on anybody.
+func TestARetryThatIsNotMadeIsGivenBack(t *testing.T) {
+	n := startNode(t)
+	n.drops.Store(true)
+	s := mustNew(t)
+	o := client.DefaultOption
+	o.Retries = 0 // rpcx selects once more than it calls
+	xc := NewXClient("Kelp", client.Failover, newDiscovery(n.key), o, s)
+	defer xc.Close()
+	ready(t, s)
+	callMany(50, 1, greet(t, xc))
+	if st := s.Status(); st.Retries != 0 {
+		t.Errorf("%d retries", st.Retries)
+	}
+}
