@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,8 +107,34 @@ func (l *load) add(began time.Time, err error) {
 	}
 }
 
+// blackholes makes as many of a fleet's servers black holes.
+func blackholes(n int) func(testing.TB, []*node) {
+	return func(tb testing.TB, fleet []*node) {
+		tb.Helper()
+		for _, node := range fleet[:n] {
+			node.end()
+			blackhole.Open(tb, node.name)
+		}
+	}
+}
+
+// dials is a plugin that counts those that failed while everybody waited for the XClient's lock.
+type dials struct{ failed atomic.Int64 }
+
+func (d *dials) ConnCreateFailed(string, string) { d.failed.Add(1) }
+
 // BenchmarkFailingFleet is the comparison with rpcx's own selectors, on one XClient, from the moment on that the fleet is struck.
 func BenchmarkFailingFleet(b *testing.B) {
+	for _, c := range []struct {
+		what   string
+		strike func(testing.TB, []*node)
+	}{{"five of ten", strike}, {"eight of ten dead", blackholes(8)}, {"four of ten black holes", blackholes(4)}} {
+		b.Run(c.what, func(b *testing.B) { benchmarkFleet(b, c.strike) })
+	}
+}
+
+func benchmarkFleet(b *testing.B, strike func(testing.TB, []*node)) {
+	b.Helper()
 	const while = 8 * time.Second
 	for _, mode := range []client.FailMode{client.Failfast, client.Failover} {
 		for _, c := range []struct {
@@ -124,10 +151,13 @@ func BenchmarkFailingFleet(b *testing.B) {
 				for b.Loop() {
 					fleet, keys := startFleet(b)
 					xc := c.make(b, keys)
+					d := &dials{}
+					xc.SetPlugins(containing(d))
 					same := func() client.XClient { return xc }
 					callFor(b, time.Second, same)
 					strike(b, fleet)
 					l := callFor(b, while, same)
+					b.ReportMetric(float64(d.failed.Load()), "dials")
 					b.ReportMetric(float64(len(l.took))/while.Seconds(), "calls/s")
 					b.ReportMetric(100*l.share(), "%failed")
 					b.ReportMetric(l.percentile(0.5).Seconds()*1000, "p50-ms")

@@ -12,86 +12,153 @@ import (
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
-// FuzzSelector lets lists, metadata, calls and outcomes come in any order. There is always a listed server when there is one, nothing is left in
-// flight, and never more than half are ejected.
+// FuzzSelector lets lists, metadata, calls, outcomes, probes and time come in any order. There is always a listed server when there is one. Nothing is left
+// in flight. A server on trial is tried by one call at a time. And whatever has happened, each server that answers is used again, and has calls as
+// often as the doc promises.
 func FuzzSelector(f *testing.F) {
 	for p := range 5 {
 		f.Add(uint64(p), byte(p), "weight=5&zone=a", []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x10\x20\x30\x40\x50\x60\x70\x80\x90"))
 		f.Add(uint64(p+7), byte(p+8), "weight=0", []byte{1, 2, 2, 2, 2, 2, 2, 2, 9, 3, 3, 3, 3, 3, 3, 3, 1, 2, 4})
+		f.Add(uint64(p+20), byte(p), "tag=canary", []byte{80, 26, 22, 7, 29, 22, 7, 30, 95, 2, 5, 7, 61, 69, 7, 15, 23})
 	}
 	f.Add(uint64(1), byte(2), "weight=99999999999&latitude=NaN&longitude=nan&state=inactive;", []byte{1, 1, 1, 2})
 	f.Fuzz(func(t *testing.T, seed uint64, how byte, metadata string, ops []byte) {
 		if len(ops) > 200 {
 			ops = ops[:200]
 		}
-		synctest.Test(t, func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 2))
-			s := mustNew(t, fuzzed(how, r)...)
-			listed := make(map[string]string)
-			var open []pick
-			for _, op := range ops {
-				switch op % 8 {
-				case 0, 1: // a list
-					listed = make(map[string]string)
-					for range r.IntN(1 + int(op)/4) {
-						listed[nth(r.IntN(40))] = []string{"", metadata, fmt.Sprintf("weight=%d&zone=%c", r.Uint64()>>(1+r.IntN(63)), 'a'+r.IntN(3))}[r.IntN(3)]
-					}
-					s.UpdateServer(listed)
-				case 2, 3, 4: // calls
-					for range 1 + int(op)/8 {
-						key, p := s.choose(t.Context(), r.IntN(10))
-						if _, ok := listed[key]; ok == (len(listed) == 0) {
-							t.Fatalf("%q of %v", key, listed)
-						}
-						open = append(open, p)
-					}
-				case 5: // outcomes
-					for range min(len(open), 1+int(op)/8) {
-						i := r.IntN(len(open))
-						open[i].done(health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e10)))
-						open[i] = open[len(open)-1]
-						open = open[:len(open)-1]
-					}
-				case 6: // news of one server
-					for range 1 + int(op)/16 {
-						s.observe(s.main, nth(int(op)%40), health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e9)))
-					}
-				case 7:
-					pass(time.Duration(r.Int64N(int64(op) * 1e9)))
-				}
-				st := s.Status()
-				if len(st.Servers) != len(listed) {
-					t.Fatalf("%d of %d servers in the status", len(st.Servers), len(listed))
-				}
-				if c := s.main.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
-					t.Fatalf("%+v", c)
-				}
-			}
-			for i := range open {
-				open[i].done(health.Outcome(r.IntN(health.Outcomes)), time.Second)
-			}
-			for _, srv := range s.main.servers {
-				if n := srv.load.InFlight.Load(); n != 0 {
-					t.Errorf("%d in flight at %s", n, srv.key)
-				}
-			}
-			if n := s.inFlight.Load(); n != 0 {
-				t.Errorf("%d in flight", n)
-			}
-			// Whatever has happened, a world that is well again is used again.
-			for range 600 {
-				if key, p := s.choose(t.Context(), r.Uint64()); key != "" {
-					p.done(health.Answered, time.Millisecond)
-				}
-				pass(time.Second)
-			}
-			if c := s.main.table.Load().counts; c.ejected+c.aside > 0 {
-				t.Errorf("after ten quiet minutes %+v", c)
-			}
-			_ = s.Close()
-			synctest.Wait()
-		})
+		synctest.Test(t, func(t *testing.T) { fuzzSelector(t, seed, how, metadata, ops) })
 	})
+}
+
+func fuzzSelector(t *testing.T, seed uint64, how byte, metadata string, ops []byte) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	s := mustNew(t, fuzzed(how, r)...)
+	listed := make(map[string]string)
+	var open []pick
+	end := func(i int) {
+		open[i].done(health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e10)))
+		open[i] = open[len(open)-1]
+		open = open[:len(open)-1]
+	}
+	call := func() {
+		ctx := t.Context()
+		if r.IntN(4) == 0 {
+			ctx = WithTag(ctx, "canary")
+		}
+		key, p := s.choose(ctx, r.IntN(10))
+		if _, ok := listed[key]; ok == (len(listed) == 0) {
+			t.Fatalf("%q of %v", key, listed)
+		}
+		if key == "" {
+			return
+		}
+		if p.permit != 0 {
+			for _, other := range open {
+				if other.permit != 0 && other.server == p.server && other.epoch == p.epoch && p.permit-other.permit < 10_000 {
+					t.Fatalf("two calls try %s", key)
+				}
+			}
+		}
+		open = append(open, p)
+	}
+	for _, op := range ops {
+		switch op % 8 {
+		case 0, 1: // a list
+			listed = make(map[string]string)
+			for range r.IntN(1 + int(op)/4) {
+				listed[nth(r.IntN(40))] = []string{
+					"", metadata, fmt.Sprintf("weight=%d&zone=%c", r.Uint64()>>(1+r.IntN(63)), 'a'+r.IntN(3)),
+					fmt.Sprintf("tag=canary&started=%d", time.Now().Unix()-r.Int64N(100)+10),
+				}[r.IntN(4)]
+			}
+			s.UpdateServer(listed)
+		case 2, 3, 4: // calls
+			for range 1 + int(op)/8 {
+				call()
+			}
+		case 5: // outcomes
+			for range min(len(open), 1+int(op)/8) {
+				end(r.IntN(len(open)))
+			}
+		case 6: // news of one server
+			for range 1 + int(op)/16 {
+				s.observe(s.main, nth(int(op)%40), health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.Int64N(1e9)))
+			}
+		case 7:
+			pass(time.Duration(r.Int64N(int64(op) * 1e9)))
+		}
+		st := s.Status()
+		if len(st.Servers) != len(listed) {
+			t.Fatalf("%d of %d servers in the status", len(st.Servers), len(listed))
+		}
+		if c := s.main.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
+			t.Fatalf("%+v", c)
+		}
+	}
+	for len(open) > 0 {
+		end(len(open) - 1)
+	}
+	s.mu.Lock()
+	for key, srv := range s.servers {
+		if n := srv.load.InFlight.Load(); n != 0 {
+			t.Errorf("%d in flight at %s", n, key)
+		}
+	}
+	s.mu.Unlock()
+	if n := s.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+	wantAllBack(t, s, how, r)
+	_ = s.Close()
+	synctest.Wait()
+}
+
+// wantAllBack lets a world that is well again go on. It wants all servers back when the longest ejection is over, and then each to have calls: in a second
+// and eight calls for each server.
+func wantAllBack(t *testing.T, s *Selector, how byte, r *rand.Rand) {
+	t.Helper()
+	ctxs := []context.Context{t.Context(), WithTag(t.Context(), "canary")}
+	for range 360 {
+		for i := range 40 {
+			if key, p := s.choose(ctxs[i%2], r.Uint64()); key != "" {
+				p.done(health.Answered, time.Millisecond)
+			}
+		}
+		pass(time.Second)
+	}
+	if c := s.main.table.Load().counts; c.ejected+c.aside > 0 {
+		t.Errorf("after six quiet minutes %+v", c)
+	}
+	if p := s.config.policy; p != P2C && p != WeightedRoundRobin && p != Random {
+		return // keys and distances decide
+	}
+	table := s.main.table.Load()
+	lightest := float32(1)
+	for _, g := range table.pool.groups {
+		for _, m := range g.members {
+			lightest = min(lightest, m.Weight)
+		}
+	}
+	if lightest < 0.5 {
+		return // weights decide
+	}
+	before := make(map[*server]uint64)
+	for _, srv := range table.pool.servers {
+		before[srv] = srv.picks.Load()
+	}
+	for range 3000 { // in three seconds, eight calls for each and two seconds
+		for _, ctx := range ctxs {
+			if key, p := s.choose(ctx, r.Uint64()); key != "" {
+				p.done(health.Answered, time.Millisecond)
+			}
+		}
+		pass(time.Millisecond)
+	}
+	for srv, was := range before {
+		if srv.picks.Load() == was && srv.State() == Up {
+			t.Errorf("%s had no call in three seconds of %d", srv.key, how)
+		}
+	}
 }
 
 // fuzzed returns options: a policy, with or without probes, subset and slow start.
