@@ -15,8 +15,8 @@ type Ring struct {
 }
 
 const (
-	// pointsEach is how many points a member of the median weight has: shares differ by 1/√48, a seventh, from what the weight says.
-	pointsEach = 48
+	// pointsEach is how many points a member of the median weight has: shares differ by 1/√32, a sixth, from what the weight says.
+	pointsEach = 32
 	// maxPoints bounds how many points there are for each member on average, when a few weights are far above the median.
 	maxPoints = 4 * pointsEach
 	// index is the part of a point that is no position.
@@ -28,15 +28,12 @@ const (
 // NewRing returns the ring of members.
 func NewRing(members []Member) *Ring {
 	counts, total := pointCounts(members)
-	r := &Ring{points: make([]uint64, 0, total), shift: uint(33 - max(1, bits.Len64(total)-1))}
-	// The points are evenly spread. So putting each into its part of the circle sorts them, but for the few of one part.
-	unsorted := make([]uint64, 0, total)
+	r := &Ring{points: make([]uint64, total), shift: uint(34 - max(2, bits.Len64(total)-1))}
 	r.start = make([]uint32, r.parts()+1)
+	// The points are evenly spread. So putting each into its part of the circle sorts them, but for the few of one part.
 	for i, m := range members {
 		for k := range uint64(counts[i]) {
-			p := Mix(m.Hash+(k+1)*golden)&^index | uint64(i)
-			unsorted = append(unsorted, p)
-			r.start[r.part(p)]++
+			r.start[r.part(m.point(k))]++
 		}
 	}
 	var sum uint32
@@ -44,11 +41,13 @@ func NewRing(members []Member) *Ring {
 		sum += n
 		r.start[i] = sum // where the part ends; each point put there moves it to where it begins
 	}
-	r.points = r.points[:len(unsorted)]
-	for _, p := range unsorted {
-		at := &r.start[r.part(p)]
-		*at--
-		r.points[*at] = p
+	for i, m := range members {
+		for k := range uint64(counts[i]) {
+			p := m.point(k)
+			at := &r.start[r.part(p)]
+			*at--
+			r.points[*at] = p | uint64(i)
+		}
 	}
 	for i, p := range r.points {
 		for ; i > 0 && p < r.points[i-1]; i-- {
@@ -58,6 +57,9 @@ func NewRing(members []Member) *Ring {
 	}
 	return r
 }
+
+// point is the position<<32 of a member's k-th point.
+func (m *Member) point(k uint64) uint64 { return Mix(m.Hash+(k+1)*golden) &^ index }
 
 // pointCounts gives the median weight pointsEach points, which lets equal weights have the same points however many members there are. When the
 // median changes, more keys move than those of the member that changed.

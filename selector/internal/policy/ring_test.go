@@ -73,10 +73,10 @@ func TestTheRingHasPointsByWeight(t *testing.T) {
 		weights []uint32
 		want    []uint32
 	}{
-		{"equal weights, whatever they are", []uint32{7, 7, 7}, []uint32{48, 48, 48}},
-		{"the median has 48", []uint32{1, 2, 4}, []uint32{24, 48, 96}},
-		{"the least has one", []uint32{1, 500, 500, 500}, []uint32{1, 48, 48, 48}},
-		{"few heavy ones are kept within bounds", []uint32{1, 1, 1, 1000}, []uint32{1, 1, 1, 750}},
+		{"equal weights, whatever they are", []uint32{7, 7, 7}, []uint32{32, 32, 32}},
+		{"the median has 32", []uint32{1, 2, 4}, []uint32{16, 32, 64}},
+		{"the least has one", []uint32{1, 500, 500, 500}, []uint32{1, 32, 32, 32}},
+		{"few heavy ones are kept within bounds", []uint32{1, 1, 1, 1000}, []uint32{1, 1, 1, 500}},
 	} {
 		members := make([]Member, len(c.weights))
 		for i, w := range Weights(c.weights) {
@@ -105,8 +105,8 @@ func TestAChangeMovesOnlyTheKeysOfItsServer(t *testing.T) {
 				}
 			}
 		}
-		// The share is 1/n, give or take four of the deviations that 48 points have.
-		if share := float64(moved) / keys; math.Abs(share*float64(n)-1) > 4./6.9+4*math.Sqrt(float64(n)/keys) {
+		// The share is 1/n, give or take four of the deviations that 32 points have.
+		if share := float64(moved) / keys; math.Abs(share*float64(n)-1) > 4./5.65+4*math.Sqrt(float64(n)/keys) {
 			t.Errorf("%d servers: %.2f of a server's share moved", n, share*float64(n))
 		}
 	}
