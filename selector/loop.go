@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -30,7 +31,8 @@ type loop struct {
 type answer struct {
 	server *server
 	epoch  uint32 // of the server when the probe began
-	found  health.Kind
+	first  bool   // it is not known to have answered
+	found  probe.Answer
 }
 
 func (l *loop) init() {
@@ -121,7 +123,7 @@ func (s *Selector) turn() int64 {
 	s.mu.Unlock()
 
 	for _, a := range ask {
-		s.prober.ask(s.loop.ctx, a.server.key, func(found health.Kind) { s.answered(a, found) })
+		s.prober.Ask(s.loop.ctx, a.server.key, a.first, func(o probe.Outcome) { s.answered(a, o.Answer) })
 	}
 	for _, tell := range news {
 		s.call(tell)
@@ -130,7 +132,7 @@ func (s *Selector) turn() int64 {
 }
 
 // answered hands the loop what a probe found.
-func (s *Selector) answered(a answer, found health.Kind) {
+func (s *Selector) answered(a answer, found probe.Answer) {
 	a.found = found
 	s.mu.Lock()
 	s.loop.probes--
@@ -142,9 +144,16 @@ func (s *Selector) answered(a answer, found health.Kind) {
 
 // take believes what a probe found, unless something happened meanwhile. s.mu must be held.
 func (s *Selector) take(a answer, now int64) {
-	s.reached = s.reached || a.found == health.ProbeAnswered
+	kind := health.ProbeUnable // or this side could not ask: a call may find out
+	switch a.found {
+	case probe.Alive:
+		kind, s.reached = health.ProbeAnswered, true
+	case probe.Silent:
+		kind = health.ProbeSilent
+	case probe.Unaskable, probe.CouldNotAsk:
+	}
 	if a.server.epoch.Load() == a.epoch {
-		s.apply(a.server, health.Event{Kind: a.found, Now: now, Roll: s.roll(), Doubtful: s.answeredCalls && !s.reached})
+		s.apply(a.server, health.Event{Kind: kind, Now: now, Roll: s.roll(), Doubtful: s.answeredCalls && !s.reached})
 	}
 }
 
@@ -165,7 +174,7 @@ func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
 			case s.loop.probes < s.config.probing.Parallel:
 				srv.known.probing = true
 				s.loop.probes++
-				ask = append(ask, answer{server: srv, epoch: srv.epoch.Load()})
+				ask = append(ask, answer{server: srv, epoch: srv.epoch.Load(), first: h.State == health.Fresh})
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func newOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, o
 
 // Service returns the XClient of a service, as it is used for calls. It stays the OneClient's: Close closes it.
 func (c *OneClient) Service(servicePath string) (client.XClient, error) {
-	x, err := c.xclient(servicePath)
+	x, err := c.xclient(context.Background(), servicePath)
 	if err != nil {
 		return nil, err // and no nil *xclient, which is no nil XClient
 	}

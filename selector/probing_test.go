@@ -135,11 +135,11 @@ func TestWhoCouldNotBeAskedIsNotPutAside(t *testing.T) {
 		for range 100 {
 			picked(t, s, 10)
 			pass(100 * time.Millisecond)
-			if c := s.table.Load().counts; c.aside != 0 {
+			if c := s.main.table.Load().counts; c.aside != 0 {
 				t.Fatalf("%+v", c)
 			}
 		}
-		if c := s.table.Load().counts; c.up != 10 {
+		if c := s.main.table.Load().counts; c.up != 10 {
 			t.Errorf("calls succeed, but %+v", c)
 		}
 		_ = s.Close()
@@ -165,7 +165,7 @@ func TestAllSelectorsOfAProcessShareItsProbes(t *testing.T) {
 		}
 		pass(5 * time.Second)
 		for i, s := range selectors {
-			if c := s.table.Load().counts; c.up != 20 {
+			if c := s.main.table.Load().counts; c.up != 20 {
 				t.Errorf("selector %d: %+v", i, c)
 			}
 			_ = s.Close()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -13,7 +14,7 @@ import (
 type Selector struct {
 	config *config
 	began  time.Time // of the clock
-	prober *prober
+	prober *probe.Queue
 	main   *roster
 
 	// What Select and the reports of outcomes share without a lock.
@@ -54,7 +55,7 @@ func New(opts ...Option) (*Selector, error) {
 	s.retries.config = c
 	s.loop.init()
 	if !c.noProbing {
-		s.prober = newProber(c.probing)
+		s.prober = probe.NewQueue(probe.Settings{Probe: probe.Probe(c.probing.Probe), Timeout: c.probing.Timeout, Parallel: c.probing.Parallel})
 	}
 	return s, nil
 }

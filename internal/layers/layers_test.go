@@ -33,12 +33,12 @@ var mayImport = map[string][]string{
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},
-	"internal/...": {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/guard": { // it speaks rpcx's heartbeat
-		"./internal/...", "github.com/smallnest/rpcx/client", "github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share",
-	},
-	"selector":                 {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
-	"selector/internal/health": {}, // pure, and so is the next
+	"internal/...":   {"./internal/...", "github.com/smallnest/rpcx/client"},
+	"internal/guard": {"./internal/probe", "github.com/smallnest/rpcx/client"},
+	"internal/probe": {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
+	"selector":       {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
+	// What is known of one server, and whom to call: pure.
+	"selector/internal/health": {},
 	"selector/internal/policy": {"./selector/internal/health"},
 	"tests/...":                {"..."}, // which the library must not import: no rule of its packages allows that
 	"zkdiscovery": {

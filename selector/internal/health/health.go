@@ -74,8 +74,7 @@ const (
 	RateLow               // its success rate is far below the others'
 	ProbeAnswered         // the server is there
 	ProbeSilent           // nobody answered
-	ProbeUnable           // the network cannot be probed
-	ProbeMissed           // this side could not ask
+	ProbeUnable           // the network cannot be probed, or this side could not ask
 	NobodyReports         // a call tries it, of which nothing will be heard
 	ProcessesChanged      // another process serves its address
 	Kinds            = iota
@@ -92,9 +91,6 @@ type Event struct {
 	// Doubtful says that a probe without an answer proves nothing.
 	Doubtful bool
 }
-
-// probePause is how long to wait with the next probe when this side could not ask.
-const probePause = 1000
 
 // enoughSigns is how many requests that were written bring back a server whose calls failed, where nobody waits for answers.
 const enoughSigns = 3
@@ -163,10 +159,6 @@ func (h Health) Step(e Event, r *Rules) Health {
 			h = h.putAside(NoAnswer, e, r)
 		} else {
 			h = h.enter(Trial, h.Why, e.Now, 0)
-		}
-	case ProbeMissed:
-		if h.waits() {
-			h.Until = e.Now + probePause/2 + int64(e.Roll*probePause/2)
 		}
 	case NobodyReports:
 		if h.State == Trial {

@@ -64,7 +64,6 @@ func TestStep(t *testing.T) {
 		{"a request written is a connection made", Health{State: Trial, Why: DialFailed, Dials: 2, Blamed: true}, at(CallWritten), Health{State: Up, Since: now}},
 		{"but no call answered", Health{State: Trial, Why: CallsFailed, Blamed: true}, at(CallWritten), Health{State: Trial, Why: CallsFailed, Blamed: true, Signs: 1}},
 		{"though three are enough", Health{State: Trial, Why: CallsFailed, Blamed: true, Signs: 2}, at(CallWritten), Health{State: Up, Since: now}},
-		{"a probe that could not ask says nothing", Health{State: Aside, Dials: 3, Until: now}, at(ProbeMissed), Health{State: Aside, Dials: 3, Until: sec(0.5)}},
 		{"where nobody reports a trial ends at once", Health{State: Trial}, at(NobodyReports), Health{State: Up, Since: now}},
 		{"another process is asked at once", Health{State: Ejected, Failures: 1, Ejections: 2, Until: sec(99)}, at(ProcessesChanged), Health{State: Ejected, Ejections: 2, Until: now}},
 
