@@ -173,7 +173,6 @@ func (h *history) fault() {
 	case 9:
 		if h.backup != nil && h.r.IntN(2) == 0 {
 			h.note("rollback")
-			h.restored = true
 			zk.Rollback()
 			h.nodes, h.exists = maps.Clone(h.backup.nodes), h.backup.exists
 		}

@@ -106,7 +106,6 @@ type history struct {
 	written   map[string]bool   // every key and value that there ever was
 	backup    *history          // what a checkpoint has kept
 	trouble   trouble
-	restored  bool // from the backup, at least once
 	members   []*member
 	templates []*zkdiscovery.Discovery
 }
@@ -234,8 +233,7 @@ func (h *history) converged() {
 				}
 			}
 		}
-		// A session that is in the backup lives on, and of data that are other than before ZooKeeper may tell nothing: looks find them.
-		if n := m.d.Status().Mended; n > 0 && !h.restored {
+		if n := m.d.Status().Mended; n > 0 {
 			h.Errorf("seed %d: %s has found %d changes by looking at rest: no watch had told of them", h.seed, m.name, n)
 		}
 	}
