@@ -3,7 +3,7 @@
 // # What holds
 //
 //   - Everything that logs to one handler of the user's shares one limiter, in the whole process.
-//   - Lines are the same if message and level are. Of the same lines the first eight are told, and the first one of each of eight services.
+//   - Lines are the same if message and level are. Of the same lines the first four are told, and the first one of each of four services.
 //     The others are withheld. After a minute the newest of them is told with an attribute that says how many they were: withheld=491.
 //   - While they go on, such a count follows after 4 and 16 minutes, and then every hour. After ten minutes without such a line the rest is
 //     counted, and the next line is news again.

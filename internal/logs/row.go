@@ -7,7 +7,7 @@ import (
 
 const (
 	// Limit is how many lines of one message are told in a row, and of how many services the first line is told besides.
-	Limit = 8
+	Limit = 4
 	// Calm is how long a message must have been silent to end its row: what comes after that is news again.
 	Calm = 10 * time.Minute
 
@@ -17,9 +17,9 @@ const (
 
 // row follows the lines of one message at one level. It reads no clock, so that a table and a fuzzer can drive it. The zero value is ready.
 //
-// An example. A service flaps: it says "refused" every 20 s for three hours. The first eight lines are told. The ninth, at 2:40, is withheld. At
-// 3:40 a count of three is told, at 7:40 one of twelve, the next 16 minutes later, and then one each hour. Ten minutes after the last line the
-// rest is counted. From then on eight lines are told again.
+// An example. A service flaps: it says "refused" every 20 s for three hours. The first four lines are told. The fifth, at 1:20, is withheld. At
+// 2:20 a count of three is told, at 6:20 one of twelve, the next 16 minutes later, and then one each hour. Ten minutes after the last line the
+// rest is counted. From then on four lines are told again.
 type row struct {
 	told     int       // lines of this row that were told, Limit at most
 	services []string  // whose lines were told, Limit at most

@@ -26,16 +26,16 @@ func TestRows(t *testing.T) {
 		told    int
 		counts  []int // until ten minutes after the last line
 	}{
-		"a first line is told":                            {1, time.Second, same, 1, nil},
-		"eight lines in a row are told":                   {8, time.Second, same, 8, nil},
-		"the ninth is counted after a minute":             {9, time.Second, same, 8, []int{1}},
-		"lines far apart are all told":                    {100, Calm, same, 100, nil},
-		"gaps grow while the row goes on":                 {3 * 180, 20 * time.Second, same, 8, []int{3, 12, 48, 180, 180, 109}},
-		"a line every two minutes is one line an hour":    {5 * 30, 2 * time.Minute, same, 8, []int{1, 2, 8, 30, 30, 30, 30, 11}},
-		"a row that is slow goes on all the same":         {9 + 6, Calm - time.Second, same, 8, []int{1, 1, 2, 3}},
-		"of many services at once eight are told":         {500, time.Millisecond, func(i int) string { return fmt.Sprint(i) }, 8, []int{492}},
-		"one that flaps hides nobody else's first line":   {20, time.Second, func(i int) string { return []string{"A", "B"}[i/19] }, 9, []int{11}},
-		"first lines of more than eight services are not": {40, time.Second, func(i int) string { return fmt.Sprint(max(0, i-20)) }, 8 + 7, []int{25}},
+		"a first line is told":                           {1, time.Second, same, 1, nil},
+		"four lines in a row are told":                   {4, time.Second, same, 4, nil},
+		"the fifth is counted after a minute":            {5, time.Second, same, 4, []int{1}},
+		"lines far apart are all told":                   {100, Calm, same, 100, nil},
+		"gaps grow while the row goes on":                {3 * 180, 20 * time.Second, same, 4, []int{3, 12, 48, 180, 180, 113}},
+		"a line every two minutes is one line an hour":   {5 * 30, 2 * time.Minute, same, 4, []int{1, 2, 8, 30, 30, 30, 30, 15}},
+		"a row that is slow goes on all the same":        {5 + 6, Calm - time.Second, same, 4, []int{1, 1, 2, 3}},
+		"of many services at once four are told":         {500, time.Millisecond, func(i int) string { return fmt.Sprint(i) }, 4, []int{496}},
+		"one that flaps hides nobody else's first line":  {20, time.Second, func(i int) string { return []string{"A", "B"}[i/19] }, 5, []int{15}},
+		"first lines of more than four services are not": {40, time.Second, func(i int) string { return fmt.Sprint(max(0, i-20)) }, 4 + 3, []int{33}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r row
@@ -61,7 +61,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// FuzzRow: every line is told or counted; a first line and one after silence are told; at most fifteen lines in a row are; counts of a row are
+// FuzzRow: every line is told or counted; a first line and one after silence are told; at most seven lines in a row are; counts of a row are
 // a minute apart at least, unless it is over.
 func FuzzRow(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 70, 0, 0})

@@ -35,7 +35,7 @@ func TestReplyOverTheSizeLimitKeepsTheListAndBacksOff(t *testing.T) {
 			t.Errorf("%d connections in an hour: that is no backing off", n)
 		}
 		edges := t.Logbook.Edges()[lines:]
-		if len(edges) > 12 || harness.Count(edges, "size limit") == 0 {
+		if len(edges) > 20 || harness.Count(edges, "size limit") == 0 {
 			t.Errorf("logged: %d lines, %q", len(edges), edges[:min(20, len(edges))])
 		}
 		if st := d.Status(); st.LastErr == nil || !strings.Contains(st.LastErr.Error(), "size limit") {
