@@ -118,7 +118,7 @@ func (c *comparison) ping(client int) {
 
 func (c *comparison) setWatches(client int, kind Op) {
 	c.t.Helper()
-	lists := make([][]string, 3)
+	lists := make([][]string, 5)
 	for i := range lists {
 		for range c.rnd.IntN(4) {
 			lists[i] = append(lists[i], c.path())
@@ -127,6 +127,9 @@ func (c *comparison) setWatches(client int, kind Op) {
 	back := pick[int64](c.rnd, 0, 0, 1, 2, 5, 1000)
 	c.ask(client, kind, func(sd *side) []byte {
 		r := request{kind: kind, watches: watchesLost{zxid: max(sd.clients[client].zxid-back, sd.base), data: lists[0], exist: lists[1], child: lists[2]}}
+		if kind == OpSetWatches2 {
+			r.watches.persistent, r.watches.recursive = lists[3], lists[4]
+		}
 		return r.encode()
 	}, fmt.Sprint(back, lists))
 }
@@ -215,7 +218,10 @@ func (c *comparison) reconnect(client int) {
 func (c *comparison) damaged(client int) {
 	c.t.Helper()
 	kind := pick(c.rnd, OpCreate, OpCreate2, OpDelete, OpSetData, OpExists, OpGetData, OpGetChildren2, OpGetACL, OpSetACL, OpSync, OpMulti,
-		OpRemoveWatches, OpSetWatches, OpAuth, 17000, -3)
+		OpRemoveWatches, OpSetWatches, OpAddWatch, OpMultiRead, OpAuth, 17000, -3)
+	for c.like >= Version39 && (kind.writes() || kind == OpCheck) { // which of these take up a zxid is not the same as in 3.8
+		kind = pick(c.rnd, OpExists, OpGetChildren2, OpSync, OpMultiRead, OpSetWatches, OpAuth)
+	}
 	r := c.write(OpCreate)
 	r.kind, r.scheme = kind, schemeDigest
 	if kind == OpMulti {
@@ -224,7 +230,7 @@ func (c *comparison) damaged(client int) {
 	body := r.encode()
 	body = body[:c.rnd.IntN(max(1, len(body)))]
 	c.ask(client, kind, func(*side) []byte { return body }, fmt.Sprintf("damaged %x", body))
-	if kind == 17000 || kind == -3 || kind == OpAuth {
+	if !c.like.knows(kind) || kind == OpAuth {
 		c.ended(client)
 		c.reopen(client, false)
 	}

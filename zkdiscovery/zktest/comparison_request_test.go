@@ -9,6 +9,15 @@ import (
 
 func pick[T any](rnd *rand.Rand, of ...T) T { return of[rnd.IntN(len(of))] }
 
+// known picks a kind that the version knows.
+func (c *comparison) known(of ...Op) Op {
+	for {
+		if kind := pick(c.rnd, of...); c.like.knows(kind) {
+			return kind
+		}
+	}
+}
+
 func (c *comparison) path() string {
 	if c.rnd.IntN(12) == 0 {
 		return pick(c.rnd, "", "x", "x/y", "/", "//", c.root+"/", c.root+"//a", c.root+"/.", c.root+"/../a", c.root+"/a/./b", c.root+"/\x01",
@@ -43,7 +52,11 @@ func (c *comparison) acl() []ACL {
 		})
 		a := &list[len(list)-1]
 		a.Scheme, a.ID = schemeWorld, "anyone"
-		switch c.rnd.IntN(12) {
+		odd := c.rnd.IntN(12)
+		if c.like == Version34 { // which finds more of them invalid, and before it looks at the path
+			odd %= 5
+		}
+		switch odd {
 		case 0, 1, 2:
 			a.Scheme, a.ID = schemeDigest, id.id
 		case 3, 4:
@@ -71,11 +84,14 @@ func (c *comparison) write(kind Op) request {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		r.data, r.acl = c.data(), c.acl()
 		r.flags = pick[int32](c.rnd, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3)
-		if c.rnd.IntN(12) == 0 {
+		if c.rnd.IntN(12) == 0 && c.like == Version38 { // 3.4 looks at the flags later, and 3.9 reads the parts of a multi again, by their flags
 			r.flags = pick[int32](c.rnd, 4, 5, 6, 7, -1)
 		}
 		if kind == OpCreateContainer {
 			r.flags = pick[int32](c.rnd, 4, 4, 4, 0, 2, 5)
+			if c.like != Version38 {
+				r.flags = 4
+			}
 		}
 		if kind == OpCreateTTL {
 			r.flags = pick[int32](c.rnd, 5, 6, 0, 1)
@@ -97,11 +113,11 @@ func (c *comparison) write(kind Op) request {
 
 // request is any of those that can be sent to both servers as they are.
 func (c *comparison) request() request {
-	kind := pick(c.rnd, OpCreate, OpCreate, OpCreate, OpCreate2, OpCreate2, OpCreate2, OpCreateContainer, OpDelete, OpDelete, OpSetData,
+	kind := c.known(OpCreate, OpCreate, OpCreate, OpCreate2, OpCreate2, OpCreate2, OpCreateContainer, OpDelete, OpDelete, OpSetData,
 		OpSetData, OpExists, OpExists, OpGetData, OpGetData, OpGetChildren, OpGetChildren2, OpGetChildren2, OpGetACL, OpSetACL, OpSync,
-		OpMulti, OpMulti, OpMulti)
+		OpMulti, OpMulti, OpMulti, OpMultiRead, OpMultiRead, OpAddWatch)
 	if c.rnd.IntN(30) == 0 {
-		kind = pick(c.rnd, OpCreateTTL, OpCheck, OpRemoveWatches, OpRemoveWatches)
+		kind = c.known(OpCreateTTL, OpCheck, OpRemoveWatches, OpRemoveWatches, OpRemoveWatches)
 	}
 	r := request{kind: kind}
 	switch kind {
@@ -109,10 +125,20 @@ func (c *comparison) request() request {
 		r.path, r.watch = c.path(), c.rnd.IntN(2) == 0
 	case OpMulti:
 		for range c.rnd.IntN(5) {
-			r.parts = append(r.parts, c.write(pick(c.rnd, OpCreate, OpCreate, OpCreate2, OpCreateContainer, OpDelete, OpSetData, OpCheck)))
+			part := c.write(c.known(OpCreate, OpCreate, OpCreate2, OpCreateContainer, OpDelete, OpSetData, OpCheck))
+			if part.kind == OpCreate2 && c.like >= Version39 { // which has a result of its own there
+				part.kind = OpCreate
+			}
+			r.parts = append(r.parts, part)
 		}
+	case OpMultiRead:
+		for range c.rnd.IntN(6) {
+			r.parts = append(r.parts, request{kind: pick(c.rnd, OpGetData, OpGetData, OpGetChildren), path: c.path(), watch: c.rnd.IntN(2) == 0})
+		}
+	case OpAddWatch:
+		r.path, r.version = c.path(), pick[int32](c.rnd, 0, 0, 1, 1, 1, 1, 2, -1)
 	case OpRemoveWatches:
-		r.path, r.version = c.path(), pick[int32](c.rnd, 1, 2, 3, 3, 0, 4, -1)
+		r.path, r.version = c.path(), pick[int32](c.rnd, 1, 2, 3, 3, 0, 4, 5, -1)
 	case OpCheck: // a real 3.8 never answers one by itself that succeeds
 		r = c.write(kind)
 		r.version = 77

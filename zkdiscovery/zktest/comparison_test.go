@@ -22,6 +22,7 @@ type side struct {
 // comparison is one run: a seed, and nodes below a root of its own.
 type comparison struct {
 	t       *testing.T
+	like    Version
 	seed    uint64
 	rnd     *rand.Rand
 	root    string
@@ -34,10 +35,10 @@ type comparison struct {
 // comparedClients is how many there are; each has a connection to either server.
 const comparedClients = 3
 
-func newComparison(t *testing.T, seed uint64, addrs ...string) *comparison {
+func newComparison(t *testing.T, like Version, seed uint64, addrs ...string) *comparison {
 	t.Helper()
 	c := &comparison{
-		t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)),
+		t: t, like: like, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)),
 		root: fmt.Sprintf("/run-%d", seed),
 	}
 	for _, p := range []string{"", "/a", "/b", "/a/x", "/a/y", "/b/x", "/a/x/z"} {
@@ -55,10 +56,8 @@ func newComparison(t *testing.T, seed uint64, addrs ...string) *comparison {
 		}
 	}
 	for _, sd := range c.sides {
-		r := &request{kind: OpCreate2, path: c.root, acl: openACL()}
-		a := sd.clients[0].must(t, r)
-		d := decoder{b: a.body}
-		_ = d.string()
+		sd.clients[0].must(t, &request{kind: OpCreate, path: c.root, acl: openACL()})
+		d := decoder{b: sd.clients[0].must(t, exists(c.root)).body}
 		sd.base = d.stat().Czxid
 	}
 	return c
@@ -152,7 +151,7 @@ func (c *comparison) step() {
 	case 6, 7, 8:
 		c.pipeline(client)
 	case 9, 10, 11, 12:
-		c.setWatches(client, pick(c.rnd, OpSetWatches, OpSetWatches2))
+		c.setWatches(client, c.known(OpSetWatches, OpSetWatches2))
 	default:
 		r := c.request()
 		reply := c.send(client, &r)[0]

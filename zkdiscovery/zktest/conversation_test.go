@@ -28,7 +28,7 @@ func TestConversationsAreThoseWithARealServer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			opts := []Option{WithTick(100 * time.Millisecond), WithSessionTimeouts(500*time.Millisecond, time.Minute)}
 			real := StartEnsemble(t, 1, opts...)
-			s := NewServer(opts...)
+			s := NewServer(append(opts, WithVersion(versionOf(t, real)))...)
 			defer s.Close()
 			if err := s.Listen("127.0.0.1:0"); err != nil {
 				t.Fatal(err)
@@ -153,8 +153,8 @@ func talkExpiry(tr *transcript) {
 	watcher := tr.open(time.Minute)
 	dying := tr.open(500 * time.Millisecond)
 	tr.ask(watcher, &request{kind: OpCreate, path: "/dir", acl: openACL()})
-	tr.ask(dying, &request{kind: OpCreate2, path: "/dir/a", acl: openACL(), flags: 1})
-	tr.ask(dying, &request{kind: OpCreate2, path: "/b", acl: openACL(), flags: 1})
+	tr.ask(dying, &request{kind: OpCreate, path: "/dir/a", acl: openACL(), flags: 1})
+	tr.ask(dying, &request{kind: OpCreate, path: "/b", acl: openACL(), flags: 1})
 	tr.ask(watcher, &request{kind: OpGetData, path: "/dir/a", watch: true})
 	tr.ask(watcher, &request{kind: OpGetChildren2, path: "/dir", watch: true})
 	list, err := dying.eof()

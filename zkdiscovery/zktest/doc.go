@@ -6,7 +6,7 @@
 // For a Server:
 //
 //   - It speaks ZooKeeper's wire protocol, so that the client under test is the real one, unmodified.
-//   - To the requests it knows it answers as a real server of version 3.8 does: codes, stats, zxids, sequence numbers, notifications and
+//   - To the requests it knows it answers as a real server of version 3.8 does, or of the one that WithVersion names: codes, stats, zxids, sequence numbers, notifications and
 //     their order. This is tested by sending both the same random requests and comparing what comes back, and with ZooKeeper's own shell.
 //   - A notification reaches a client before any reply that reflects the change, or a later one.
 //   - A request is done whole or not at all, and what a client sends on one connection is done in its order.
@@ -22,10 +22,10 @@
 //
 // Connecting, with a new session or a former one; ping; create in all forms but those with a time to live, which a real server refuses as
 // well unless it is told not to; delete, exists, getData, setData, getChildren in both forms, getACL, setACL, sync, check, multi, auth
-// (digest and ip), setWatches, removeWatches, close. ACLs are enforced.
+// (digest and ip), setWatches, addWatch, removeWatches, multiRead, close. ACLs are enforced.
 //
 // Others are answered as a server of an older version answers what it does not know: Unimplemented, and the connection is closed. There
-// are no persistent watches, no multiRead, no quotas, no reconfiguration, no SASL, no four-letter words, and one server, not a quorum.
+// are no quotas, no reconfiguration, no SASL, no four-letter words, and one server, not a quorum.
 //
 // # Faults
 //
@@ -51,6 +51,8 @@
 //   - A client that may not read a node is not told of its changes, as with 3.8.4, 3.9.2 and the packages of distributions that have
 //     the same fix; older servers tell (CVE-2024-23944).
 //   - A check outside of a multi is answered when it succeeds. A real 3.8 loses the reply.
+//   - Of other versions it has what a client of the read side sees (see Version). It has 3.8's ways where they differ in which mistake of
+//     a request is told first, in whether a request that cannot be read takes up a zxid, and in the results of a multi's create2.
 //   - A setACL holds for the request right behind it. With a real 3.8, a request that follows closely may still be judged by the ACL before.
 //
 // # Goroutines

@@ -185,7 +185,7 @@ func (s *Server) ExpireAll() {
 
 // Wipe puts a new, empty ensemble in the place of the old one: no nodes, no sessions, and the zxids begin anew. Every connection is cut,
 // and clients that have seen a higher zxid are refused from now on, as a real ensemble does.
-func (s *Server) Wipe() { s.replace(newState()) }
+func (s *Server) Wipe() { s.replace(newState(s.cfg.version)) }
 
 // Checkpoint keeps a copy of everything stored, for Rollback.
 func (s *Server) Checkpoint() {
@@ -199,7 +199,7 @@ func (s *Server) Checkpoint() {
 // have their whole timeout to come back. Every connection is cut. Without a Checkpoint it is a Wipe. It may be repeated.
 func (s *Server) Rollback() {
 	s.mu.Lock()
-	st := newState()
+	st := newState(s.cfg.version)
 	if s.checkpoint != nil {
 		st = s.checkpoint.clone()
 	}

@@ -107,8 +107,12 @@ func (d *decoder) paths() []string {
 	return d.strings()
 }
 
+// acls is nil where the list is null.
 func (d *decoder) acls() []ACL {
 	var list []ACL
+	if len(d.b) >= 4 && int32(binary.BigEndian.Uint32(d.b)) != -1 { //nolint:gosec // the bits as they are
+		list = []ACL{}
+	}
 	d.vector(12, func() { list = append(list, ACL{Perms: d.int32(), Scheme: d.string(), ID: d.string()}) })
 	return list
 }

@@ -41,7 +41,9 @@ var everyRequest = []request{
 	}},
 	{kind: OpAuth, scheme: "digest", data: []byte("ann:secret")},
 	{kind: OpSetWatches, watches: watchesLost{zxid: 1 << 40, data: []string{"/a", "/b"}, exist: []string{"/c"}, child: []string{"/d"}}},
-	{kind: OpSetWatches2, watches: watchesLost{zxid: 1, data: []string{"/a"}}},
+	{kind: OpSetWatches2, watches: watchesLost{zxid: 1, data: []string{"/a"}, persistent: []string{"/b"}, recursive: []string{"/c", "/d"}}},
+	{kind: OpAddWatch, path: "/a", version: 1},
+	{kind: OpMultiRead, parts: []request{{kind: OpGetData, path: "/a", watch: true}, {kind: OpGetChildren, path: "/b"}}},
 }
 
 func TestEveryRequestIsReadAsItWasWritten(t *testing.T) {

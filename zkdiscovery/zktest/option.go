@@ -22,12 +22,17 @@ type config struct {
 	maxFrame   int
 	logger     *slog.Logger
 	journal    func(Commit)
+
+	version          Version
+	optimizedWatches bool // addWatch is refused
+	watchPaths       bool // recursive watches tell their own path
 }
 
 func newConfig(opts []Option) (config, error) {
 	c := config{
 		tick:     2 * time.Second,
 		maxFrame: 0xfffff,
+		version:  Version38,
 		logger:   slog.New(slog.DiscardHandler),
 	}
 	for _, o := range opts {
@@ -53,6 +58,9 @@ func (c *config) validate() error {
 	if c.maxFrame < 1024 {
 		errs = append(errs, fmt.Errorf("largest frame %d bytes: at least 1024", c.maxFrame))
 	}
+	if c.version < Version34 || c.version > Version39 {
+		errs = append(errs, fmt.Errorf("version %v: there is none", c.version))
+	}
 	if c.logger == nil {
 		errs = append(errs, errors.New("logger nil: leave the option out, or use slog.DiscardHandler"))
 	}
@@ -77,3 +85,13 @@ func WithJournal(f func(Commit)) Option { return option(func(c *config) { c.jour
 // WithLogger receives what servers have to say: starts, stops and other faults at Info, sessions of the in-process server at Debug
 // (default: discarded). The handler must not call the Server. Neither data nor credentials are logged.
 func WithLogger(l *slog.Logger) Option { return option(func(c *config) { c.logger = l }) }
+
+// WithVersion makes a Server like another version (default Version38). An Ensemble is of the version that is installed: see ZOOKEEPER_HOME.
+func WithVersion(v Version) Option { return option(func(c *config) { c.version = v }) }
+
+// WithOptimizedWatches makes a Server refuse addWatch and live on, as one with WatchManagerOptimized does. An Ensemble does not understand it.
+func WithOptimizedWatches() Option { return option(func(c *config) { c.optimizedWatches = true }) }
+
+// WithWatchPaths makes the notifications of recursive watches name the watch's path instead of the node's, as those of ClickHouse Keeper do. An
+// Ensemble does not understand it.
+func WithWatchPaths() Option { return option(func(c *config) { c.watchPaths = true }) }

@@ -27,7 +27,7 @@ func (p *printer) answer(kind Op, a answer) string {
 	var b strings.Builder
 	d := &decoder{b: a.body}
 	if a.xid == xidEvent {
-		fmt.Fprintf(&b, "event zxid %d: type %d state %d %s", a.zxid, d.int32(), d.int32(), d.string())
+		fmt.Fprintf(&b, "event zxid %s: type %d state %d %s", p.zxid(a.zxid), d.int32(), d.int32(), d.string())
 	} else {
 		fmt.Fprintf(&b, "xid %d zxid %s code %d:", a.xid, p.zxid(a.zxid), a.code)
 		if a.code == CodeOK {
@@ -61,7 +61,9 @@ func (p *printer) record(b *strings.Builder, d *decoder, kind Op) {
 		fmt.Fprintf(b, " %v", sorted(d.strings()))
 	case OpGetChildren2:
 		fmt.Fprintf(b, " %v %s", sorted(d.strings()), p.stat(d.stat()))
-	case OpMulti:
+	case OpAddWatch:
+		fmt.Fprintf(b, " %d", d.int32())
+	case OpMulti, OpMultiRead:
 		for {
 			kind, done, code := Op(d.int32()), d.bool(), d.int32()
 			fmt.Fprintf(b, " [%d %v %d", kind, done, code)

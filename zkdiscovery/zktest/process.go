@@ -67,6 +67,9 @@ func (s *Server) process(c *conn, frame []byte) {
 
 // execute performs a request of a connection that has a session.
 func (s *Server) execute(c *conn, kind Op, record []byte) (out outcome) {
+	if !s.cfg.version.knows(kind) { // as a real server answers what it does not know
+		return outcome{result: result{code: CodeUnimplemented}, zxid: -1, ends: true}
+	}
 	r, err := decodeRequest(kind, record)
 	by := caller{session: c.session.id, ids: c.ids}
 	switch {
@@ -85,18 +88,20 @@ func (s *Server) execute(c *conn, kind Op, record []byte) (out outcome) {
 		out.code = CodeMarshallingError
 	case kind == OpExists, kind == OpGetData, kind == OpGetACL, kind == OpGetChildren, kind == OpGetChildren2:
 		out.result = s.read(c, &r, by)
+	case kind == OpMultiRead:
+		out.result = s.multiRead(&r, by)
+	case kind == OpAddWatch:
+		out.code = s.addWatch(c, &r)
 	case kind == OpPing:
 	case kind == OpSync:
 		out.path = r.path
-	case kind == OpSetWatches, kind == OpSetWatches2 && !r.watches.persistent:
+	case kind == OpSetWatches, kind == OpSetWatches2:
 		s.setWatches(c, &r.watches)
 	case kind == OpRemoveWatches:
 		out.code = s.removeWatches(c, &r)
 	case kind == OpClose:
 		s.closeSession(c.session)
 		out.ends = true
-	default: // as a real server of a version that does not know the operation yet
-		return outcome{result: result{code: CodeUnimplemented}, zxid: -1, ends: true}
 	}
 	out.zxid = s.state.tree.zxid
 	return out
@@ -171,19 +176,72 @@ func (s *Server) setWatches(c *conn, lost *watchesLost) {
 			s.watch(c, watchChildren, path)
 		}
 	}
+	// Lasting watches are set, and nothing is caught up.
+	for _, path := range lost.persistent {
+		s.lastingWatch(c, path, watchPersistent)
+	}
+	for _, path := range lost.recursive {
+		s.lastingWatch(c, path, watchRecursive)
+	}
 }
 
-// removeWatches takes watches of a client away, by ZooKeeper's numbers: 1 those on children, 2 those on data, 3 both.
-func (s *Server) removeWatches(c *conn, r *request) Code {
-	if r.version < 1 || r.version > 3 {
+// addWatch leaves a watch that stays, by ZooKeeper's numbers: 0 persistent, 1 persistent and recursive. The path need not exist, nor make sense.
+func (s *Server) addWatch(c *conn, r *request) Code {
+	switch {
+	case s.cfg.optimizedWatches, r.version != 0 && r.version != 1:
 		return CodeMarshallingError
+	case r.version == 1:
+		s.lastingWatch(c, r.path, watchRecursive)
+	default:
+		s.lastingWatch(c, r.path, watchPersistent)
 	}
-	removed := false
-	if r.version&1 != 0 {
-		removed = s.watches.remove(c.id, watchKey{watchChildren, r.path})
+	return CodeOK
+}
+
+func (s *Server) lastingWatch(c *conn, path string, mode watchMode) {
+	if s.watches.addLasting(c.id, path, mode) {
+		s.stats.WatchesSet++
 	}
-	if r.version&2 != 0 && s.watches.remove(c.id, watchKey{watchData, r.path}) {
-		removed = true
+}
+
+// multiRead reads everything at one moment. Watches are not left, whatever the parts ask for, and a part that fails does not hinder the others.
+func (s *Server) multiRead(r *request, by caller) result {
+	res := result{parts: make([]result, len(r.parts))}
+	for i := range r.parts {
+		p := s.state.tree.read(&r.parts[i], by)
+		if p.kind = r.parts[i].kind; p.code != CodeOK {
+			p.kind = opError
+		}
+		res.parts[i] = p
+	}
+	return res
+}
+
+// removeWatches takes watches of a client away, by ZooKeeper's numbers: 1 those on children, 2 those on data, 3 all, and from 3.9 on 4 the
+// persistent and 5 the recursive ones. Up to 3.8 the first two take half of a lasting one.
+func (s *Server) removeWatches(c *conn, r *request) Code {
+	children, data := watchKey{watchChildren, r.path}, watchKey{watchData, r.path}
+	few := watchOnce
+	if !s.watches.several {
+		few |= watchLasting
+	}
+	t, removed := &s.watches, false
+	remove := func(key watchKey, modes watchMode) { removed = t.removeModes(c.id, key, modes) || removed }
+	switch {
+	case r.version == 1:
+		remove(children, few)
+	case r.version == 2:
+		remove(data, few)
+	case r.version == 3:
+		remove(children, watchOnce|watchLasting)
+		remove(data, watchOnce|watchLasting)
+	case r.version == 4 && t.several:
+		remove(children, watchPersistent)
+		remove(data, watchPersistent)
+	case r.version == 5 && t.several:
+		remove(data, watchRecursive)
+	default:
+		return CodeMarshallingError
 	}
 	if !removed {
 		return CodeNoWatcher
@@ -205,15 +263,23 @@ func (s *Server) notify(events []event) {
 	s.record(events)
 	for _, ev := range events {
 		for _, w := range s.watches.fire(ev) {
-			s.tell(s.conns[w], ev)
+			at := ev
+			if s.cfg.watchPaths && w.path != ev.path {
+				at.path = w.path
+			}
+			s.tell(s.conns[w.watcher], at)
 		}
 	}
 }
 
 // tell sends a notification to a client that may know of it.
 func (s *Server) tell(c *conn, ev event) {
-	if allowed(ev.acl, permRead, c.ids) {
+	if s.cfg.version == Version34 || allowed(ev.acl, permRead, c.ids) {
 		s.stats.Notifications++
-		c.reply(encodeEvent(ev))
+		zxid := int64(-1)
+		if s.cfg.version >= Version39 && ev.zxid > 0 {
+			zxid = ev.zxid
+		}
+		c.reply(encodeEvent(ev, zxid))
 	}
 }

@@ -20,7 +20,10 @@ func (r *result) sizeHint() int {
 	for _, c := range r.children {
 		n += 4 + len(c)
 	}
-	return n + 100*(len(r.parts)+len(r.acl))
+	for i := range r.parts {
+		n += r.parts[i].sizeHint()
+	}
+	return n + 100*len(r.acl)
 }
 
 // frameHeader is the room at the start of a reply for its length, xid, zxid and error; sealReply fills it in.
@@ -47,12 +50,12 @@ func encodeConnectReply(timeoutMs int32, session int64, password []byte, readOnl
 	return e.b
 }
 
-func encodeEvent(ev event) []byte {
+func encodeEvent(ev event, zxid int64) []byte {
 	e := encoder{b: make([]byte, frameHeader, frameHeader+12+len(ev.path))}
 	e.int32(int32(ev.kind))
 	e.int32(stateSyncConnected)
 	e.string(ev.path)
-	return sealReply(e.b, xidEvent, -1, CodeOK)
+	return sealReply(e.b, xidEvent, zxid, CodeOK)
 }
 
 // encodeReply makes the frame that answers a request of kind.
@@ -84,7 +87,9 @@ func (e *encoder) result(kind Op, r *result) {
 	case OpGetChildren2:
 		e.strings(r.children)
 		e.stat(&r.stat)
-	case OpMulti:
+	case OpAddWatch:
+		e.int32(int32(CodeOK))
+	case OpMulti, OpMultiRead:
 		for i := range r.parts {
 			e.part(&r.parts[i])
 		}

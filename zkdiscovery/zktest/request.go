@@ -7,9 +7,9 @@ type request struct {
 	data    []byte // nil and empty differ, as in ZooKeeper
 	acl     []ACL
 	flags   int32
-	version int32 // of a removeWatches: the kind of watch
+	version int32 // of a removeWatches: the kind of watch; of an addWatch: its mode
 	watch   bool
-	parts   []request   // of a multi
+	parts   []request   // of a multi or a multiRead
 	watches watchesLost // of a setWatches
 	scheme  string      // of an auth, with its credentials in data
 }
@@ -18,7 +18,8 @@ type request struct {
 type watchesLost struct {
 	zxid               int64 // the last that the client has seen
 	data, exist, child []string
-	persistent         bool // there are others, which only a server with addWatch could have given
+	persistent         []string
+	recursive          []string
 }
 
 // decodeRequest reads the record of an operation. The kinds it does not know are for the caller to refuse; they decode to nothing.
@@ -50,31 +51,39 @@ func (d *decoder) request(kind Op) request {
 		r.path = d.path()
 	case OpSync: // does not look at it at all
 		r.path = d.string()
-	case OpRemoveWatches:
+	case OpRemoveWatches, OpAddWatch:
 		r.path, r.version = d.path(), d.int32()
-	case OpMulti:
-		r.parts = d.parts()
+	case OpMulti, OpMultiRead:
+		r.parts = d.parts(kind)
 	case OpAuth:
 		d.int32()
 		r.scheme, r.data = d.string(), d.buffer()
 	case OpSetWatches, OpSetWatches2:
 		r.watches = watchesLost{zxid: d.int64(), data: d.paths(), exist: d.paths(), child: d.paths()}
 		if kind == OpSetWatches2 {
-			r.watches.persistent = len(d.paths())+len(d.paths()) > 0
+			r.watches.persistent, r.watches.recursive = d.paths(), d.paths()
 		}
 	default: // ping, close: no record
 	}
 	return r
 }
 
-// parts reads the operations of a multi: each behind a header of its own, up to the header that says done.
-func (d *decoder) parts() []request {
+// parts reads the operations of a multi, which writes, or of a multiRead: each behind a header of its own, up to the header that says done.
+func (d *decoder) parts(of Op) []request {
 	var list []request
 	for d.err == nil {
 		kind, done := Op(d.int32()), d.bool()
 		d.int32() // an error, which means something in replies only
 		if done || d.err != nil {
 			break
+		}
+		if of == OpMultiRead {
+			if kind != OpGetData && kind != OpGetChildren {
+				d.err = errMalformed
+				break
+			}
+			list = append(list, d.request(kind))
+			continue
 		}
 		switch kind {
 		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:

@@ -55,7 +55,8 @@ func NewServer(opts ...Option) *Server {
 		quit:      make(chan struct{}),
 		clockWake: make(chan struct{}, 1),
 		clockDone: make(chan struct{}),
-		state:     newState(),
+		state:     newState(cfg.version),
+		watches:   watchTable{several: cfg.version >= Version39},
 		faults:    make(faults),
 		conns:     make(map[watcher]*conn),
 		// Below server 1's byte, as in ZooKeeper, and from a place of its own, so that two servers do not know each other's sessions.

@@ -29,8 +29,8 @@ type state struct {
 	sessions map[int64]*session
 }
 
-func newState() state {
-	return state{tree: newTree(), sessions: make(map[int64]*session)}
+func newState(v Version) state {
+	return state{tree: newTree(v), sessions: make(map[int64]*session)}
 }
 
 // clone is a copy without connections.

@@ -10,6 +10,7 @@ import (
 // tree is the znodes and nothing else: no I/O, no clock, no lock. Requests go in with a session, the identities of the one who asks and
 // a time, and replies and events come out; see read and apply. Its rules are those of ZooKeeper's DataTree and PrepRequestProcessor.
 type tree struct {
+	version    Version
 	zxid       int64 // last transaction
 	nodes      map[string]*node
 	ephemerals map[int64]map[string]struct{} // by session
@@ -56,23 +57,32 @@ func (n *node) stat() Stat {
 	}
 }
 
+// configPath is where ZooKeeper from 3.5 on keeps its own configuration.
+const configPath = "/zookeeper/config"
+
 // newTree is what a new ensemble holds: the root and ZooKeeper's own nodes.
-func newTree() *tree {
+func newTree(v Version) *tree {
 	open := []ACL{{permAll, "world", "anyone"}}
 	t := &tree{
+		version:    v,
 		nodes:      make(map[string]*node),
 		ephemerals: make(map[int64]map[string]struct{}),
 		containers: make(map[string]struct{}),
 	}
-	for _, path := range []string{"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"} {
+	paths := []string{"/", "/zookeeper", "/zookeeper/quota", configPath}
+	if v == Version34 {
+		paths = paths[:3]
+	}
+	for _, path := range paths {
 		t.nodes[path] = &node{data: []byte{}, acl: open}
 		if path != "/" {
 			parent, name := split(path)
 			t.nodes[orRoot(parent)].children.add(name)
 		}
 	}
-	config := t.nodes["/zookeeper/config"]
-	config.acl, config.aversion = []ACL{{permRead, "world", "anyone"}}, -1
+	if config := t.nodes[configPath]; config != nil {
+		config.acl, config.aversion = []ACL{{permRead, "world", "anyone"}}, -1
+	}
 	t.nodes[""] = t.nodes["/"] // the parent of "/a", cut off at the slash; clients may ask for it too
 	return t
 }
@@ -80,6 +90,7 @@ func newTree() *tree {
 // clone is a copy that shares nothing that either of the two changes.
 func (t *tree) clone() *tree {
 	c := &tree{
+		version:    t.version,
 		zxid:       t.zxid,
 		nodes:      make(map[string]*node, len(t.nodes)),
 		ephemerals: make(map[int64]map[string]struct{}, len(t.ephemerals)),
@@ -109,6 +120,7 @@ type event struct {
 	kind eventType
 	path string
 	acl  []ACL
+	zxid int64 // of the transaction; 0 for what a client is told that was away
 }
 
 // read answers what changes nothing. To set the watch that r may ask for is not the tree's part.
@@ -122,6 +134,9 @@ func (t *tree) read(r *request, by caller) result {
 	}
 	switch r.kind {
 	case OpExists:
+		if t.version >= Version39 && !allowed(n.acl, permRead, by.ids) { // ZOOKEEPER-2590; in 3.8 from 3.8.4 on
+			return result{code: CodeNoAuth}
+		}
 		return result{stat: n.stat()}
 	case OpGetACL:
 		if !allowed(n.acl, permRead|permAdmin, by.ids) {

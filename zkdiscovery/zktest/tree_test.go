@@ -44,7 +44,7 @@ const (
 // grow returns a tree after requests that have to succeed. The n-th of them is transaction n, at n seconds.
 func grow(t *testing.T, requests ...request) *tree {
 	t.Helper()
-	tr := newTree()
+	tr := newTree(Version38)
 	for i, r := range requests {
 		if res, _ := tr.apply(&r, caller{session: testSession}, int64(i+1)*1000); res.code != CodeOK {
 			t.Fatalf("%v %v: %v", r.kind, &r, res.code)
@@ -275,7 +275,7 @@ func TestACLMaskHidesHashesFromReaders(t *testing.T) {
 func TestCloneSharesNothingThatChanges(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	tr := newTree()
+	tr := newTree(Version38)
 	paths := []string{"/a", "/b", "/a/x", "/a/y", "/b/x", "/a/x/z"}
 	random := func(tr *tree) {
 		p := pick(rnd, paths...)

@@ -102,8 +102,11 @@ func modeOf(flags int32) (mode createMode, ok bool) {
 
 func (x *txn) create(r *request) result {
 	mode, ok := modeOf(r.flags)
-	if !ok {
+	switch {
+	case !ok, x.tree.version == Version34 && (mode.container || mode.ttl):
 		return result{code: CodeBadArguments}
+	case x.tree.version == Version34 && r.acl == nil:
+		return result{code: CodeMarshallingError}
 	}
 	if mode.ttl {
 		return result{code: CodeUnimplemented} // as a real server answers unless it was started with extended types
@@ -151,24 +154,25 @@ func (x *txn) create(r *request) result {
 	x.undo = append(x.undo, func() { x.tree.remove(path) })
 	parent.created++
 	parent.pzxid = x.tree.zxid
-	x.events = append(x.events, event{eventCreated, path, acl}, event{eventChildrenChanged, orRoot(parentPath), parent.acl})
+	x.events = append(x.events, event{eventCreated, path, acl, x.tree.zxid}, event{eventChildrenChanged, orRoot(parentPath), parent.acl, x.tree.zxid})
 	return result{path: path, stat: n.stat()}
 }
 
 func (x *txn) delete(r *request) result {
 	parentPath, ok := parentOf(r.path)
-	if !ok || reserved(r.path) {
+	if !ok || reserved(r.path) && (r.path != configPath || x.tree.version > Version34) {
 		return result{code: CodeBadArguments}
 	}
 	parent := x.tree.nodes[parentPath]
 	if parent == nil {
 		return result{code: CodeNoNode}
 	}
-	if !allowed(parent.acl, permDelete, x.by.ids) {
-		return result{code: CodeNoAuth}
-	}
 	n := x.tree.nodes[r.path]
 	switch {
+	case n == nil && x.tree.version == Version34:
+		return result{code: CodeNoNode}
+	case !allowed(parent.acl, permDelete, x.by.ids):
+		return result{code: CodeNoAuth}
 	case n == nil:
 		return result{code: CodeNoNode}
 	case r.version != -1 && r.version != n.version:
@@ -188,7 +192,7 @@ func (x *txn) unlink(path string) {
 	x.tree.remove(path)
 	x.undo = append(x.undo, func() { x.tree.insert(path, n) })
 	parent.pzxid = x.tree.zxid
-	x.events = append(x.events, event{eventDeleted, path, n.acl}, event{eventChildrenChanged, orRoot(parentPath), parent.acl})
+	x.events = append(x.events, event{eventDeleted, path, n.acl, x.tree.zxid}, event{eventChildrenChanged, orRoot(parentPath), parent.acl, x.tree.zxid})
 }
 
 func (x *txn) setData(r *request) result {
@@ -207,7 +211,7 @@ func (x *txn) setData(r *request) result {
 	x.save(n)
 	n.data, n.mzxid, n.mtime = r.data, x.tree.zxid, x.now
 	n.version++
-	x.events = append(x.events, event{eventDataChanged, r.path, n.acl})
+	x.events = append(x.events, event{eventDataChanged, r.path, n.acl, x.tree.zxid})
 	return result{stat: n.stat()}
 }
 

@@ -207,7 +207,7 @@ func (e *encoder) request(r *request) {
 		if r.kind == OpCreateTTL {
 			e.int64(5000)
 		}
-	case OpDelete, OpCheck, OpRemoveWatches:
+	case OpDelete, OpCheck, OpRemoveWatches, OpAddWatch:
 		e.string(r.path)
 		e.int32(r.version)
 	case OpSetData:
@@ -223,7 +223,7 @@ func (e *encoder) request(r *request) {
 		e.string(r.path)
 		e.acls(r.acl)
 		e.int32(r.version)
-	case OpMulti:
+	case OpMulti, OpMultiRead:
 		for i := range r.parts {
 			e.multiHeader(r.parts[i].kind, false, -1)
 			e.request(&r.parts[i])
@@ -239,8 +239,8 @@ func (e *encoder) request(r *request) {
 		e.strings(r.watches.exist)
 		e.strings(r.watches.child)
 		if r.kind == OpSetWatches2 {
-			e.strings(nil)
-			e.strings(nil)
+			e.strings(r.watches.persistent)
+			e.strings(r.watches.recursive)
 		}
 	default:
 	}
@@ -252,13 +252,13 @@ func (r *request) String() string {
 	switch r.kind {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		fmt.Fprintf(&b, " data %q nil %v acl %v flags %d", r.data, r.data == nil, r.acl, r.flags)
-	case OpDelete, OpCheck, OpRemoveWatches:
+	case OpDelete, OpCheck, OpRemoveWatches, OpAddWatch:
 		fmt.Fprintf(&b, " version %d", r.version)
 	case OpSetData:
 		fmt.Fprintf(&b, " data %q version %d", r.data, r.version)
 	case OpSetACL:
 		fmt.Fprintf(&b, " acl %v version %d", r.acl, r.version)
-	case OpMulti:
+	case OpMulti, OpMultiRead:
 		for i := range r.parts {
 			fmt.Fprintf(&b, "\n\t\t%v %v", r.parts[i].kind, &r.parts[i])
 		}
