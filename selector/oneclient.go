@@ -85,7 +85,7 @@ func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, 
 		return nil, client.ErrXClientShutdown
 	}
 	if s == nil {
-		s = &service{}
+		s = &service{making: make(chan struct{}, 1)}
 		c.services[servicePath] = s
 	}
 	c.mu.Unlock()
