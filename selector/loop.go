@@ -20,11 +20,11 @@ type loop struct {
 	wg     sync.WaitGroup
 
 	// Guarded by Selector.mu.
-	started bool
-	swept   int64    // when the servers were compared last
-	answers []answer // of probes
-	probes  int      // running
-	news    []func() // to tell
+	started  bool
+	sweeping int64    // when the servers were compared last, or that began; 0: never
+	answers  []answer // of probes
+	probes   int      // running
+	news     []func() // to tell
 }
 
 // answer is what a probe found.
@@ -187,10 +187,16 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 	if last == 0 || now > last+lately/2 {
 		return 0
 	}
-	if now < s.loop.swept+sweepEvery {
-		return s.loop.swept + sweepEvery
+	if s.loop.sweeping == 0 || now > s.loop.sweeping+lately/2 { // how well it went before the failures says nothing
+		for _, srv := range s.servers {
+			srv.good.Reset()
+		}
+		s.loop.sweeping = now
 	}
-	s.loop.swept = now
+	if now < s.loop.sweeping+sweepEvery {
+		return s.loop.sweeping + sweepEvery
+	}
+	s.loop.sweeping = now
 	for _, r := range s.rosters {
 		servers := r.table.Load().pool.servers
 		tallies := make([]health.Tally, len(servers))
