@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/logs/logstest"
-
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 

@@ -12,7 +12,6 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/blackhole"
-
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 

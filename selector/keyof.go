@@ -4,15 +4,23 @@ import "strings"
 
 // keyOf returns the key of the server with an address, "" if it is not listed or goes by a name there.
 func (r *roster) keyOf(address string) string {
-	byKey := r.table.Load().byKey
-	for _, key := range [...]string{"tcp@" + address, address} {
-		if byKey[key] != nil {
+	if key := r.literal(address); key != "" {
+		return key
+	}
+	for key := range r.table.Load().byKey {
+		if _, after, ok := strings.Cut(key, "@"); ok && after == address {
 			return key
 		}
 	}
-	for key := range byKey {
-		if _, after, ok := strings.Cut(key, "@"); ok && after == address {
-			return key
+	return ""
+}
+
+// literal is keyOf for the usual networks, whatever the number of servers.
+func (r *roster) literal(address string) string {
+	byKey := r.table.Load().byKey
+	for _, network := range [...]string{"tcp@", "", "http@", "unix@"} {
+		if byKey[network+address] != nil {
+			return network + address
 		}
 	}
 	return ""

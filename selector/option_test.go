@@ -14,7 +14,7 @@ import (
 func TestEveryMistakeIsToldAtOnce(t *testing.T) {
 	s, err := New(
 		WithPolicy(Policy(77)), WithZone(""), WithPosition(math.NaN(), 0), WithKey(nil), WithLoadBound(math.NaN()), WithSubset(0), WithClientID(""),
-		WithSlowStart(-time.Second), WithLive(nil), WithLogger(nil), WithoutProbing(), nil,
+		WithSlowStart(-time.Second), WithRetryBudget(math.NaN(), -1), WithLive(nil), WithLogger(nil), WithoutProbing(), nil,
 		WithEjection(Ejection{Consecutive: -1, Base: time.Hour, Max: time.Minute, DialBase: -1, DialMax: -1, Share: 1.5}),
 		WithProbing(Probing{Timeout: -1, Parallel: 1001, TLS: &tls.Config{}, Probe: func(context.Context, string, string) error { return nil }}),
 	)
@@ -24,7 +24,7 @@ func TestEveryMistakeIsToldAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"selector: ", "WithPolicy(Policy(77))", `WithZone("")`, "WithPosition(NaN, 0)", "WithKey(nil)", "WithLoadBound(NaN)", "WithSubset(0)", `WithClientID("")`,
-		"WithSlowStart(-1s)", "WithLive(nil)", "WithLogger(nil)", "WithoutProbing contradicts WithProbing", "Consecutive -1", "Base 1h0m0s: must not be above Max, 1m0s",
+		"WithSlowStart(-1s)", "WithRetryBudget(NaN, -1)", "WithLive(nil)", "WithLogger(nil)", "WithoutProbing contradicts WithProbing", "Consecutive -1", "Base 1h0m0s: must not be above Max, 1m0s",
 		"DialBase -1ns", "Share 1.5", "Timeout -1ns", "Parallel 1001", "TLS contradicts Probe", "WithClientID needs WithSubset",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -149,7 +149,11 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 	}
 	now := s.now()
 	s.apply(srv, health.Event{Kind: k, Now: now, Roll: s.roll(), MayEject: s.mayEject(srv, live)})
-	if s.changed {
+	switch {
+	case !s.changed:
+	case k == health.ConnectionEnded && now == s.published: // thousands of connections may end at once
+		s.loop.poke()
+	default:
 		s.publish(now)
 	}
 }

@@ -239,3 +239,27 @@ func TestCloseEndsAProbe(t *testing.T) {
 		}
 	})
 }
+
+func TestWhenAllConnectionsEndEachServerIsAskedOnce(t *testing.T) {
+	inBubble(t, 500, func(t *testing.T, s *Selector, w *world) {
+		pass(time.Second)
+		for i := range 500 {
+			srv := s.main.table.Load().byKey[nth(i)]
+			s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
+			s.judge(srv, srv.epoch.Load(), health.ConnectionEnded) // of another XClient
+		}
+		pass(50 * time.Millisecond)
+		if c := s.main.table.Load().counts; c.up+c.fresh != 500 || c.up == 0 {
+			t.Errorf("%+v", c)
+		}
+		pass(time.Second)
+		if c := s.main.table.Load().counts; c.up != 500 {
+			t.Errorf("%d are up", c.up)
+		}
+		for i := range 500 {
+			if n := w.times(nth(i)); n != 2 { // and when it joined
+				t.Fatalf("%s was asked %d times", nth(i), n)
+			}
+		}
+	})
+}

@@ -34,11 +34,12 @@ type Selector struct {
 
 // union is all that is known, over the rosters. Selector.mu guards it.
 type union struct {
-	rosters []*roster
-	servers map[string]*server // listed by a roster, or lately
-	gone    []*server          // those that left, the longest ago first
-	closed  bool
-	changed bool // since the tables were published
+	rosters   []*roster
+	servers   map[string]*server // listed by a roster, or lately
+	gone      []*server          // those that left, the longest ago first
+	closed    bool
+	published int64 // when tables were
+	changed   bool  // since the tables were published
 	// A probe that never reached anybody is not believed once a call has.
 	reached, answeredCalls bool
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-go/holdfast/selector/internal/health"
-
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // chosen returns the keys that a client of that name uses of n servers.

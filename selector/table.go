@@ -95,7 +95,7 @@ func (t *table) resolve(choices []*choice, tag string, strict bool) *choice {
 		if ch.tag == tag {
 			own = ch
 		}
-		if other == nil && len(ch.Tiers) > 0 && !(strict && tag != "") {
+		if other == nil && len(ch.Tiers) > 0 && (!strict || tag == "") {
 			other = ch
 		}
 	}
@@ -139,8 +139,8 @@ const leastBound = 8
 
 // bound is how many calls may be in flight at a usable member: factor times its share of all that are (consistent hashing with bounded loads,
 // V. Mirrokni, M. Thorup, M. Zadimoghaddam 2018).
-func (c *choice) bound(m *policy.Member, inFlight int64, factor float64) int64 {
-	return max(leastBound, int64(math.Ceil(factor*float64(inFlight+1)*float64(m.Weight)/c.weight)))
+func (ch *choice) bound(m *policy.Member, inFlight int64, factor float64) int64 {
+	return max(leastBound, int64(math.Ceil(factor*float64(inFlight+1)*float64(m.Weight)/ch.weight)))
 }
 
 // resorts returns those to be tried when none is usable: those that answered a probe, else those of which nothing is known, else all; of the nearest.
@@ -190,7 +190,7 @@ func (t *table) rampEnds(ramp int64) (end int64) {
 
 // publish makes tables of the lists and their servers' states. s.mu must be held.
 func (s *Selector) publish(now int64) {
-	s.changed = false
+	s.changed, s.published = false, now
 	for _, r := range s.rosters {
 		was := r.table.Load()
 		r.newPool(s.config)

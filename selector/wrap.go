@@ -218,7 +218,7 @@ func (x *xclient) disconnected(conn net.Conn) {
 		return
 	}
 	r := x.view.roster
-	if srv := r.table.Load().byKey[r.keyOf(remote.String())]; srv != nil && srv.State() == Up {
+	if srv := r.table.Load().byKey[r.literal(remote.String())]; srv != nil && srv.State() == Up {
 		x.s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,9 @@ func TestWrapSaysWhatItNeeds(t *testing.T) {
 	}{
 		{"no XClient", "needs an XClient", func() { Wrap(nil, s) }},
 		{"no Selector", "needs a Selector", func() { Wrap(xc, nil) }},
+		{"no discovery", "needs a ServiceDiscovery", func() { NewXClient("Kelp", client.Failfast, nil, client.DefaultOption, s) }},
+		{"a discovery without a Selector", "needs a Selector", func() { NewXClient("Kelp", client.Failfast, d, client.DefaultOption, nil) }},
+		{"nothing that is known", "needs an XClient", func() { WrapAs(nil, s, client.Failfast, client.DefaultOption) }},
 		{"an empty pool", "at least one XClient", func() { NewXClientPool(0, "Kelp", client.Failfast, d, client.DefaultOption, s) }},
 		{"a pool without a discovery", "needs a ServiceDiscovery", func() { NewXClientPool(1, "Kelp", client.Failfast, nil, client.DefaultOption, s) }},
 		{"a pool without a Selector", "needs a Selector", func() { NewXClientPool(1, "Kelp", client.Failfast, d, client.DefaultOption, nil) }},
@@ -47,7 +51,8 @@ func TestWrapSaysWhatItNeeds(t *testing.T) {
 
 func TestWrapRecognisesWhatRPCXMade(t *testing.T) {
 	o := client.DefaultOption
-	o.BackupLatency, o.Sticky, o.SerializeType = 42*time.Millisecond, true, protocol.JSON
+	o.BackupLatency, o.Sticky, o.SerializeType, o.Group = 42*time.Millisecond, true, protocol.JSON, "a"
+	o.GenBreaker = func() client.Breaker { return client.NewConsecCircuitBreaker(1, time.Minute) }
 	messages := make(chan *protocol.Message)
 	for _, mode := range []client.FailMode{client.Failover, client.Failfast, client.Failtry, client.Failbackup} {
 		want := newSettings(mode, o)
@@ -84,6 +89,30 @@ func TestAnXClientThatIsNotRPCXsIsWrappedToo(t *testing.T) {
 }
 
 type foreign struct{ client.XClient }
+
+func TestWrapSaysThatItCannotSeeTheModeAndWrapAsIsTold(t *testing.T) {
+	n := startNode(t)
+	o := client.DefaultOption
+	o.BackupLatency = never
+	var log lines
+	s := mustNew(t, WithLogger(log.logger(slog.LevelWarn)))
+	made := func() client.XClient {
+		return foreign{client.NewXClient("Kelp", client.Failbackup, client.SelectByUser, newDiscovery(n.key), o)}
+	}
+	xc := WrapAs(made(), s, client.Failbackup, o)
+	if err := xc.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	told(t, s, n.key, account{ok: 1})
+	_ = xc.Close()
+	if log.count("use WrapAs") != 0 {
+		t.Error("WrapAs was told, and warns")
+	}
+	_ = Wrap(made(), s).Close()
+	if log.count("use WrapAs") != 1 || log.count("selector.foreign") != 1 {
+		t.Errorf("Wrap does not say that it cannot see the mode:\n%s", &log.text)
+	}
+}
 
 func TestAContextOfAnotherXClientsCallIsNotOurs(t *testing.T) {
 	n := startNode(t)

@@ -12,7 +12,7 @@ type Counter struct {
 
 // Add counts one.
 func (c *Counter) Add(now, span int64) {
-	n := uint64(now*slots/span) + 1 //nolint:gosec // a time is positive
+	n := uint64(now*slots/span) + 1
 	s := &c.slots[n%slots]
 	for {
 		w := s.Load()
@@ -28,7 +28,7 @@ func (c *Counter) Add(now, span int64) {
 
 // Sum is how much was counted in the span that ends now, of which the present eighth has just begun.
 func (c *Counter) Sum(now, span int64) (sum uint64) {
-	n := uint64(now*slots/span) + 1 //nolint:gosec // a time is positive
+	n := uint64(now*slots/span) + 1
 	for i := range c.slots {
 		if w := c.slots[i].Load(); w>>32+slots > n {
 			sum += w & (1<<32 - 1)
@@ -39,7 +39,7 @@ func (c *Counter) Sum(now, span int64) (sum uint64) {
 
 // Take takes back one that was counted, if it can be found.
 func (c *Counter) Take(now, span int64) {
-	n := uint64(now*slots/span) + 1 //nolint:gosec // a time is positive
+	n := uint64(now*slots/span) + 1
 	s := &c.slots[n%slots]
 	if w := s.Load(); w>>32 == n && w&(1<<32-1) > 0 {
 		s.CompareAndSwap(w, w-1)

@@ -28,11 +28,11 @@ const (
 // pack makes one word of a positive number and a time, so that readers need no lock and never see the half of it. The number keeps 15 bits of its
 // mantissa; the time has 40 bits, which is 34 years.
 func pack(x float32, ms int64) uint64 {
-	return uint64(math.Float32bits(x)>>8)<<40 | uint64(ms)&(1<<40-1) //nolint:gosec // a time is positive
+	return uint64(math.Float32bits(x)>>8)<<40 | uint64(ms)&(1<<40-1)
 }
 
 func unpack(w uint64) (x float32, ms int64) {
-	return math.Float32frombits(uint32(w>>40) << 8), int64(w & (1<<40 - 1)) //nolint:gosec // 24 and 40 bits
+	return math.Float32frombits(uint32(w>>40) << 8), int64(w & (1<<40 - 1))
 }
 
 // decay is what is left of an average after that many milliseconds.

@@ -71,9 +71,9 @@ func NewTiers(members []Member, use func(member int) Use) Tiers {
 				t.Balls = make([]Ball, 0, len(members))
 			}
 			able[m.Tier] += float64(m.Weight)
-			t.Balls = append(t.Balls, Ball{m.Load, m.Weight, int32(i)}) //nolint:gosec // there are fewer
+			t.Balls = append(t.Balls, Ball{m.Load, m.Weight, int32(i)})
 		case Try:
-			t.Tried = append(t.Tried, int32(i)) //nolint:gosec // there are fewer
+			t.Tried = append(t.Tried, int32(i))
 		case Out:
 		}
 	}

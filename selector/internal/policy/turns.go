@@ -76,7 +76,7 @@ func (q *Turns) Reset(members []Member) (list int) {
 	}
 	q.now, q.heap = 0, make([]turn, len(members))
 	for i, m := range members {
-		t := turn{stride: 1 / float64(m.Weight), load: m.Load, member: int32(i)} //nolint:gosec // there are fewer
+		t := turn{stride: 1 / float64(m.Weight), load: m.Load, member: int32(i)}
 		if strides, ok := left[m.Load]; ok {
 			t.at = min(strides, 1) * t.stride
 		} else {
