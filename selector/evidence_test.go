@@ -261,6 +261,7 @@ func TestAServerAtWhichCallersGiveUpIsNotPreferred(t *testing.T) {
 
 // Row 11.
 func TestSendRawNeverReturnsThreeNils(t *testing.T) {
+	racyInRPCX(t, "client.go:241 and :755")
 	n := startNode(t)
 	for _, mode := range []client.FailMode{client.Failfast, client.Failover, client.Failtry} {
 		for what, err := range map[string]error{"a service's error": client.NewServiceError("vetoed"), "any error": errors.New("vetoed")} {

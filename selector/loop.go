@@ -201,7 +201,7 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 		servers := r.table.Load().pool.servers
 		tallies := make([]health.Tally, len(servers))
 		for i, srv := range servers {
-			if srv.known.health.State == health.Up {
+			if srv.known.health.Serves() {
 				tallies[i] = srv.tally(now)
 			}
 		}
@@ -209,7 +209,7 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 		for _, i := range health.Outliers(tallies) {
 			srv := servers[i]
 			s.apply(srv, health.Event{Kind: health.RateLow, Now: now, Roll: s.roll(), MayEject: c.mayEject(s.config.ejection.Share, live)})
-			if srv.known.health.State != health.Up {
+			if srv.known.health.State == health.Ejected {
 				c.ejected, c.failing = c.ejected+1, c.failing+1
 			}
 		}

@@ -134,7 +134,7 @@ func (h Health) Step(e Event, r *Rules) Health {
 			h = h.enter(Fresh, ConnectionBroke, e.Now, 0)
 		}
 	case RateLow:
-		if h.State == Up && e.MayEject {
+		if h.Serves() && e.MayEject {
 			h = h.eject(Outlying, e, r)
 		}
 	case ProbeAnswered:
@@ -172,6 +172,9 @@ func (h Health) Step(e Event, r *Rules) Health {
 	}
 	return h
 }
+
+// Serves is true for a server that is up, or was a moment ago, when a connection broke.
+func (h Health) Serves() bool { return h.State == Up || h.State == Fresh && h.Why == ConnectionBroke }
 
 // waits is true for a server that is to be asked in the background.
 func (h Health) waits() bool { return h.State == Fresh || h.State == Aside || h.State == Ejected }

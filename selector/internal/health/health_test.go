@@ -37,6 +37,7 @@ func TestStep(t *testing.T) {
 		{"the fifth does", Health{State: Up, Failures: 4, Since: now}, late, Health{State: Ejected, Why: CallsFailed, Ejections: 1, Since: now, Until: sec(31.5), Blamed: true}},
 		{"but not when too many are out of use", Health{State: Up, Failures: 4}, full, Health{State: Up, Failures: 5}},
 		{"a low rate ejects", Health{State: Up, Since: now}, at(RateLow), Health{State: Ejected, Why: Outlying, Ejections: 1, Since: now, Until: sec(30), Blamed: true}},
+		{"also one whose connection has just broken", Health{Why: ConnectionBroke, Since: now}, at(RateLow), Health{State: Ejected, Why: Outlying, Ejections: 1, Since: now, Until: sec(30), Blamed: true}},
 		{"a low rate ejects only who is up", Health{State: Trial}, at(RateLow), Health{State: Trial}},
 		{"a dial that fails puts aside at once", Health{State: Up}, at(CallUndialled), Health{State: Aside, Why: DialFailed, Dials: 1, Since: now, Until: sec(0.5), Blamed: true}},
 		{"a probe is late when a call has succeeded", Health{State: Up, Since: 1}, at(ProbeAnswered), Health{State: Up, Since: 1, Probe: Present}},
