@@ -43,7 +43,8 @@ func startConsumer(z zookeeper, cacheDir string, now *atomic.Int32, heard func(v
 		selector.WithLogger(silence),
 		selector.WithObserver(selector.Observer{Changed: func(change selector.Change) {
 			metadata, listed := c.feed.current().servers[change.Key]
-			if listed && change.From == selector.Up && change.Reason != selector.NoReason {
+			used := change.From == selector.Up || change.From == selector.Fresh // which it is while it is asked, after its connection has broken
+			if listed && used && (change.To == selector.Aside || change.To == selector.Ejected) {
 				avoided(describe(map[string]string{change.Key: metadata}), change.Reason.String())
 			}
 		}}))
