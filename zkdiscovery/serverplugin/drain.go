@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/url"
+	"slices"
 	"time"
 
 	"github.com/smallnest/rpcx/server"
@@ -39,24 +39,26 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	}
 	defer func() { <-r.drains }()
 	var errs []error
-	r.drain(true)
-	defer r.drain(false)
-	names, written, canSay := r.present()
+	no := r.mail.change(func(st *state) { st.draining = true })
+	defer r.mail.change(func(st *state) { st.draining = false })
+	written, canSay := r.present()
 	whole := true
 	if canSay {
-		errs = append(errs, r.awaitInactive(ctx))
+		errs = append(errs, r.awaitInactive(ctx, no))
 		whole = r.pause(ctx)
-		names, written, _ = r.present()
+		written, _ = r.present()
 	}
 	limit, cancel := context.WithTimeout(context.Background(), unregistered)
 	defer cancel()
-	gone := make(map[string]<-chan struct{})
-	for _, name := range names {
-		path, ch := p.unwant(r, name)
-		gone[path] = ch
+	var gone []order
+	orders, _ := r.mail.all()
+	for path, o := range orders {
+		if o, ok := p.unwant(r, o.name, path); ok {
+			gone = append(gone, o)
+		}
 	}
-	for path, ch := range gone {
-		errs = append(errs, r.await(limit, path, ch))
+	for _, o := range gone {
+		errs = append(errs, r.await(limit, o))
 	}
 	if written {
 		whole = r.pause(ctx) && whole
@@ -80,56 +82,45 @@ func (p *ZooKeeperRegisterPlugin) Shutdown(ctx context.Context, s *server.Server
 	return errors.Join(err, p.Stop())
 }
 
-func (r *registrar) drain(on bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.draining = on
-	r.edit()
-}
-
-// present returns the names of what is to be registered, or is not gone yet, whether any of it may have been written, and whether any of that
-// can say state=inactive.
-func (r *registrar) present() (names []string, written, canSay bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, sv := range r.services {
-		names = append(names, sv.name)
-		written = written || sv.report.touched
-		canSay = canSay || sv.wanted && sv.report.touched && validQuery(sv.metadata)
+// present reports whether anything of what is to be registered, or is not gone yet, may have been written, and whether any of that can say
+// state=inactive.
+func (r *registrar) present() (written, canSay bool) {
+	lines := r.report.Load().byPath()
+	orders, _ := r.mail.all()
+	for path, o := range orders {
+		l := lines[path]
+		touched := l != nil && l.touched
+		written = written || touched
+		canSay = canSay || o.wanted && touched && validQuery(o.metadata)
 	}
-	return names, written, canSay
+	return written, canSay
 }
 
-// awaitInactive waits until every node that is ours, or is about to be, says state=inactive, for about a second at most.
-func (r *registrar) awaitInactive(ctx context.Context) error {
+// awaitInactive waits until every node that is ours, or is about to be, says state=inactive, for about a second at most. no is the number of the
+// change that asks for it.
+func (r *registrar) awaitInactive(ctx context.Context, no int64) error {
 	limit := time.NewTimer(unregistered)
 	defer limit.Stop()
 	for {
-		r.mu.Lock()
-		changed := r.changed
-		var active *service
-		for _, sv := range r.services {
-			if sv.wanted && sv.report.phase != Yielded && validQuery(sv.metadata) && !inactive(sv.report.said) {
-				active = sv
-			}
-		}
-		r.mu.Unlock()
-		if active == nil || ctx.Err() != nil || r.ctx.Err() != nil {
+		rep := r.report.Load()
+		i := slices.IndexFunc(rep.lines, func(l *line) bool {
+			return l.order.wanted && l.phase != Yielded && validQuery(l.order.metadata) && !(l.inactive && l.phase == Registered)
+		})
+		if rep.taken >= no && i < 0 || ctx.Err() != nil || r.ctx.Err() != nil {
 			return nil // the wait that follows tells that ctx has ended
 		}
 		select {
-		case <-changed:
+		case <-rep.newer:
 		case <-ctx.Done():
 		case <-r.ctx.Done():
 		case <-limit.C:
-			return &OpError{Op: "drain", Path: active.path + "/" + r.cfg.instance, Err: unconfirmed(r.session.State())}
+			path := r.cfg.base + "/"
+			if i >= 0 {
+				path = rep.lines[i].order.path + "/" + r.cfg.instance
+			}
+			return &OpError{Op: "drain", Path: path, Err: unconfirmed(r.session.State())}
 		}
 	}
-}
-
-func inactive(said string) bool {
-	v, err := url.ParseQuery(said)
-	return err == nil && v.Get("state") == "inactive"
 }
 
 // pause gives clients time to notice, and reports whether ctx has let it.

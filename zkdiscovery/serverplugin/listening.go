@@ -11,8 +11,8 @@ const (
 	probeEvery = 50 * time.Millisecond
 )
 
-// awaitServer closes listening when the server that was named listens; at once when none was.
-func (r *registrar) awaitServer(listening chan<- struct{}) {
+// awaitServer tells when the server that was named listens; at once when none was.
+func (r *registrar) awaitServer() {
 	network, addr, _ := strings.Cut(r.cfg.address, "@")
 	switch s := r.cfg.server; {
 	case s == nil:
@@ -27,7 +27,7 @@ func (r *registrar) awaitServer(listening chan<- struct{}) {
 			return
 		}
 	}
-	close(listening)
+	r.mail.change(func(st *state) { st.listening = true })
 }
 
 // probe reports whether something accepts connections at addr within a while.

@@ -12,16 +12,31 @@ import (
 // param is one key and its value in a URL query.
 type param struct{ key, value string }
 
-// compose is what a node is to say: a service's metadata, with the metrics and state=inactive where they are wanted. What is not a URL query is
-// left as it is.
-func compose(metadata string, metrics []param, inactive bool) string {
-	if len(metrics) == 0 && !inactive || !validQuery(metadata) {
+// extra is what stands in every node beside its metadata. It never changes: another one takes its place.
+type extra struct {
+	params   []param // metrics
+	inactive bool    // the program says so
+}
+
+func (x *extra) equal(o *extra) bool {
+	return x.inactive == o.inactive && slices.Equal(x.params, o.params)
+}
+
+// compose makes the data.
+func (w *wish) compose() {
+	w.data = compose(w.order.metadata, w.extra)
+}
+
+// compose is what a node is to say: a service's metadata, with what is beside them. What is not a URL query is left as it is.
+func compose(metadata string, x *extra) string {
+	if len(x.params) == 0 && !x.inactive || !validQuery(metadata) {
 		return metadata
 	}
-	if inactive {
-		metrics = append(slices.Clip(metrics), param{"state", "inactive"})
+	params := x.params
+	if x.inactive {
+		params = append(slices.Clip(params), param{"state", "inactive"})
 	}
-	return with(metadata, metrics)
+	return with(metadata, params)
 }
 
 // with puts params into a valid query, in the place of those with the same keys; the rest of it stays as it was written.
@@ -38,6 +53,12 @@ func with(query string, params []param) string {
 		parts = append(parts, p.key+"="+url.QueryEscape(p.value))
 	}
 	return strings.Join(parts, "&")
+}
+
+// inactive reports whether data say so.
+func inactive(data string) bool {
+	v, err := url.ParseQuery(data)
+	return err == nil && v.Get("state") == "inactive"
 }
 
 // validQuery reports whether rpcx can read metadata.

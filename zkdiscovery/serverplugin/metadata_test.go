@@ -28,7 +28,7 @@ func TestCompose(t *testing.T) {
 		{"what is no query is left alone", `{"zone":"a;b"}`, m, true, `{"zone":"a;b"}`},
 		{"a bad escape too", "a=%zz", m, true, "a=%zz"},
 	} {
-		if got := compose(tc.metadata, tc.metrics, tc.inactive); got != tc.want {
+		if got := compose(tc.metadata, &extra{params: tc.metrics, inactive: tc.inactive}); got != tc.want {
 			t.Errorf("%s: compose(%q) = %q, want %q", tc.rule, tc.metadata, got, tc.want)
 		}
 	}
@@ -43,7 +43,8 @@ func FuzzCompose(f *testing.F) {
 	f.Add("&&=&a")
 	f.Fuzz(func(t *testing.T, metadata string) {
 		was, err := url.ParseQuery(metadata)
-		got := compose(metadata, []param{{"calls", "1.00"}}, true)
+		x := &extra{params: []param{{"calls", "1.00"}}, inactive: true}
+		got := compose(metadata, x)
 		if err != nil {
 			if got != metadata {
 				t.Errorf("%q became %q", metadata, got)
@@ -59,7 +60,7 @@ func FuzzCompose(f *testing.F) {
 		if was.Encode() != is.Encode() {
 			t.Errorf("%q became %q", metadata, got)
 		}
-		if again := compose(got, []param{{"calls", "1.00"}}, true); again != got {
+		if again := compose(got, x); again != got {
 			t.Errorf("%q, and again %q", got, again)
 		}
 	})

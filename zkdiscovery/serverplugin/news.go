@@ -55,17 +55,17 @@ func (t *tidings) add(path string) *tidings {
 // note compares what a node was with what it has become.
 func (r *registrar) note(e *entry, was node, ev event) {
 	n := &e.node
-	if n.phase != was.phase && was.wanted && n.wanted {
+	if n.phase != was.phase && was.wish.order.wanted && n.wish.order.wanted {
 		switch {
 		case n.phase == Registered:
 			r.news.registered.add(e.path)
 		case n.phase == Yielded:
-			r.news.yielded.add(e.path).owner = n.owner
+			r.news.yielded.add(e.path).owner = n.seen.owner
 		case was.phase == Registered && ev.kind == found:
 			r.news.restored.add(e.path)
 		}
 	}
-	if ev.kind == found && was.phase == Registered && n.standing == ours && n.doing.kind == set && was.heard && was.said == was.data {
+	if ev.kind == found && was.phase == Registered && n.seen.standing == ours && n.doing.kind == set && was.seen.heard && was.seen.said == was.wish.data {
 		r.news.restored.add(e.path) // it said what it was to say, and does no more
 	}
 	if n.doing.rearm && !was.doing.rearm {

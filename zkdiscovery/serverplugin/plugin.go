@@ -50,7 +50,7 @@ type ZooKeeperRegisterPlugin struct {
 
 	more options
 
-	mu        sync.Mutex // guards what follows; may be held while a registrar's is taken, never the other way round
+	mu        sync.Mutex // guards what follows; may be held while the mailbox's is taken, never the other way round
 	stopped   bool
 	registrar *registrar // nil before the first Start or Register
 }
@@ -144,16 +144,16 @@ func (p *ZooKeeperRegisterPlugin) want(name, metadata string, function bool) (*r
 	if len(metadata) > maxMetadata {
 		return nil, fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
 	}
-	if r.register(strings.Trim(name, "/"), path, metadata, function) {
+	if r.mail.register(strings.Trim(name, "/"), path, metadata, function) {
 		p.Services = append(slices.Clip(p.Services), name)
 	}
 	return r, nil
 }
 
-// Unregister removes a service's node, if it is this process's own, and returns when it is gone (or the service registered again), after about
-// a second at most: the error is ErrUnconfirmed then, and the node is removed later. It does not wait while ZooKeeper is known to be away. A name
-// that is not registered is no error, nor is a plugin that was stopped. rpcx calls it from Server.Shutdown, with the server's locks held; it
-// calls nothing of the server's.
+// Unregister removes a service's node, if it is this process's own, and returns when it is gone (or the service registered again). It waits for
+// about a second at most, and many calls in a row wait for about a second together: the error is ErrUnconfirmed then, and the node is removed
+// later. It does not wait while ZooKeeper is known to be away. A name that is not registered is no error, nor is a plugin that was stopped. rpcx
+// calls it from Server.Shutdown, once per service, with the server's locks held; it calls nothing of the server's.
 func (p *ZooKeeperRegisterPlugin) Unregister(name string) error {
 	p.mu.Lock()
 	r := p.registrar
@@ -161,22 +161,23 @@ func (p *ZooKeeperRegisterPlugin) Unregister(name string) error {
 	if r == nil {
 		return nil
 	}
-	if _, err := znode.ServicePath(r.cfg.base, name); err != nil {
+	path, err := znode.ServicePath(r.cfg.base, name)
+	if err != nil {
 		return fmt.Errorf("serverplugin: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), unregistered)
-	defer cancel()
-	path, gone := p.unwant(r, name)
-	return r.await(ctx, path, gone)
+	if o, ok := p.unwant(r, name, path); ok {
+		return r.unregister(o)
+	}
+	return nil
 }
 
-// unwant takes a service back and returns the path of its node, and what is closed when that is gone, nil when it is.
-func (p *ZooKeeperRegisterPlugin) unwant(r *registrar, name string) (path string, gone <-chan struct{}) {
+// unwant takes a service back and returns the order that says so; ok is false where there is nothing to wait for.
+func (p *ZooKeeperRegisterPlugin) unwant(r *registrar, name, path string) (o order, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	same := func(other string) bool { return strings.Trim(other, "/") == strings.Trim(name, "/") }
 	p.Services = slices.DeleteFunc(slices.Clone(p.Services), same)
-	return r.unregister(strings.Trim(name, "/"))
+	return r.mail.unregister(path)
 }
 
 // HandleConnAccept counts connections, for rpcx.

@@ -7,14 +7,13 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
-// entry is a node with what belongs to it outside of the decision.
+// entry is a node with what belongs to it outside of the decision. It is the loop's own.
 type entry struct {
-	service *service // under registrar.mu, but for its path, which does not change
-	path    string   // of the node
-	node    node
-	claims  int // service.claims that the node knows of
-	sub     *session.Subscription
-	err     *OpError // what ZooKeeper refused last
+	path string // of the node
+	node node
+	line *line // the newest
+	sub  *session.Subscription
+	err  *OpError // what ZooKeeper refused last
 }
 
 // job is an action on a node, decided in the session of that number.
@@ -32,13 +31,26 @@ type answer struct {
 	err   error
 }
 
-// look feeds the nodes with what is wanted, what the session's state is, and what was hinted.
+// look feeds the nodes with what the program wants, what the session's state is, and what was hinted.
 func (r *registrar) look(now time.Time) {
+	l := r.mail.take()
+	if l.no != r.taken {
+		r.taken, r.dirty = l.no, true
+		r.is = l.state
+		r.refresh()
+	}
 	r.lookAtSession(now)
 	for _, e := range r.entries {
 		r.lookAtHints(e, now)
 	}
-	r.lookAtServices(now)
+	for _, o := range l.orders {
+		r.take(o, now)
+	}
+	for _, e := range r.entries {
+		if e.node.wish.extra != r.extra && e.node.wish.order.wanted {
+			r.feed(e, event{kind: ordered, order: e.node.wish.order, extra: r.extra}, now)
+		}
+	}
 }
 
 func (r *registrar) lookAtHints(e *entry, now time.Time) {
@@ -51,17 +63,17 @@ func (r *registrar) lookAtHints(e *entry, now time.Time) {
 func (r *registrar) lookAtSession(now time.Time) {
 	st := r.session.State()
 	was := r.seen
-	st.Connected = st.Connected && r.ready
+	st.Connected = st.Connected && r.is.listening
 	r.seen = st
 	if st.Connected && !slices.Contains(r.mine, st.ID) {
 		r.mine = append(r.mine[max(0, len(r.mine)+1-sessionsKept):], st.ID)
 	}
-	fresh := st.Session != was.Session
-	if st.Connected == was.Connected && st.Link == was.Link && !fresh {
+	if st.Connected == was.Connected && st.Link == was.Link && st.Session == was.Session {
 		return
 	}
+	r.dirty = true
 	r.expired = r.expired && !st.Connected
-	ev := event{kind: disconnected, fresh: fresh}
+	ev := event{kind: disconnected, session: st.Session}
 	if st.Connected {
 		ev.kind = connected
 	}
@@ -70,53 +82,25 @@ func (r *registrar) lookAtSession(now time.Time) {
 	}
 }
 
-// lookAtServices tells the nodes what is wanted.
-func (r *registrar) lookAtServices(now time.Time) {
-	type change struct {
-		entry *entry
-		event event
-	}
-	var changes []change
-	r.mu.Lock()
-	if !r.edited {
-		r.mu.Unlock()
-		return
-	}
-	r.edited = false
-	for path, sv := range r.services {
-		e := r.entries[path]
-		if e == nil {
-			if !sv.wanted {
-				sv.release()
-				delete(r.services, path)
-				continue
-			}
-			e = r.open(sv)
+// take tells a node of an order.
+func (r *registrar) take(o order, now time.Time) {
+	e := r.entries[o.path]
+	if e == nil {
+		if !o.wanted {
+			r.mail.done(o)
+			return
 		}
-		if !sv.wanted {
-			if e.node.wanted {
-				changes = append(changes, change{e, event{kind: unwanted}})
-			}
-			continue
-		}
-		data := compose(sv.metadata, r.metrics, r.draining)
-		if claim := sv.claims != e.claims; claim || data != e.node.data {
-			e.claims = sv.claims
-			changes = append(changes, change{e, event{kind: wanted, data: data, claim: claim}})
-		}
+		e = r.open(o.path)
 	}
-	r.mu.Unlock()
-	for _, c := range changes {
-		r.feed(c.entry, c.event, now)
-	}
+	r.feed(e, event{kind: ordered, order: o, extra: r.extra}, now)
 }
 
-// open makes the entry of a service. The caller holds mu.
-func (r *registrar) open(sv *service) *entry {
-	path := sv.path + "/" + r.cfg.instance
-	e := &entry{service: sv, path: path, sub: r.session.SubscribeWith(r.pokes, path)}
-	e.node.connected, e.node.spread = r.seen.Connected, spread()
-	r.entries[sv.path] = e
+// open makes the entry of a service.
+func (r *registrar) open(servicePath string) *entry {
+	path := servicePath + "/" + r.cfg.instance
+	e := &entry{path: path, sub: r.session.SubscribeWith(r.pokes, path)}
+	e.node.connected, e.node.session, e.node.spread = r.seen.Connected, r.seen.Session, spread()
+	r.entries[servicePath] = e
 	return e
 }
 
@@ -138,72 +122,33 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 	default:
 		r.queue = append(r.queue, job{e, a, r.seen.Session})
 	}
-	r.publish(e, now)
+	r.write(e, now)
 }
 
-// forget lets a node go. If its service was wanted again in the meantime, the loop is about to look at that, and begins anew.
+// forget lets a node go. If its service was wanted again in the meantime, the loop is about to learn that, and begins anew.
 func (r *registrar) forget(e *entry) {
 	e.sub.Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sv := e.service
-	delete(r.entries, sv.path)
-	if sv.wanted {
-		return
-	}
-	sv.release()
-	delete(r.services, sv.path)
-	r.tell()
-}
-
-// publish puts into the service's report what the node has become.
-func (r *registrar) publish(e *entry, now time.Time) {
-	n := &e.node
-	rep := report{phase: n.phase, session: r.seen.Session, touched: n.touched, err: e.err}
-	if n.heard {
-		rep.said = n.said
-	}
-	if n.phase == Yielded {
-		rep.owner = n.owner
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sv := e.service
-	sv.report.touched = n.touched // always: Unregister and Drain ask at once
-	if !sv.wanted && n.wanted || sv.wanted && sv.claims != e.claims {
-		return // the node does not know yet what is wanted
-	}
-	was := sv.report
-	rep.since = was.since
-	if rep == was {
-		return
-	}
-	if rep.phase != was.phase {
-		rep.since = now
-	}
-	sv.report = rep
-	r.tell()
+	o := e.node.wish.order
+	delete(r.entries, o.path)
+	r.mail.done(o)
+	r.dirty = true
 }
 
 // answered feeds a node with what came of its action.
 func (r *registrar) answered(a answer, now time.Time) {
 	r.running--
-	r.mu.Lock()
 	r.counters.count(a)
-	r.mu.Unlock()
+	r.dirty = true
 	e := a.entry
 	r.lookAtSession(now)
 	r.lookAtHints(e, now) // what ZooKeeper told before it answered comes first
-	ev := event{kind: a.kind, outdated: a.session != r.seen.Session}
-	switch a.kind {
-	case found:
-		ev.readable, ev.data = a.found.Readable, string(a.found.Data)
-		ev.owner, ev.czxid, ev.version = a.found.Stat.EphemeralOwner, a.found.Stat.Czxid, a.found.Stat.Version
-		ev.standing = r.standing(a.found)
-		r.mute.Store(false)
-	case wrote, conflicted, refused:
-		r.mute.Store(false)
-	default:
+	ev := event{kind: a.kind}
+	if a.kind == found {
+		st := a.found.Stat
+		ev.found = sight{
+			standing: r.standing(a.found), owner: st.EphemeralOwner, czxid: st.Czxid, version: st.Version,
+			data: string(a.found.Data), readable: a.found.Readable,
+		}
 	}
 	r.noteAnswer(e, a)
 	r.feed(e, ev, now)

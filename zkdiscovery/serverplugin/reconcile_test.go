@@ -10,18 +10,36 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
-// The loop may be about to look at what is wanted: what it says of a node until then is of what was wanted before.
-func TestAReportThatIsOlderThanTheWishIsDropped(t *testing.T) {
-	registered := node{wanted: true, touched: true, phase: Registered}
-	for what, sv := range map[string]service{
-		"a Register":    {wanted: true, claims: 2},
-		"an Unregister": {claims: 1, report: report{phase: Unregistering}},
+// The loop may be about to learn what is wanted: what it says of a node until then is of what was wanted before.
+func TestAReportThatIsOlderThanTheOrderSaysNothing(t *testing.T) {
+	begin := time.Unix(0, 0)
+	now := begin.Add(time.Hour)
+	old := line{order: order{no: 1, claim: 1, wanted: true}, phase: Registered, since: begin}
+	of := func(o order) *line {
+		l := old
+		l.order = o
+		return &l
+	}
+	for _, tc := range []struct {
+		rule  string
+		order order
+		line  *line
+		dead  bool
+		phase Phase
+		since time.Time
+	}{
+		{"what it knows, it says", old.order, &old, false, Registered, begin},
+		{"a Register is pending until it is known", order{no: 2, claim: 2, wanted: true, since: now}, &old, false, Pending, now},
+		{"so is the first one", order{no: 2, claim: 2, wanted: true, since: now}, nil, false, Pending, now},
+		{"other metadata leave it registered", order{no: 2, claim: 1, wanted: true, since: now}, &old, false, Registered, begin},
+		{"an Unregister is under way until it is known", order{no: 2, claim: 1, since: now}, &old, false, Unregistering, now},
+		{"also when it is not begun", order{no: 2, claim: 1, since: now}, nil, false, Unregistering, now},
+		{"a Register after that is pending", order{no: 3, claim: 3, wanted: true, since: now}, of(order{no: 2, claim: 1}), false, Pending, now},
+		{"a report may be newer than what was asked", old.order, of(order{no: 2, claim: 2, wanted: true}), false, Registered, begin},
+		{"nobody is registered in a session that is over", old.order, &old, true, Pending, begin},
 	} {
-		was := sv.report.phase
-		r := &registrar{}
-		r.publish(&entry{service: &sv, claims: 1, node: registered}, time.Now())
-		if sv.report.phase != was || !sv.report.touched { // but that something may have been written is always known
-			t.Errorf("after %s: %+v", what, sv.report)
+		if phase, since := phaseOf(tc.order, tc.line, !tc.dead); phase != tc.phase || !since.Equal(tc.since) {
+			t.Errorf("%s: %v since %v, want %v since %v", tc.rule, phase, since, tc.phase, tc.since)
 		}
 	}
 }
@@ -33,10 +51,8 @@ func TestAServiceThatIsWantedAgainIsNotForgotten(t *testing.T) {
 		b.register(p, "Arith", "weight=1")
 		pass(time.Second)
 		r := p.registrar // whose loop sleeps
+		r.mail.register("Arith", "/rpcx/Arith", "weight=1", false)
 		r.forget(r.entries["/rpcx/Arith"])
-		r.mu.Lock()
-		r.edit()
-		r.mu.Unlock()
 		pass(time.Second)
 		b.mustOwn(p, "weight=1")
 	})
@@ -50,7 +66,7 @@ func TestAReconnectThatNobodySawIsOneToo(t *testing.T) {
 		pass(time.Second)
 		was := p.Status().Looks
 		p.registrar.seen.Link--
-		p.registrar.poke()
+		p.registrar.mail.change(func(*state) {})
 		pass(0)
 		if n := p.Status().Looks - was; n != 1 {
 			b.Errorf("%d looks, want one", n)
@@ -69,15 +85,16 @@ func TestAnAnswerFromASessionThatIsOverIsNotBelieved(t *testing.T) {
 		r := p.registrar
 		e := r.entries["/rpcx/Arith"]
 		r.running++
-		e.node.doing = action{kind: look}
+		e.node.doing.begin(action{kind: look}, &e.node)
+		e.node.doing.session--
 		r.answered(answer{
-			job: job{e, e.node.doing, r.seen.Session - 1}, kind: found,
+			job: job{e, e.node.doing.action, r.seen.Session - 1}, kind: found,
 			found: session.Found{Exists: true, Readable: true, Stat: session.Stat{EphemeralOwner: killed}},
 		}, time.Now())
-		if e.node.followed || e.node.doing.kind != look {
+		if e.node.seen.followed || e.node.doing.kind != look {
 			b.Errorf("%+v", e.node)
 		}
-		r.poke() // to what is to be done now
+		r.mail.change(func(*state) {}) // to what is to be done now
 		pass(time.Second)
 		if st := p.Status(); st.Services[0].Phase != Yielded || st.Services[0].Owner == killed {
 			b.Errorf("%+v", st)
@@ -112,10 +129,10 @@ func TestWhatAWatchHasToldCountsBeforeAnAnswer(t *testing.T) {
 		r := p.registrar
 		e := r.entries["/rpcx/Arith"]
 		r.running++
-		e.node.doing = action{kind: look, check: true}
+		e.node.doing.begin(action{kind: look, check: true}, &e.node)
 		n, _ := b.zk.Get(nodePath)
 		r.answered(answer{
-			job: job{e, e.node.doing, r.seen.Session}, kind: found,
+			job: job{e, e.node.doing.action, r.seen.Session}, kind: found,
 			found: session.Found{
 				Exists: true, Readable: true, Data: n.Data,
 				Stat: session.Stat{EphemeralOwner: n.Stat.EphemeralOwner, Czxid: n.Stat.Czxid, Version: n.Stat.Version},

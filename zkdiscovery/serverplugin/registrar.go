@@ -10,13 +10,12 @@ import (
 )
 
 const (
-	pipelined    = 128         // actions under way at once
-	unregistered = time.Second // how long Unregister waits
-	sessionsKept = 100         // nothing is left in ZooKeeper of a session that long ago
+	pipelined    = 128 // actions under way at once
+	sessionsKept = 100 // nothing is left in ZooKeeper of a session that long ago
 )
 
-// registrar makes ZooKeeper agree with what is wanted. Its loop (run) owns the nodes; actions run beside it and report to it. What the plugin's
-// methods want, and what they are told, is under mu.
+// registrar makes ZooKeeper agree with what is wanted. Its loop (run) owns the nodes; actions run beside it and report to it. The plugin's methods
+// write the mailbox, and read the report.
 type registrar struct {
 	cfg     config
 	session *session.Session
@@ -25,80 +24,68 @@ type registrar struct {
 	wg      sync.WaitGroup // the loop, actions and whoever waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
-	pokes   chan struct{} // one token: look at what is wanted, at hints and at the session. Anybody sends
-	answers chan answer   // actions send, the loop receives
-	drains  chan struct{} // whoever drains has put a token in
-	mute    atomic.Bool   // ZooKeeper has let an Unregister wait in vain, and has not answered since
+	pokes    chan struct{} // one token: look at the mailbox, at hints and at the session. Anybody sends
+	answers  chan answer   // actions send, the loop receives
+	drains   chan struct{} // whoever drains has put a token in
+	mail     *mailbox
+	report   atomic.Pointer[report] // never nil
+	patience patience
 
-	mu       sync.Mutex // guards what follows; nothing blocks or calls out under it
-	services map[string]*service
-	edited   bool          // what is wanted has changed since the loop looked
-	draining bool          // everything says state=inactive
-	changed  chan struct{} // closed, and replaced, whenever a service's report changes
+	loop
+}
+
+// loop is what the loop alone knows.
+type loop struct {
+	entries  map[string]*entry // by the service's path
+	mine     []int64           // the sessions that there were, the newest last
+	queue    []job
+	running  int
+	seen     session.State // as the nodes know it
+	taken    int64         // mailbox.no
+	is       state         // of the mailbox
+	extra    *extra
+	metrics  []param
+	tickAt   time.Time // of the metrics; zero: never
+	wakeAt   time.Time // zero: never
+	expired  bool      // an expiry that nobody can confirm was reported
+	news     news
 	counters Counters
-
-	// The loop's own.
-	entries map[string]*entry
-	mine    []int64 // the sessions that there were, the newest last
-	queue   []job
-	running int
-	seen    session.State // as the nodes know it
-	ready   bool          // the server listens
-	metrics []param
-	tickAt  time.Time // of the metrics; zero: never
-	wakeAt  time.Time // zero: never
-	expired bool      // an expiry that nobody can confirm was reported
-	news    news
+	dirty    bool // the report is not of now
 }
 
 func newRegistrar(cfg config) *registrar {
 	ctx, cancel := context.WithCancel(context.Background())
+	pokes := make(chan struct{}, 1)
 	r := &registrar{
 		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
-		done: make(chan struct{}), pokes: make(chan struct{}, 1), answers: make(chan answer), drains: make(chan struct{}, 1),
-		services: make(map[string]*service), changed: make(chan struct{}),
-		entries: make(map[string]*entry),
+		done: make(chan struct{}), pokes: pokes, answers: make(chan answer), drains: make(chan struct{}, 1), mail: newMailbox(pokes),
+		loop: loop{entries: make(map[string]*entry), extra: new(extra)},
 	}
-	listening := make(chan struct{}) // closed by awaitServer
-	r.wg.Go(func() { r.run(listening) })
-	r.wg.Go(func() { r.awaitServer(listening) })
+	r.report.Store(&report{newer: make(chan struct{})})
+	r.wg.Go(r.run)
+	r.wg.Go(r.awaitServer)
 	return r
 }
 
 // stop ends everything and returns when it is gone. Every call waits.
 func (r *registrar) stop() {
-	r.mu.Lock()
+	r.mail.mu.Lock()
 	first := r.ctx.Err() == nil
 	r.cancel()
-	r.mu.Unlock()
+	r.mail.mu.Unlock()
 	if !first {
 		<-r.done
 		return
 	}
 	r.session.Close() // which ends the nodes
 	r.wg.Wait()
-	r.mu.Lock()
-	clear(r.services)
-	r.tell()
-	r.mu.Unlock()
+	r.mail.clear()
+	close(r.report.Swap(&report{counters: r.counters, newer: make(chan struct{})}).newer)
 	close(r.done)
 }
 
-func (r *registrar) poke() {
-	select {
-	case r.pokes <- struct{}{}:
-	default: // one is there already
-	}
-}
-
-// tell wakes whoever waits for a report. The caller holds mu.
-func (r *registrar) tell() {
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
 // run is the loop.
-func (r *registrar) run(listening <-chan struct{}) {
+func (r *registrar) run() {
 	defer r.tellNews()
 	if anyHost(r.cfg.address) {
 		r.cfg.log.Warn("the service address names no host: every client will look for it on its own machine", "address", r.cfg.address)
@@ -117,19 +104,30 @@ func (r *registrar) run(listening <-chan struct{}) {
 			return
 		case <-r.pokes:
 			r.look(time.Now())
-		case <-listening:
-			listening, r.ready = nil, true
-			r.look(time.Now())
 		case a := <-r.answers:
 			r.answered(a, time.Now())
+			r.answeredMore()
 		case <-timer.C:
 			r.wakeUp(time.Now())
 		}
+		r.publish() // before anything begins: Unregister asks whether anything may have been written
 		r.begin()
 		if r.news.due(time.Now()) {
 			r.tellNews()
 		}
 		timer.Reset(time.Until(r.nextWake()))
+	}
+}
+
+// answeredMore takes the answers that wait, so that one report tells of them all.
+func (r *registrar) answeredMore() {
+	for range pipelined {
+		select {
+		case a := <-r.answers:
+			r.answered(a, time.Now())
+		default:
+			return
+		}
 	}
 }
 
@@ -152,10 +150,8 @@ func (r *registrar) wakeUp(now time.Time) {
 	if !r.tickAt.IsZero() && !now.Before(r.tickAt) {
 		r.tickAt = now.Add(r.cfg.update)
 		r.metrics = readMetrics(r.cfg.metrics)
-		r.mu.Lock()
-		r.edited = true
-		r.mu.Unlock()
-		r.lookAtServices(now)
+		r.refresh()
+		r.look(now)
 	}
 	if !r.wakeAt.IsZero() && !now.Before(r.wakeAt) {
 		r.wakeAt = time.Time{}
@@ -169,6 +165,13 @@ func (r *registrar) wakeUp(now time.Time) {
 	}
 	if at := r.expiresAt(); !at.IsZero() && !now.Before(at) {
 		r.tellExpiry()
+	}
+}
+
+// refresh makes extra what it is to be now. Where nothing has changed, it stays the same one.
+func (r *registrar) refresh() {
+	if now := (extra{params: r.metrics, inactive: r.is.draining}); !now.equal(r.extra) {
+		r.extra = &now
 	}
 }
 

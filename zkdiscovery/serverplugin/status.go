@@ -69,13 +69,7 @@ func (p *ZooKeeperRegisterPlugin) Registered() bool {
 	p.mu.Lock()
 	r := p.registrar
 	p.mu.Unlock()
-	if r == nil {
-		return false
-	}
-	st := r.session.State()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pending(st) == nil
+	return r != nil && r.pending(r.session.State(), r.report.Load()) == nil
 }
 
 // WaitRegistered blocks until Registered, or returns an OpError with ctx's error and the reason why one of the services is not registered,
@@ -88,15 +82,14 @@ func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 		return err
 	}
 	for {
+		rep := r.report.Load()
 		st, moved := r.session.Changed()
-		r.mu.Lock()
-		changed, pending := r.changed, r.pending(st)
-		r.mu.Unlock()
+		pending := r.pending(st, rep)
 		if pending == nil {
 			return nil
 		}
 		select {
-		case <-changed:
+		case <-rep.newer:
 		case <-moved:
 		case <-r.ctx.Done():
 			return ErrStopped
@@ -107,39 +100,33 @@ func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 	}
 }
 
-// pending is why not everything is registered, with the session in that state; nil when it is. The caller holds mu.
-func (r *registrar) pending(st session.State) *OpError {
-	err := &OpError{Op: "register", Path: r.cfg.base + "/", Err: errors.New("no service is to be registered")}
-	if r.ctx.Err() != nil {
+// pending is why not everything is registered, with the session in that state and the loop's report; nil when it is.
+func (r *registrar) pending(st session.State, rep *report) *OpError {
+	r.mail.mu.Lock()
+	wanted, claim := r.mail.wanted, r.mail.claim
+	r.mail.mu.Unlock()
+	err := &OpError{Op: "register", Path: r.cfg.base + "/"}
+	l := rep.open
+	if l != nil {
+		err.Path = l.order.path + "/" + r.cfg.instance
+	}
+	switch alive := rep.session == st.Session && time.Now().Before(st.Heard.Add(st.Timeout)); {
+	case r.ctx.Err() != nil:
 		err.Err = ErrStopped
-		return err
-	}
-	for _, sv := range r.services {
-		if !sv.wanted {
-			continue
-		}
-		if why := sv.pending(st); why != nil {
-			return &OpError{Op: "register", Path: sv.path + "/" + r.cfg.instance, Err: why}
-		}
-		err = nil
-	}
-	return err
-}
-
-// pending is why a service that is wanted is not registered; nil when it is. The caller holds registrar.mu.
-func (sv *service) pending(st session.State) error {
-	rep := &sv.report
-	switch {
-	case rep.phase == Yielded:
-		return fmt.Errorf("%w, session %s", ErrYielded, words.Hex(rep.owner))
-	case rep.phase == Registered && rep.session == st.Session && time.Now().Before(st.Heard.Add(st.Timeout)):
+	case wanted == 0:
+		err.Err = errors.New("no service is to be registered")
+	case l != nil && l.phase == Yielded:
+		err.Err = fmt.Errorf("%w, session %s", ErrYielded, words.Hex(l.owner))
+	case claim <= rep.taken && l == nil && alive:
 		return nil
 	case !st.Connected:
-		return notConnected(st)
-	case rep.err != nil:
-		return rep.err.Err
+		err.Err = notConnected(st)
+	case l != nil && l.err != nil:
+		err.Err = l.err.Err
+	default:
+		err.Err = errors.New("not yet")
 	}
-	return errors.New("not yet")
+	return err
 }
 
 func notConnected(st session.State) error {
@@ -170,21 +157,42 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err,
 	}
-	r.mu.Lock()
-	st.Registered, st.Counters = r.pending(conn) == nil, r.counters
-	for _, sv := range r.services {
-		s := ServiceStatus{Name: sv.name, Path: sv.path + "/" + r.cfg.instance, Phase: sv.report.phase, Since: sv.report.since, Owner: sv.report.owner}
-		if s.Phase == Registered && sv.pending(conn) != nil {
-			s.Phase = Pending // it was, in a session that is over as far as anybody here knows
-		}
-		if sv.report.err != nil {
-			s.Err = sv.report.err
+	rep := r.report.Load()
+	orders, _ := r.mail.all()
+	st.Registered, st.Counters = r.pending(conn, rep) == nil, rep.counters
+	alive := rep.session == conn.Session && time.Now().Before(conn.Heard.Add(conn.Timeout))
+	lines := rep.byPath()
+	for path, o := range orders {
+		s := ServiceStatus{Name: o.name, Path: path + "/" + r.cfg.instance}
+		l := lines[path]
+		s.Phase, s.Since = phaseOf(o, l, alive)
+		if l != nil {
+			if s.Phase == Yielded {
+				s.Owner = l.owner
+			}
+			if l.err != nil {
+				s.Err = l.err
+			}
 		}
 		st.Services = append(st.Services, s)
 	}
-	r.mu.Unlock()
 	slices.SortFunc(st.Services, func(a, b ServiceStatus) int { return strings.Compare(a.Name, b.Name) })
 	return st
+}
+
+// phaseOf is the phase of a service, and its beginning, by what the program wants and what the loop has said: of what was wanted before, it says
+// nothing. alive is whether its session is, as far as anybody knows.
+func phaseOf(o order, l *line, alive bool) (Phase, time.Time) {
+	switch answered := l != nil && l.order.no >= o.no || l != nil && o.wanted && l.order.wanted && l.order.claim >= o.claim; {
+	case !answered && o.wanted:
+		return Pending, o.since
+	case !answered:
+		return Unregistering, o.since
+	case l.phase == Registered && !alive:
+		return Pending, l.since // it was, in a session that is over as far as anybody here knows
+	default:
+		return l.phase, l.since
+	}
 }
 
 // String is one line for a person.

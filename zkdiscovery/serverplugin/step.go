@@ -25,80 +25,94 @@ func step(n node, e event, now time.Time) (node, action) {
 		n.touched = true
 	default:
 	}
-	n.doing = a
+	n.doing.begin(a, &n)
 	return n, a
+}
+
+func (d *doing) begin(a action, n *node) {
+	d.action, d.session, d.claim, d.hints = a, n.session, n.wish.order.claim, n.seen.hints
 }
 
 func (n *node) learn(e event, now time.Time) {
 	switch e.kind {
 	case woke:
-	case wanted:
-		if n.wanted, n.data = true, e.data; e.claim {
-			n.open()
-			n.renewed = n.doing.kind != nothing
-		}
-	case unwanted:
-		n.wanted, n.renewed, n.phase = false, false, Unregistering
-		n.retryAt = time.Time{}
+	case ordered:
+		n.ordered(e)
 	case connected, disconnected:
-		if n.connected = e.kind == connected; e.fresh {
-			n.distrust()
-			n.failures, n.retryAt = 0, time.Time{}
+		fresh := e.session != n.session
+		n.connected, n.session = e.kind == connected, e.session
+		if fresh {
+			n.seen.distrust()
+			n.doing.failures, n.doing.retryAt = 0, time.Time{}
 			n.turn(Pending)
 		} else if n.connected {
 			// ZooKeeper tells what has changed since the last connection, by comparing with the zxid that was seen there. One that was
 			// restored from a backup in between counts on from a higher one, and the nodes in it look unchanged.
-			n.checkAt = now
+			n.seen.checkAt = now
 		}
 	case hinted:
-		if n.disturbed = n.doing.kind != nothing; !n.disturbed {
-			n.distrust()
+		n.seen.hints++
+		if n.doing.kind == nothing {
+			n.seen.distrust()
 		}
 	default:
 		n.answered(e, now)
 	}
 }
 
-// open makes a claim: against what is there now, whatever was known before.
-func (n *node) open() {
-	n.claim, n.phase = claimOpen, Pending
-	n.distrust()
+// ordered takes what the program wants now.
+func (n *node) ordered(e event) {
+	was := n.wish.order
+	n.wish.order, n.wish.extra = e.order, e.extra
+	n.wish.compose()
+	switch {
+	case !e.order.wanted:
+		n.phase, n.doing.retryAt = Unregistering, time.Time{}
+	case e.order.claim != was.claim:
+		n.open()
+	}
 }
 
-func (n *node) distrust() { n.standing, n.followed = unknown, false }
+// open makes a claim: against what is there now, whatever was known before.
+func (n *node) open() {
+	n.wish.claim, n.phase = claimOpen, Pending
+	n.seen.distrust()
+}
 
 func (n *node) turn(p Phase) {
-	if n.wanted {
+	if n.wish.order.wanted {
 		n.phase = p
 	}
 }
 
+// answered takes the answer to what is under way.
 func (n *node) answered(e event, now time.Time) {
-	did, disturbed, was := n.doing, n.disturbed, *n
-	n.doing, n.disturbed, n.renewed = action{}, false, false
-	n.distrust()
-	if was.renewed {
+	did, was := n.doing, n.seen
+	outdated, disturbed := did.session != n.session, did.hints != n.seen.hints
+	n.doing = doing{failures: did.failures, retryAt: did.retryAt}
+	n.seen.distrust()
+	if n.wish.order.wanted && did.claim != n.wish.order.claim {
 		defer n.open() // the answer is older than the claim
 	}
 	switch e.kind {
 	case found:
-		if e.outdated {
+		if outdated {
 			return
 		}
-		n.found(e, now)
-		n.followed = n.standing != absent && !disturbed
-		n.rearm = did.check && !disturbed && (n.standing != was.standing || n.czxid != was.czxid || n.version != was.version)
-		n.followed = n.followed && !n.rearm
+		n.found(e.found, now)
+		s := &n.seen
+		s.rearm = did.check && !disturbed && (s.standing != was.standing || s.czxid != was.czxid || s.version != was.version)
+		s.followed = s.standing != absent && !disturbed && !s.rearm
 	case wrote:
 		if did.kind == create || did.kind == takeOver {
-			n.claim = claimNone
+			n.wish.claim = claimNone
 		}
-		if !e.outdated {
-			n.wrote(did)
+		if !outdated {
+			n.wrote(did.action)
 		}
 	case lost:
-		if n.claim == claimOpen && (did.kind == create || did.kind == takeOver) {
-			n.claim, n.rival = claimUnsure, did.rival
+		if n.wish.claim == claimOpen && (did.kind == create || did.kind == takeOver) {
+			n.wish.claim, n.wish.rival = claimUnsure, did.rival
 		}
 		n.failed(now, 2)
 	case conflicted:
@@ -109,32 +123,34 @@ func (n *node) answered(e event, now time.Time) {
 	}
 }
 
-func (n *node) found(e event, now time.Time) {
-	n.standing, n.owner, n.czxid = e.standing, e.owner, e.czxid
-	if e.readable {
-		n.said, n.heard = e.data, true
-	} else if e.version != n.version {
-		n.heard = false
+// found takes what stands there.
+func (n *node) found(f sight, now time.Time) {
+	w, s := &n.wish, &n.seen
+	s.standing, s.owner, s.czxid = f.standing, f.owner, f.czxid
+	if f.readable {
+		s.said, s.heard = f.data, true
+	} else if f.version != s.version {
+		s.heard = false
 	}
-	n.version = e.version
-	n.checkAt = now.Add(n.jittered(checkEvery))
-	if !e.readable {
-		n.checkAt = now.Add(n.jittered(peekEvery))
+	s.version = f.version
+	s.checkAt = now.Add(n.jittered(checkEvery))
+	if !f.readable {
+		s.checkAt = now.Add(n.jittered(peekEvery))
 	}
-	if n.claim == claimUnsure {
+	if w.claim == claimUnsure {
 		// Where the same still stands, the claim was not executed. Otherwise it was, or whoever is there came after it.
-		if n.claim = claimNone; n.czxid == n.rival {
-			n.claim = claimOpen
+		if w.claim = claimNone; s.czxid == w.rival {
+			w.claim = claimOpen
 		}
 	}
-	switch n.standing {
+	switch s.standing {
 	case ours:
-		n.claim = claimNone
-		if n.heard && n.said == n.data {
+		w.claim = claimNone
+		if s.heard && s.said == w.data {
 			n.turn(Registered) // otherwise it stays what it is until that is mended
 		}
 	case foreign:
-		if n.turn(Yielded); n.claim == claimOpen {
+		if n.turn(Yielded); w.claim == claimOpen {
 			n.turn(Pending)
 		}
 	default:
@@ -144,32 +160,34 @@ func (n *node) found(e event, now time.Time) {
 
 // wrote notes what stands there after an action of ours. It is to be looked at: only that leaves a watch.
 func (n *node) wrote(did action) {
+	s := &n.seen
 	switch did.kind {
 	case remove:
-		n.standing = absent
+		s.standing = absent
 		return
 	case create:
-		n.version = 0
+		s.version = 0
 	case takeOver:
-		n.version = versionAfterTakeOver(did.version)
+		s.version = versionAfterTakeOver(did.version)
 	case set:
-		n.version = did.version + 1
+		s.version = did.version + 1
 	default:
 	}
-	n.standing, n.said, n.heard = ours, did.data, true
+	s.standing, s.said, s.heard = ours, did.data, true
 	n.turn(Registered)
 }
 
 // failed counts, and spaces the attempts from the tolerated one on.
 func (n *node) failed(now time.Time, tolerated int) {
-	if n.failures++; n.failures < tolerated {
+	d := &n.doing
+	if d.failures++; d.failures < tolerated {
 		return
 	}
-	d := lastRetry
-	if shift := n.failures - tolerated; shift < 5 {
-		d = min(firstRetry<<shift, lastRetry)
+	pause := lastRetry
+	if shift := d.failures - tolerated; shift < 5 {
+		pause = min(firstRetry<<shift, lastRetry)
 	}
-	n.retryAt = now.Add(d/2 + time.Duration(n.spread*float64(d/2)))
+	d.retryAt = now.Add(pause/2 + time.Duration(n.spread*float64(pause/2)))
 }
 
 // jittered is d and up to a fifth more.
@@ -179,11 +197,12 @@ func (n *node) jittered(d time.Duration) time.Duration {
 
 // next says what is to be done now.
 func (n *node) next(now time.Time) action {
+	w, s := &n.wish, &n.seen
 	if n.doing.kind != nothing {
 		return action{}
 	}
-	if !n.wanted {
-		switch n.standing {
+	if !w.order.wanted {
+		switch s.standing {
 		case absent, foreign, persistent:
 			return action{kind: forget}
 		default:
@@ -193,44 +212,45 @@ func (n *node) next(now time.Time) action {
 		}
 	}
 	switch {
-	case !n.connected || now.Before(n.retryAt):
+	case !n.connected || now.Before(n.doing.retryAt):
 		return action{}
-	case n.standing == unknown:
-		return action{kind: look, rearm: n.rearm}
-	case !n.wanted:
-		return action{kind: remove, version: n.version}
+	case s.standing == unknown:
+		return action{kind: look, rearm: s.rearm}
+	case !w.order.wanted:
+		return action{kind: remove, version: s.version}
 	}
-	switch n.standing {
+	switch s.standing {
 	case absent:
-		return action{kind: create, data: n.data}
+		return action{kind: create, data: w.data}
 	case formerly, persistent:
-		return action{kind: takeOver, data: n.data, version: n.version}
+		return action{kind: takeOver, data: w.data, version: s.version}
 	case foreign:
-		if n.claim == claimOpen {
-			return action{kind: takeOver, data: n.data, version: n.version, rival: n.czxid}
+		if w.claim == claimOpen {
+			return action{kind: takeOver, data: w.data, version: s.version, rival: s.czxid}
 		}
 	default:
-		if n.followed && (!n.heard || n.said != n.data) {
-			return action{kind: set, data: n.data, version: n.version}
+		if s.followed && (!s.heard || s.said != w.data) {
+			return action{kind: set, data: w.data, version: s.version}
 		}
 	}
 	switch {
-	case !n.followed:
-		return action{kind: look, rearm: n.rearm}
-	case !now.Before(n.checkAt):
+	case !s.followed:
+		return action{kind: look, rearm: s.rearm}
+	case !now.Before(s.checkAt):
 		return action{kind: look, check: true}
 	}
-	n.failures = 0
+	n.doing.failures = 0
 	return action{}
 }
 
 // wake is when to come back if nothing happens before; zero: not at all.
 func (n *node) wake() time.Time {
-	switch {
+	switch retry, check := n.doing.retryAt, n.seen.checkAt; {
 	case n.doing.kind != nothing || !n.connected:
 		return time.Time{}
-	case n.standing != unknown && n.followed && n.checkAt.After(n.retryAt):
-		return n.checkAt
+	case n.seen.standing != unknown && n.seen.followed && check.After(retry):
+		return check
+	default:
+		return retry
 	}
-	return n.retryAt
 }

@@ -10,6 +10,7 @@ type process struct {
 	node    *node // nil: forgotten, or never wanted
 	wants   bool
 	data    string
+	orders  int64
 	claims  int   // Registers
 	claimed int64 // zxid at the last one
 	robbed  int   // takeovers of somebody else's node
@@ -46,7 +47,7 @@ func (p *process) feed(e event) {
 	}
 	n, a := step(*p.node, e, p.w.now)
 	p.node = &n
-	p.w.logf("  %s: event %d outdated=%v: %s, %s", p.name, e.kind, e.outdated, a, n.phase)
+	p.w.logf("  %s: event %d: %s, %s", p.name, e.kind, a, n.phase)
 	switch a.kind {
 	case nothing:
 		return
@@ -73,16 +74,24 @@ func (p *process) register(data string) {
 	p.claims++
 	p.claimed = p.w.zxid
 	if p.node == nil {
-		p.node = &node{spread: 0.5, connected: p.conn}
+		p.node = &node{spread: 0.5, connected: p.conn, session: p.session}
 	}
-	p.feed(event{kind: wanted, data: data, claim: true})
+	p.tell()
+}
+
+// tell has the node know what is wanted.
+func (p *process) tell() {
+	p.orders++
+	p.feed(event{kind: ordered, extra: new(extra), order: order{
+		no: p.orders, claim: int64(p.claims), wanted: p.wants, metadata: p.data,
+	}})
 }
 
 func (p *process) update(data string) {
 	if p.wants && !p.dead {
 		p.w.logf("%s says %s", p.name, data)
 		p.data = data
-		p.feed(event{kind: wanted, data: data})
+		p.tell()
 	}
 }
 
@@ -90,7 +99,7 @@ func (p *process) unregister() {
 	if p.wants && !p.dead {
 		p.w.logf("%s unregisters", p.name)
 		p.wants = false
-		p.feed(event{kind: unwanted})
+		p.tell()
 	}
 }
 
@@ -141,7 +150,7 @@ func (p *process) connect() {
 		}
 	}
 	w.logf("%s connects in session %d", p.name, p.session)
-	p.feed(event{kind: connected, fresh: fresh})
+	p.feed(event{kind: connected, session: p.session})
 }
 
 // disconnect cuts the connection. What was under way to the process is lost; a write that was not sent yet goes out on the session's next one.
@@ -158,7 +167,7 @@ func (p *process) disconnect(sent bool) {
 		r.executed = true
 		p.answer(lost)
 	}
-	p.feed(event{kind: disconnected})
+	p.feed(event{kind: disconnected, session: p.session})
 }
 
 // receive takes one message.
@@ -178,23 +187,22 @@ func (p *process) receive() {
 	if e.kind == found || e.kind == wrote && p.request.kind != set {
 		p.knows = m.tells
 	}
-	e.outdated = p.request.session != p.session
-	if e.kind == found && e.standing != absent {
-		p.watch = p.watch || p.request.watch && !e.outdated
+	if f := &e.found; e.kind == found && f.standing != absent {
+		p.watch = p.watch || p.request.watch && p.request.session == p.session
 		switch {
-		case e.owner == 0:
-			e.standing = persistent
-		case e.owner == p.session:
-			e.standing = ours
-		case slices.Contains(p.mine, e.owner):
-			e.standing = formerly
+		case f.owner == 0:
+			f.standing = persistent
+		case f.owner == p.session:
+			f.standing = ours
+		case slices.Contains(p.mine, f.owner):
+			f.standing = formerly
 		default:
-			e.standing = foreign
+			f.standing = foreign
 		}
 	}
 	p.request = nil
 	p.feed(e)
-	if p.node != nil && p.node.followed && !p.watch {
+	if p.node != nil && p.node.seen.followed && !p.watch {
 		p.w.fail("%s thinks that the node is watched", p.name)
 	}
 }
@@ -211,9 +219,9 @@ func (p *process) execute() {
 	e := event{kind: wrote}
 	switch {
 	case r.kind == look && n == nil:
-		e = event{kind: found, standing: absent}
+		e = event{kind: found, found: sight{standing: absent}}
 	case r.kind == look:
-		e = event{kind: found, owner: n.owner, czxid: n.czxid, version: n.version, data: n.data, readable: true, standing: unknown}
+		e = event{kind: found, found: sight{owner: n.owner, czxid: n.czxid, version: n.version, data: n.data, readable: true}}
 		if r.watch {
 			n.watches = append(n.watches, p)
 		}

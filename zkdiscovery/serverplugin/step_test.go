@@ -36,39 +36,72 @@ const (
 )
 
 func is(st standing, owner int64, version int32, data string) event {
-	return event{kind: found, standing: st, owner: owner, czxid: owner, version: version, data: data, readable: true}
+	return event{kind: found, found: sight{standing: st, owner: owner, czxid: owner, version: version, data: data, readable: true}}
 }
 
-func outdated(e event) event {
-	e.outdated = true
-	return e
+// say and claims are what the program wants; the driver of a script counts the Registers.
+func say(data string) event { return event{kind: ordered, order: order{wanted: true, metadata: data}} }
+func claim1(data string) event {
+	return event{kind: ordered, order: order{wanted: true, metadata: data, claim: claimNow}}
 }
 
-func say(data string) event    { return event{kind: wanted, data: data} }
-func claim1(data string) event { return event{kind: wanted, data: data, claim: true} }
+// script drives a node as the loop does.
+type script struct {
+	node   node
+	now    time.Time
+	no     int64
+	claims int64
+}
+
+// wanted makes a node that is wanted, and claims.
+func wanted(spread float64) *script {
+	s := &script{node: node{spread: spread}, now: time.Unix(0, 0)}
+	s.happens(claim1("a"))
+	return s
+}
+
+// happens tells the node of an event. It sets what an event leaves to whoever tells it: the numbers of an order, the session.
+func (s *script) happens(e event) action {
+	switch {
+	case e.kind == ordered:
+		if s.no++; e.order.claim == claimNow {
+			s.claims = s.no
+		}
+		e.order.no, e.order.claim, e.extra = s.no, s.claims, new(extra)
+	case e.session == next:
+		e.session = s.node.session + 1
+	default:
+		e.session = s.node.session
+	}
+	var a action
+	s.node, a = step(s.node, e, s.now)
+	return a
+}
+
+// next is the session after the one that is.
+const next = -1
 
 func secretAt(version int32) event {
 	e := secret
-	e.version = version
+	e.found.version = version
 	return e
 }
 
 var (
 	up        = event{kind: connected}
-	newer     = event{kind: connected, fresh: true}
+	newer     = event{kind: connected, session: next}
 	down      = event{kind: disconnected}
-	missed    = event{kind: disconnected, fresh: true}
-	secret    = event{kind: found, standing: ours, owner: 1, czxid: 1} // may not be read
+	missed    = event{kind: disconnected, session: next}
+	secret    = event{kind: found, found: sight{standing: ours, owner: 1, czxid: 1}} // may not be read
 	hint      = event{kind: hinted}
 	done      = event{kind: wrote}
 	conflict  = event{kind: conflicted}
 	isLost    = event{kind: lost}
 	isRefused = event{kind: refused}
 	isUnsent  = event{kind: unsent}
-	drop      = event{kind: unwanted}
-	nobody    = event{kind: found, standing: absent}
+	drop      = event{kind: ordered}
+	nobody    = event{kind: found, found: sight{standing: absent}}
 	mine      = is(ours, 1, 0, "a")
-	old       = outdated(done)
 	wait      = event{kind: woke}
 )
 
@@ -106,10 +139,10 @@ func TestRules(t *testing.T) {
 		"and restored if it is an older one, from a backup": append(held[:4:4], then{down, "-"}, then{up, "look to check"},
 			then{is(ours, 1, 7, "x"), "look again"}, then{is(ours, 1, 7, "x"), "set v7 a"}),
 		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
-		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{old, "look"}),
-		"nor does a look in a session that is over":                append(held[:4:4], then{hint, "look"}, then{newer, "-"}, then{outdated(mine), "look"}),
+		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{done, "look"}),
+		"nor does a look in a session that is over":                append(held[:4:4], then{hint, "look"}, then{newer, "-"}, then{mine, "look"}),
 		"a claim that came true in a session that is over is used up": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
-			then{newer, "-"}, then{old, "look"}, then{is(foreign, killed, 0, "x"), "-"}),
+			then{newer, "-"}, then{done, "look"}, then{is(foreign, killed, 0, "x"), "-"}),
 
 		"the address lost is yielded":                     yielded,
 		"it is not taken back while the successor has it": append(yielded[:6:6], then{wait, "look to check"}, then{is(foreign, successor, 1, "b"), "-"}, then{say("c"), "-"}),
@@ -162,14 +195,12 @@ func TestRules(t *testing.T) {
 			then{done, "look"}, then{nobody, "create b"}),
 	} {
 		t.Run(rule, func(t *testing.T) {
-			now := time.Unix(0, 0)
-			n, _ := step(node{}, claim1("a"), now)
+			n := wanted(0)
 			for i, s := range script {
-				if s.happens == wait {
-					now = now.Add(time.Hour)
+				if s.happens.kind == woke {
+					n.now = n.now.Add(time.Hour)
 				}
-				var a action
-				if n, a = step(n, s.happens, now); a.String() != s.do {
+				if a := n.happens(s.happens); a.String() != s.do {
 					t.Fatalf("step %d: %q, want %q", i, a, s.do)
 				}
 			}
@@ -189,7 +220,7 @@ func TestPhases(t *testing.T) {
 		"until somebody deletes it":                          append(held[:4:4], then{hint, Registered}, then{nobody, Pending}, then{done, Registered}),
 		"an outage alone changes nothing":                    append(held[:4:4], then{down, Registered}, then{up, Registered}),
 		"a new session does":                                 append(held[:4:4], then{down, Registered}, then{newer, Pending}, then{isRefused, Pending}),
-		"what was written in a session that is over is gone": append(held[:2:2], then{newer, Pending}, then{old, Pending}),
+		"what was written in a session that is over is gone": append(held[:2:2], then{newer, Pending}, then{done, Pending}),
 		"who has lost the address has yielded":               append(held[:4:4], then{hint, Registered}, then{is(foreign, successor, 1, "b"), Yielded}),
 		"who takes it is pending until he has it":            append(held[:1:1], then{is(foreign, killed, 0, "x"), Pending}, then{done, Registered}),
 		"a claim counts when it is done": append(held[:4:4], then{claim1("b"), Pending}, then{mine, Pending}, then{done, Registered},
@@ -201,10 +232,10 @@ func TestPhases(t *testing.T) {
 			then{done, Unregistering}, then{isLost, Unregistering}, then{mine, Unregistering}, then{newer, Unregistering}),
 	} {
 		t.Run(rule, func(t *testing.T) {
-			n, _ := step(node{}, claim1("a"), time.Unix(0, 0))
+			n := wanted(0)
 			for i, s := range script {
-				if n, _ = step(n, s.happens, time.Unix(0, 0)); n.phase != s.phase {
-					t.Fatalf("step %d: %s, want %s", i, n.phase, s.phase)
+				if n.happens(s.happens); n.node.phase != s.phase {
+					t.Fatalf("step %d: %s, want %s", i, n.node.phase, s.phase)
 				}
 			}
 		})
@@ -212,31 +243,31 @@ func TestPhases(t *testing.T) {
 }
 
 func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
-	now := time.Unix(0, 0)
-	n, _ := step(node{spread: 0.5}, claim1("a"), now)
-	n, a := step(n, newer, now)
+	n := wanted(0.5)
+	a := n.happens(newer)
 	for i := range 20 {
 		if a.kind != look {
 			t.Fatalf("attempt %d: %v", i, a)
 		}
-		n, _ = step(n, isRefused, now)
-		d, most := n.wake().Sub(now), lastRetry
+		n.happens(isRefused)
+		d, most := n.node.wake().Sub(n.now), lastRetry
 		if i < 5 {
 			most = min(firstRetry<<i, lastRetry)
 		}
 		if d != most*3/4 { // half of it, and the node's share of the other half
 			t.Errorf("attempt %d: again after %v of %v", i, d, most)
 		}
-		now = n.wake()
-		n, a = step(n, wait, now)
+		n.now = n.node.wake()
+		a = n.happens(wait)
 	}
-	inAnotherSession, _ := step(n, newer, now)
-	n, _ = step(n, mine, now)
-	n, _ = step(n, hint, now)
-	for after, n := range map[string]node{"a success": n, "a new session": inAnotherSession} {
-		n, _ = step(n, isRefused, now)
-		n, _ = step(n, wait, now)
-		if d := n.wake().Sub(now); d > firstRetry {
+	inAnotherSession, after := *n, *n
+	inAnotherSession.happens(newer)
+	after.happens(mine)
+	after.happens(hint)
+	for after, n := range map[string]*script{"a success": &after, "a new session": &inAnotherSession} {
+		n.happens(isRefused)
+		n.happens(wait)
+		if d := n.node.wake().Sub(n.now); d > firstRetry {
 			t.Errorf("after %s the first refusal is repeated after %v", after, d)
 		}
 	}
@@ -244,16 +275,15 @@ func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
 
 func TestChecksAreRareAndApart(t *testing.T) {
 	for _, spread := range []float64{0, 0.5, 1} {
-		now := time.Unix(0, 0)
-		n, _ := step(node{spread: spread}, claim1("a"), now)
-		n, _ = step(n, newer, now)
-		n, _ = step(n, mine, now)
-		if d := n.wake().Sub(now); d < 15*time.Minute || d > 18*time.Minute {
+		n := wanted(spread)
+		n.happens(newer)
+		n.happens(mine)
+		if d := n.node.wake().Sub(n.now); d < 15*time.Minute || d > 18*time.Minute {
 			t.Errorf("spread %v: a check after %v", spread, d)
 		}
-		n, _ = step(n, hint, now)
-		n, _ = step(n, secret, now)
-		if d := n.wake().Sub(now); d < time.Minute || d > 72*time.Second {
+		n.happens(hint)
+		n.happens(secret)
+		if d := n.node.wake().Sub(n.now); d < time.Minute || d > 72*time.Second {
 			t.Errorf("spread %v: a look at what no watch tells of after %v", spread, d)
 		}
 	}
