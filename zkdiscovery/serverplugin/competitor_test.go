@@ -22,7 +22,7 @@ func (c *competitor) register() {
 		c.way = &mortal{zk: c.h.zk}
 		c.plugin = c.h.plugin(WithDialer(c.way.dial), WithDrainWait(time.Second))
 	}
-	c.wants = fmt.Sprint(c.name, c.h.moment)
+	c.wants = fmt.Sprintf("v=%s%d&weight=r%d", c.name, c.h.moment, c.h.moment)
 	c.h.note("%s registers %s", c.name, c.wants)
 	c.h.register(c.plugin, "Arith", c.wants)
 }

@@ -35,6 +35,7 @@ type config struct {
 	metrics   metrics.Registry
 	update    time.Duration // of the metrics, none unless it is positive
 	drainWait time.Duration
+	operator  []string // keys that are his to set
 	log       *slog.Logger
 }
 
@@ -44,7 +45,7 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 	mistakes := o.mistakes
 	c := config{
 		address: p.ServiceAddress, instance: znode.InstanceName(p.ServiceAddress), acl: o.acl, server: o.server,
-		metrics: p.Metrics, drainWait: drainWait, log: o.log,
+		metrics: p.Metrics, drainWait: drainWait, operator: []string{stateKey, "weight"}, log: o.log,
 		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, TLS: o.tls, Dial: o.dial},
 	}
 	if p.Metrics != nil {
@@ -52,6 +53,9 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 	}
 	if o.drainWait != nil {
 		c.drainWait = *o.drainWait
+	}
+	if o.operator != nil {
+		c.operator = o.operator
 	}
 	if c.log == nil {
 		c.log = logs.Default()

@@ -1,5 +1,7 @@
 package serverplugin
 
+import "time"
+
 // eventKind says what has happened.
 type eventKind uint8
 
@@ -32,6 +34,8 @@ type sight struct {
 	standing standing
 	owner    int64
 	czxid    int64 // of the transaction that created it
+	mzxid    int64 // of the newest that wrote it
+	mtime    time.Time
 	version  int32
 	data     string
 	readable bool // data is the node's
@@ -46,6 +50,7 @@ const (
 	takeOver            // replace what stands there, if it has that version, by a node of ours
 	set                 // say data, if it has that version
 	remove              // delete, if it has that version
+	rest                // the node is not ours any more: nothing to do, but after a reconnect
 	forget              // the node is of no concern any more
 )
 

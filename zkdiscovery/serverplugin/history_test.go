@@ -30,7 +30,7 @@ func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
 	for _, seed := range seeds {
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inBubble(t, func(b bubble) {
-				h := &history{bubble: b, rng: rand.New(rand.NewPCG(seed, 0))}
+				h := &history{bubble: b, rng: rand.New(rand.NewPCG(seed, 0)), operator: operator{zk: b.zk}}
 				for i := range 4 {
 					h.all = append(h.all, &competitor{h: h, name: string(rune('A' + i))})
 				}
@@ -49,9 +49,10 @@ func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
 type history struct {
 	bubble
 
-	rng    *rand.Rand
-	all    []*competitor
-	moment int
+	rng      *rand.Rand
+	all      []*competitor
+	operator operator
+	moment   int
 
 	silent, refusing, stopped bool
 	restored                  bool // from a backup, which may bring back a node that was gone, until its session expires
@@ -80,11 +81,32 @@ func (h *history) step() {
 		default:
 		}
 	}
-	if h.rng.IntN(2) == 0 {
+	switch h.rng.IntN(8) {
+	case 0, 1, 2, 3:
 		h.disturb()
+	case 4, 5:
+		h.operate()
+	default:
 	}
 	d := [...]time.Duration{0, 0, time.Millisecond, 50 * time.Millisecond, time.Second, 12 * time.Second}[h.rng.IntN(6)]
 	pass(time.Duration(h.rng.Float64() * float64(d)))
+}
+
+// operate has the operator write, or somebody who knows nothing.
+func (h *history) operate() {
+	switch o := &h.operator; h.rng.IntN(5) {
+	case 0:
+		h.note("the operator says weight=%s", o.weigh(nodePath))
+	case 1:
+		h.note("the operator says inactive: %v", o.say(nodePath, "state", "inactive"))
+	case 2:
+		h.note("the operator says active: %v", o.say(nodePath, "state", "active"))
+	case 3:
+		h.note("the operator takes the weight back: %v", o.say(nodePath, "weight", ""))
+	case 4:
+		text := [...]string{"", "nonsense", "a;b", "%zz", "weight=o0&state=inactive&x=y"}[h.rng.IntN(5)]
+		h.note("somebody writes %q: %v", text, h.zk.Set(nodePath, []byte(text)))
+	}
 }
 
 // disturb does something to ZooKeeper, or to what it keeps.
@@ -92,7 +114,7 @@ func (h *history) disturb() {
 	ops := [...]zktest.Op{zktest.OpCreate, zktest.OpMulti, zktest.OpSetData, zktest.OpDelete, zktest.OpGetData, zktest.OpSetWatches, zktest.OpConnect}
 	op, n := ops[h.rng.IntN(len(ops))], 1+h.rng.IntN(3)
 	var what any
-	switch h.rng.IntN(16) {
+	switch h.rng.IntN(18) {
 	case 0:
 		what = "every session expires"
 		h.zk.ExpireAll()
@@ -146,10 +168,26 @@ func (h *history) disturb() {
 		what = fmt.Sprint("deleted by hand: ", h.zk.Delete(nodePath))
 	case 14:
 		what = fmt.Sprint("overwritten by hand: ", h.zk.Set(nodePath, []byte("by hand")))
+	case 16, 17:
+		what = "restored from a backup, and the sessions in it go on"
+		h.restored = true
+		h.restore()
+		h.zk.Refuse(h.refusing)
 	case 15:
 		what = fmt.Sprint("replaced by hand: ", errors.Join(h.zk.Delete(nodePath), h.zk.Put(nodePath, []byte("by hand"))))
 	}
 	h.note("ZooKeeper: %v", what)
+}
+
+// restore puts the checkpoint back before any client has seen it, under zxids that are above all that clients have seen: a new epoch.
+func (b bubble) restore() {
+	b.zk.Refuse(true)
+	seen := b.zk.Zxid()
+	b.zk.Rollback()
+	for b.zk.Zxid() <= seen {
+		must(b, b.zk.Put("/epoch", nil))
+	}
+	b.zk.Refuse(false)
 }
 
 // end makes ZooKeeper healthy, and asserts what is promised then.
@@ -172,6 +210,7 @@ func (h *history) end() {
 		h.Errorf("%d writes in an hour of peace", n)
 	}
 	h.assertOneOwner()
+	h.assertHeeded()
 }
 
 func (h *history) assertOneOwner() {
@@ -196,7 +235,8 @@ func (h *history) assertOneOwner() {
 			continue
 		case owns:
 			owners = append(owners, c.name)
-			if string(node.Data) != c.wants || !c.plugin.Registered() || st.Services[0].Phase != Registered {
+			h.assertSaid(c, st.Services[0].Operator)
+			if !saying(string(node.Data), c.wants, st.Services[0].Operator) || !c.plugin.Registered() || st.Services[0].Phase != Registered {
 				h.Errorf("%s owns the node, which says %q: %+v, want %s", c.name, node.Data, st, c.wants)
 			}
 		case c.plugin.Registered() || st.Services[0].Phase != Yielded || st.Services[0].Owner != node.Stat.EphemeralOwner:

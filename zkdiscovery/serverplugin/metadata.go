@@ -2,11 +2,25 @@ package serverplugin
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/rcrowley/go-metrics"
+)
+
+// What rpcx's clients read: a server whose state is inactive is not called.
+const (
+	stateKey      = "state"
+	inactiveState = "inactive"
+)
+
+// What the plugin adds.
+const (
+	callsKey       = "calls"
+	connectionsKey = "connections"
+	startedKey     = "started"
 )
 
 // param is one key and its value in a URL query.
@@ -22,21 +36,35 @@ func (x *extra) equal(o *extra) bool {
 	return x.inactive == o.inactive && slices.Equal(x.params, o.params)
 }
 
-// compose makes the data.
+// compose makes the data. Where an operator has written the same in other words, it is left in his: what the node says does not change then.
 func (w *wish) compose() {
-	w.data = compose(w.order.metadata, w.extra)
+	w.data = compose(w.order.metadata, w.extra, w.words)
+	if w.words != nil && sameQuery(w.like, w.data) {
+		w.data = w.like
+	}
 }
 
-// compose is what a node is to say: a service's metadata, with what is beside them. What is not a URL query is left as it is.
-func compose(metadata string, x *extra) string {
-	if len(x.params) == 0 && !x.inactive || !validQuery(metadata) {
+// compose is what a node is to say: a service's metadata, with what is beside them, and an operator's words over them. What is not a URL query
+// is left as it is.
+func compose(metadata string, x *extra, l *layer) string {
+	params := slices.Concat(x.params, l.params())
+	if x.inactive && l.of(stateKey) == nil {
+		params = append(params, param{stateKey, inactiveState})
+	}
+	if len(params) == 0 || !validQuery(metadata) {
 		return metadata
 	}
-	params := x.params
-	if x.inactive {
-		params = append(slices.Clip(params), param{"state", "inactive"})
-	}
 	return with(metadata, params)
+}
+
+// sameQuery reports whether two texts are queries that say the same of every key.
+func sameQuery(a, b string) bool {
+	if a == b {
+		return true
+	}
+	va, err := url.ParseQuery(a)
+	vb, no := url.ParseQuery(b)
+	return err == nil && no == nil && maps.EqualFunc(va, vb, slices.Equal)
 }
 
 // with puts params into a valid query, in the place of those with the same keys; the rest of it stays as it was written.
@@ -58,7 +86,7 @@ func with(query string, params []param) string {
 // inactive reports whether data say so.
 func inactive(data string) bool {
 	v, err := url.ParseQuery(data)
-	return err == nil && v.Get("state") == "inactive"
+	return err == nil && v.Get(stateKey) == inactiveState
 }
 
 // validQuery reports whether rpcx can read metadata.
@@ -70,7 +98,7 @@ func validQuery(metadata string) bool {
 // readMetrics reads what rpcx-zookeeper publishes, as it writes it.
 func readMetrics(r metrics.Registry) []param {
 	params := make([]param, 0, 2)
-	for _, name := range [...]string{"calls", "connections"} {
+	for _, name := range [...]string{callsKey, connectionsKey} {
 		params = append(params, param{name, fmt.Sprintf("%.2f", metrics.GetOrRegisterMeter(name, r).RateMean())})
 	}
 	return params

@@ -28,7 +28,7 @@ func TestCompose(t *testing.T) {
 		{"what is no query is left alone", `{"zone":"a;b"}`, m, true, `{"zone":"a;b"}`},
 		{"a bad escape too", "a=%zz", m, true, "a=%zz"},
 	} {
-		if got := compose(tc.metadata, &extra{params: tc.metrics, inactive: tc.inactive}); got != tc.want {
+		if got := compose(tc.metadata, &extra{params: tc.metrics, inactive: tc.inactive}, nil); got != tc.want {
 			t.Errorf("%s: compose(%q) = %q, want %q", tc.rule, tc.metadata, got, tc.want)
 		}
 	}
@@ -44,7 +44,7 @@ func FuzzCompose(f *testing.F) {
 	f.Fuzz(func(t *testing.T, metadata string) {
 		was, err := url.ParseQuery(metadata)
 		x := &extra{params: []param{{"calls", "1.00"}}, inactive: true}
-		got := compose(metadata, x)
+		got := compose(metadata, x, nil)
 		if err != nil {
 			if got != metadata {
 				t.Errorf("%q became %q", metadata, got)
@@ -60,7 +60,7 @@ func FuzzCompose(f *testing.F) {
 		if was.Encode() != is.Encode() {
 			t.Errorf("%q became %q", metadata, got)
 		}
-		if again := compose(got, x); again != got {
+		if again := compose(got, x, nil); again != got {
 			t.Errorf("%q, and again %q", got, again)
 		}
 	})

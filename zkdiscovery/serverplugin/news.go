@@ -2,6 +2,8 @@ package serverplugin
 
 import (
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/words"
@@ -65,11 +67,34 @@ func (r *registrar) note(e *entry, was node, ev event) {
 			r.news.restored.add(e.path)
 		}
 	}
-	if ev.kind == found && was.phase == Registered && n.seen.standing == ours && n.doing.kind == set && was.seen.heard && was.seen.said == was.wish.data {
+	if n.wish.words != was.wish.words {
+		r.noteWords(e, was, ev)
+	}
+	if ev.kind == found && was.phase == Registered && n.seen.standing == ours && n.doing.kind == set && n.doing.data != n.seen.said && was.seen.heard && was.seen.said == was.wish.data {
 		r.news.restored.add(e.path) // it said what it was to say, and does no more
 	}
 	if n.doing.rearm && !was.doing.rearm {
 		r.news.missed.add(e.path)
+	}
+}
+
+// noteWords tells of every word of an operator's that begins or ends: of each change on its own, for whoever asks later what has happened.
+func (r *registrar) noteWords(e *entry, was node, ev event) {
+	for _, key := range e.node.wish.keys {
+		before, after := was.wish.words.of(key), e.node.wish.words.of(key)
+		attrs := []any{
+			"service", e.node.wish.order.name, "key", key,
+			"before", strings.Join(values(was.wish.data, key), ","), "after", strings.Join(values(e.node.wish.data, key), ","),
+		}
+		switch {
+		case slices.Equal(before, after):
+		case ev.kind == ordered:
+			r.cfg.log.Info("the program has ended an operator's word", attrs...)
+		case after == nil:
+			r.cfg.log.Warn("an operator has taken his word back", append(attrs, "version", ev.found.version, "time", ev.found.mtime)...)
+		default:
+			r.cfg.log.Warn("an operator has written into the node: his word counts", append(attrs, "version", ev.found.version, "time", ev.found.mtime)...)
+		}
 	}
 }
 

@@ -11,16 +11,19 @@ type node struct {
 
 	session   int64 // State.Session of the newest connection
 	connected bool
-	touched   bool    // something may have been written
+	touched   int64   // the newest session in which something may have been written; 0: none
 	spread    float64 // this node's own share of every jitter, 0 to 1
 	phase     Phase
 }
 
 // wish is what the node is to be.
 type wish struct {
-	order order  // the program's newest
-	extra *extra // what stands in every node beside its metadata
-	data  string // what the node is to say: made of all of it
+	order order    // the program's newest
+	extra *extra   // what stands in every node beside its metadata
+	words *layer   // an operator's, over the metadata …
+	keys  []string // … of which he may say something
+	like  string   // what he wrote last
+	data  string   // what the node is to say: made of all of it
 	claim claim
 	rival int64 // claimUnsure: czxid of the node that it was made against, 0 for none
 }
@@ -42,6 +45,8 @@ type seen struct {
 	version  int32
 	said     string // its data
 	heard    bool   // said is known
+	own      own
+	byHand   bool // somebody else has written it, and an operator's words are in force: a write of ours is to tell him
 
 	followed bool      // its next change will be noticed: by a watch, or by the next check where there can be none
 	hints    int       // of watches, so far

@@ -33,6 +33,7 @@ type options struct {
 	log            *slog.Logger
 	sessionTimeout time.Duration
 	drainWait      *time.Duration
+	operator       []string // nil: the default
 	mistakes       []error
 }
 
@@ -152,6 +153,32 @@ func WithDrainWait(d time.Duration) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
 		if o.more.drainWait = &d; d < 0 {
 			o.more.mistake("WithDrainWait(%v): must not be negative", d)
+		}
+	}
+}
+
+// WithOperator names the keys of the metadata that somebody else's write into a node may set; the default is state and weight. group, tag and zone
+// are candidates. Without a key, every such write is overruled.
+//
+// A key is the operator's when its value differs from what this process wrote there last, and from what is registered. His word lies over the
+// registered metadata: over those of later registrations, through expiries and wipes of ZooKeeper, as long as the process lives. It ends when he
+// removes the key, or writes what is registered; on state, when he writes anything but inactive; or by ClearOperator. To delete the node is no word:
+// it is made again, with all of them. Everything else that somebody writes is restored. The process answers with one write of the same data, so that
+// the node's version tells the operator that he was heard; it logs the word, with the value, and Status has it.
+//
+// Metadata that are not a URL query have no such keys. While the program itself says state=inactive (Drain, WithReadyAlways), an operator who writes
+// the same has written nothing else than what is there: that is no word.
+func WithOperator(keys ...string) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		o.more.operator = slices.Compact(slices.Sorted(slices.Values(keys)))
+		if o.more.operator == nil {
+			o.more.operator = []string{}
+		}
+		for _, k := range keys {
+			switch k {
+			case "", callsKey, connectionsKey, startedKey:
+				o.more.mistake("WithOperator: key %q is the plugin's own", k)
+			}
 		}
 	}
 }

@@ -14,7 +14,8 @@ type order struct {
 	path     string // of the service
 	wanted   bool
 	metadata string
-	since    time.Time // when it was registered, or unregistered
+	cleared  map[string]int64 // the keys of which an operator's words were to end, and the numbers of the changes that said so
+	since    time.Time        // when it was registered, or unregistered
 }
 
 // mailbox is all that the program wants: its methods write it, the loop takes what has changed.
@@ -83,8 +84,20 @@ func (m *mailbox) register(name, path, metadata string, function bool) (fresh bo
 	if function && was.wanted && (metadata == "" || metadata == was.metadata) {
 		return false
 	}
-	m.put(order{claim: claimNow, name: name, path: path, wanted: true, metadata: metadata, since: time.Now()})
+	m.put(order{claim: claimNow, name: name, path: path, wanted: true, metadata: metadata, cleared: was.cleared, since: time.Now()})
 	return !was.wanted
+}
+
+// amend changes the order of a service, and reports whether there is one: the service is registered.
+func (m *mailbox) amend(path string, f func(o *order, no int64)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.orders[path]
+	if o.wanted {
+		f(&o, m.no+1)
+		m.put(o)
+	}
+	return o.wanted
 }
 
 // unregister wants a service no more, and returns the order that says so. ok is false where there is nothing to wait for.

@@ -124,8 +124,8 @@ func (p *ZooKeeperRegisterPlugin) RegisterFunction(serviceName, _ string, _ any,
 
 func (p *ZooKeeperRegisterPlugin) register(name, metadata string, function bool) error {
 	r, err := p.want(name, metadata, function)
-	if err == nil && !validQuery(metadata) {
-		r.cfg.log.Warn("metadata is not a URL query: rpcx ignores state and group in it, and metrics are not added", "service", name)
+	if err == nil {
+		r.warnOfMetadata(name, metadata)
 	}
 	return err
 }
@@ -141,8 +141,8 @@ func (p *ZooKeeperRegisterPlugin) want(name, metadata string, function bool) (*r
 	if err != nil {
 		return nil, fmt.Errorf("serverplugin: %w", err)
 	}
-	if len(metadata) > maxMetadata {
-		return nil, fmt.Errorf("serverplugin: metadata of service %q: %d bytes: at most %d are possible", name, len(metadata), maxMetadata)
+	if err := metadataMistake(name, metadata); err != nil {
+		return nil, err
 	}
 	if r.mail.register(strings.Trim(name, "/"), path, metadata, function) {
 		p.Services = append(slices.Clip(p.Services), name)

@@ -11,9 +11,9 @@ import (
 type entry struct {
 	path string // of the node
 	node node
-	line *line // the newest
-	sub  *session.Subscription
-	err  *OpError // what ZooKeeper refused last
+	line *line                 // the newest; nil when it rests
+	sub  *session.Subscription // nil when it rests
+	err  *OpError              // what ZooKeeper refused last
 }
 
 // job is an action on a node, decided in the session of that number.
@@ -54,7 +54,7 @@ func (r *registrar) look(now time.Time) {
 }
 
 func (r *registrar) lookAtHints(e *entry, now time.Time) {
-	if e.sub.Take().List {
+	if e.sub != nil && e.sub.Take().List {
 		r.feed(e, event{kind: hinted}, now)
 	}
 }
@@ -92,6 +92,10 @@ func (r *registrar) take(o order, now time.Time) {
 		}
 		e = r.open(o.path)
 	}
+	if e.sub == nil {
+		e.sub = r.session.SubscribeWith(r.pokes, e.path)
+		r.resting--
+	}
 	r.feed(e, event{kind: ordered, order: o, extra: r.extra}, now)
 }
 
@@ -99,6 +103,7 @@ func (r *registrar) take(o order, now time.Time) {
 func (r *registrar) open(servicePath string) *entry {
 	path := servicePath + "/" + r.cfg.instance
 	e := &entry{path: path, sub: r.session.SubscribeWith(r.pokes, path)}
+	e.node.wish.keys, e.node.wish.words = r.cfg.operator, r.words[servicePath]
 	e.node.connected, e.node.session, e.node.spread = r.seen.Connected, r.seen.Session, spread()
 	r.entries[servicePath] = e
 	return e
@@ -119,16 +124,43 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 	case forget:
 		r.forget(e)
 		return
+	case rest:
+		r.rest(e)
+		return
 	default:
 		r.queue = append(r.queue, job{e, a, r.seen.Session})
 	}
 	r.write(e, now)
 }
 
-// forget lets a node go. If its service was wanted again in the meantime, the loop is about to learn that, and begins anew.
+// rest lets a node be whose registration has ended. It is looked at once more after each reconnect.
+func (r *registrar) rest(e *entry) {
+	switch {
+	case e.sub == nil:
+	case r.resting == mostResting:
+		r.forget(e)
+		return
+	default:
+		r.resting++
+		e.sub.Close()
+		e.sub = nil
+	}
+	r.mail.done(e.node.wish.order)
+	e.line, r.dirty = nil, true
+}
+
+// forget lets a node go. If its service was wanted again in the meantime, the loop is about to learn that, and begins anew; but what an operator
+// has said of it stays.
 func (r *registrar) forget(e *entry) {
-	e.sub.Close()
+	if e.sub == nil {
+		r.resting--
+	} else {
+		e.sub.Close()
+	}
 	o := e.node.wish.order
+	if r.words[o.path] = e.node.wish.words; e.node.wish.words == nil {
+		delete(r.words, o.path)
+	}
 	delete(r.entries, o.path)
 	r.mail.done(o)
 	r.dirty = true
@@ -146,7 +178,8 @@ func (r *registrar) answered(a answer, now time.Time) {
 	if a.kind == found {
 		st := a.found.Stat
 		ev.found = sight{
-			standing: r.standing(a.found), owner: st.EphemeralOwner, czxid: st.Czxid, version: st.Version,
+			standing: r.standing(a.found), owner: st.EphemeralOwner, czxid: st.Czxid, mzxid: st.Mzxid,
+			mtime: time.UnixMilli(st.Mtime), version: st.Version,
 			data: string(a.found.Data), readable: a.found.Readable,
 		}
 	}

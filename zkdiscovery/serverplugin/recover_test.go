@@ -40,7 +40,7 @@ func TestRegistrationRecovers(t *testing.T) {
 			b.zk.Silence(false)
 		},
 		"the node is deleted by hand":     func(b bubble) { must(b, b.zk.Delete(nodePath)) },
-		"the node is overwritten by hand": func(b bubble) { must(b, b.zk.Set(nodePath, []byte("state=inactive"))) },
+		"the node is overwritten by hand": func(b bubble) { must(b, b.zk.Set(nodePath, []byte("by hand"))) },
 		"it is overwritten in a row": func(b bubble) {
 			for range 10 {
 				must(b, b.zk.Set(nodePath, []byte("by hand")))
@@ -65,7 +65,7 @@ func TestRegistrationRecovers(t *testing.T) {
 			b.zk.Rollback()
 		},
 		"ZooKeeper is restored from a backup that has the node, as it was": func(b bubble) {
-			must(b, b.zk.Set(nodePath, []byte("weight=1"))) // is overruled at once, but not in the backup
+			must(b, b.zk.Set(nodePath, []byte("weight=3&group=b"))) // is overruled at once, but not in the backup
 			b.zk.Checkpoint()
 			pass(time.Second)
 			b.zk.Refuse(true)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	pipelined    = 128 // actions under way at once
-	sessionsKept = 100 // nothing is left in ZooKeeper of a session that long ago
+	pipelined    = 128    // actions under way at once
+	sessionsKept = 100    // nothing is left in ZooKeeper of a session that long ago
+	mostResting  = 10_000 // services that were unregistered in this session, and are looked at after a reconnect
 )
 
 // registrar makes ZooKeeper agree with what is wanted. Its loop (run) owns the nodes; actions run beside it and report to it. The plugin's methods
@@ -37,6 +38,8 @@ type registrar struct {
 // loop is what the loop alone knows.
 type loop struct {
 	entries  map[string]*entry // by the service's path
+	resting  int               // of them, those without a registration
+	words    map[string]*layer // an operator's, of services that have no entry
 	mine     []int64           // the sessions that there were, the newest last
 	queue    []job
 	running  int
@@ -59,7 +62,7 @@ func newRegistrar(cfg config) *registrar {
 	r := &registrar{
 		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
 		done: make(chan struct{}), pokes: pokes, answers: make(chan answer), drains: make(chan struct{}, 1), mail: newMailbox(pokes),
-		loop: loop{entries: make(map[string]*entry), extra: new(extra)},
+		loop: loop{entries: make(map[string]*entry), words: make(map[string]*layer), extra: new(extra)},
 	}
 	r.report.Store(&report{newer: make(chan struct{})})
 	r.wg.Go(r.run)

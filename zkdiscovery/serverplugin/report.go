@@ -20,6 +20,7 @@ type line struct {
 	owner    int64 // Yielded: whom it was lost to
 	inactive bool  // the node says so
 	touched  bool  // something may have been written
+	words    *layer
 	err      *OpError
 }
 
@@ -52,6 +53,9 @@ func (r *registrar) publish() {
 		taken: r.taken, session: r.seen.Session, lines: make([]*line, 0, len(r.entries)), counters: r.counters, newer: make(chan struct{}),
 	}
 	for _, e := range r.entries {
+		if e.line == nil {
+			continue
+		}
 		rep.lines = append(rep.lines, e.line)
 		if l := e.line; l.order.wanted && l.phase != Registered && (rep.open == nil || l.phase == Yielded) {
 			rep.open = l
@@ -63,7 +67,7 @@ func (r *registrar) publish() {
 // write writes a node's line, after it has changed.
 func (r *registrar) write(e *entry, now time.Time) {
 	n := &e.node
-	l := line{order: n.wish.order, phase: n.phase, since: now, touched: n.touched, err: e.err}
+	l := line{order: n.wish.order, phase: n.phase, since: now, touched: n.touched != 0, words: n.wish.words, err: e.err}
 	if n.phase == Yielded {
 		l.owner = n.seen.owner
 	}
@@ -71,7 +75,12 @@ func (r *registrar) write(e *entry, now time.Time) {
 	if was := e.line; was != nil && was.phase == l.phase {
 		l.since = was.since
 	}
-	if e.line == nil || *e.line != l {
+	if e.line == nil || !e.line.equal(&l) {
 		e.line, r.dirty = &l, true
 	}
+}
+
+func (l *line) equal(o *line) bool {
+	return l.order.no == o.order.no && l.phase == o.phase && l.since.Equal(o.since) && l.owner == o.owner && l.inactive == o.inactive &&
+		l.touched == o.touched && l.words == o.words && l.err == o.err
 }

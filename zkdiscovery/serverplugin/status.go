@@ -38,6 +38,8 @@ type ServiceStatus struct {
 	Since time.Time // of the phase
 	Owner int64     // Yielded: the session that has the address now
 	Err   error     // what ZooKeeper refused last; nil when it does what is asked of it
+
+	Operator []Word // that lie over the registered metadata, sorted by key
 }
 
 // Counters count what was asked of ZooKeeper for the registrations.
@@ -172,6 +174,9 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 			}
 			if l.err != nil {
 				s.Err = l.err
+			}
+			if l.words != nil {
+				s.Operator = slices.Clone(l.words.words)
 			}
 		}
 		st.Services = append(st.Services, s)

@@ -18,6 +18,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 		Services: []ServiceStatus{{
 			Name: "Arith", Path: "/rpcx/Arith/tcp@a:1", Phase: Yielded, Since: at, Owner: 0x181b15427400001,
 			Err: &OpError{Op: "register", Path: "/rpcx/Arith/tcp@a:1", Err: errors.New("no permission")},
+			Operator: []Word{{Key: "weight", Values: []string{"9"}, Version: 3, Time: at}},
 		}, {Name: "Math"}},
 		Connected: true, Server: "zk:2181", SessionID: 2, SessionTimeout: 10 * time.Second, Since: at, Sessions: 3, Connections: 4, FailedRounds: 5,
 		LastErr: io.EOF, Counters: Counters{Looks: 6, Writes: 7, Takeovers: 8, Failures: 9},
@@ -31,13 +32,24 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
       "phase": "yielded",
       "since": "2026-01-02T03:04:05Z",
       "owner": "0x181b15427400001",
-      "err": "serverplugin: register /rpcx/Arith/tcp@a:1: no permission"
+      "err": "serverplugin: register /rpcx/Arith/tcp@a:1: no permission",
+      "operator": [
+        {
+          "key": "weight",
+          "values": [
+            "9"
+          ],
+          "version": 3,
+          "time": "2026-01-02T03:04:05Z"
+        }
+      ]
     },
     {
       "name": "Math",
       "path": "",
       "phase": "pending",
-      "owner": "0x0"
+      "owner": "0x0",
+      "operator": []
     }
   ],
   "connected": true,

@@ -19,10 +19,10 @@ func step(n node, e event, now time.Time) (node, action) {
 	n.learn(e, now)
 	a := n.next(now)
 	switch a.kind {
-	case nothing, forget:
+	case nothing, rest, forget:
 		return n, a
 	case create, takeOver:
-		n.touched = true
+		n.touched = n.session
 	default:
 	}
 	n.doing.begin(a, &n)
@@ -43,12 +43,16 @@ func (n *node) learn(e event, now time.Time) {
 		n.connected, n.session = e.kind == connected, e.session
 		if fresh {
 			n.seen.distrust()
+			n.seen.own = own{}
 			n.doing.failures, n.doing.retryAt = 0, time.Time{}
 			n.turn(Pending)
 		} else if n.connected {
 			// ZooKeeper tells what has changed since the last connection, by comparing with the zxid that was seen there. One that was
 			// restored from a backup in between counts on from a higher one, and the nodes in it look unchanged.
 			n.seen.checkAt = now
+			if !n.wish.order.wanted {
+				n.seen.distrust()
+			}
 		}
 	case hinted:
 		n.seen.hints++
@@ -64,6 +68,11 @@ func (n *node) learn(e event, now time.Time) {
 func (n *node) ordered(e event) {
 	was := n.wish.order
 	n.wish.order, n.wish.extra = e.order, e.extra
+	for key, no := range e.order.cleared {
+		if no > was.no {
+			n.wish.words = n.wish.words.without(key)
+		}
+	}
 	n.wish.compose()
 	switch {
 	case !e.order.wanted:
@@ -114,6 +123,9 @@ func (n *node) answered(e event, now time.Time) {
 		if n.wish.claim == claimOpen && (did.kind == create || did.kind == takeOver) {
 			n.wish.claim, n.wish.rival = claimUnsure, did.rival
 		}
+		if !outdated {
+			n.mayHaveWritten(did.action)
+		}
 		n.failed(now, 2)
 	case conflicted:
 		n.failed(now, 2)
@@ -133,6 +145,13 @@ func (n *node) found(f sight, now time.Time) {
 		s.heard = false
 	}
 	s.version = f.version
+	if s.standing == ours && f.readable {
+		wrote, was := s.own.texts, w.words
+		if s.own.sees(f) {
+			w.heed(f, wrote)
+			s.byHand = s.byHand || w.words != nil || was != nil
+		}
+	}
 	s.checkAt = now.Add(n.jittered(checkEvery))
 	if !f.readable {
 		s.checkAt = now.Add(n.jittered(peekEvery))
@@ -173,8 +192,27 @@ func (n *node) wrote(did action) {
 		s.version = did.version + 1
 	default:
 	}
-	s.standing, s.said, s.heard = ours, did.data, true
+	s.standing, s.said, s.heard, s.byHand = ours, did.data, true, false
+	s.own.texts, s.own.version = []string{did.data}, s.version
+	if did.kind != set {
+		s.own.czxid = 0
+	}
 	n.turn(Registered)
+}
+
+// mayHaveWritten notes what may stand there after an action whose answer was lost.
+func (n *node) mayHaveWritten(did action) {
+	o := &n.seen.own
+	switch did.kind {
+	case create:
+		o.czxid, o.version = 0, 0
+	case takeOver:
+		o.czxid, o.version = 0, versionAfterTakeOver(did.version)
+	case set:
+	default:
+		return
+	}
+	o.mayHave(did.data)
 }
 
 // failed counts, and spaces the attempts from the tolerated one on.
@@ -202,13 +240,11 @@ func (n *node) next(now time.Time) action {
 		return action{}
 	}
 	if !w.order.wanted {
-		switch s.standing {
-		case absent, foreign, persistent:
+		switch gone := s.standing == absent || s.standing == foreign || s.standing == persistent; {
+		case n.touched == 0, gone && n.touched != n.session:
 			return action{kind: forget}
-		default:
-			if !n.touched {
-				return action{kind: forget}
-			}
+		case gone:
+			return action{kind: rest} // a backup that is restored may bring it back, as long as the session lives
 		}
 	}
 	switch {
@@ -229,7 +265,7 @@ func (n *node) next(now time.Time) action {
 			return action{kind: takeOver, data: w.data, version: s.version, rival: s.czxid}
 		}
 	default:
-		if s.followed && (!s.heard || s.said != w.data) {
+		if s.followed && (!s.heard || s.said != w.data || s.byHand) {
 			return action{kind: set, data: w.data, version: s.version}
 		}
 	}

@@ -15,7 +15,11 @@ func play(t *testing.T, script []byte, verbose bool) {
 	w.verbose, w.again = verbose, func() { play(t, script, true) }
 	for i, b := range script {
 		p := w.procs[int(b)%3]
-		switch data := fmt.Sprintf("%s%d", p.name, i); b / 3 % 32 {
+		data := fmt.Sprintf("v=%s%d", p.name, i)
+		if i%2 == 0 {
+			data += fmt.Sprint("&weight=r", i)
+		}
+		switch b / 3 % 38 {
 		case 0:
 			p.register(data)
 		case 1:
@@ -40,7 +44,7 @@ func play(t *testing.T, script []byte, verbose bool) {
 			}
 		case 9: // … or overwrites it …
 			if n := w.node; n != nil {
-				w.change(&modelNode{owner: n.owner, czxid: n.czxid, version: n.version + 1, data: "by hand"})
+				w.change(&modelNode{owner: n.owner, czxid: n.czxid, version: n.version + 1, data: "by hand", isOld: n.isOld})
 			}
 		case 10: // … or puts a persistent one there
 			w.change(nil)
@@ -57,6 +61,18 @@ func play(t *testing.T, script []byte, verbose bool) {
 			p.connect()
 		case 16, 17, 18, 19, 20, 21, 22:
 			p.execute()
+		case 32:
+			w.operate("weight")
+		case 33:
+			w.operate("state")
+		case 34:
+			w.operate("active")
+		case 35:
+			w.operate("none")
+		case 36:
+			w.keep()
+		case 37:
+			w.restore()
 		default:
 			w.now = w.now.Add(time.Second)
 			p.feed(event{kind: woke})
@@ -64,7 +80,7 @@ func play(t *testing.T, script []byte, verbose bool) {
 			p.receive()
 		}
 	}
-	w.settle()
+	w.heal()
 }
 
 func FuzzProcessesCompete(f *testing.F) {
@@ -83,7 +99,7 @@ func TestProcessesCompete(t *testing.T) {
 	for range 5_000 {
 		script := make([]byte, rng.IntN(150))
 		for i := range script {
-			script[i] = byte(rng.IntN(96))
+			script[i] = byte(rng.IntN(114))
 		}
 		play(t, script, false)
 	}

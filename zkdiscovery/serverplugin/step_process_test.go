@@ -39,6 +39,7 @@ type message struct {
 	event event // hinted, or an answer
 	zxid  int64
 	tells upTo
+	word  param // of the operator's that a look has seen
 }
 
 func (p *process) feed(e event) {
@@ -49,7 +50,7 @@ func (p *process) feed(e event) {
 	p.node = &n
 	p.w.logf("  %s: event %d: %s, %s", p.name, e.kind, a, n.phase)
 	switch a.kind {
-	case nothing:
+	case nothing, rest:
 		return
 	case forget:
 		p.node = nil
@@ -74,7 +75,7 @@ func (p *process) register(data string) {
 	p.claims++
 	p.claimed = p.w.zxid
 	if p.node == nil {
-		p.node = &node{spread: 0.5, connected: p.conn, session: p.session}
+		p.node = &node{spread: 0.5, connected: p.conn, session: p.session, wish: wish{keys: []string{"state", "weight"}}}
 	}
 	p.tell()
 }
@@ -200,8 +201,12 @@ func (p *process) receive() {
 			f.standing = foreign
 		}
 	}
+	current := p.request.session == p.session
 	p.request = nil
 	p.feed(e)
+	if k := m.word.key; k != "" && current && e.found.owner == p.session && p.node != nil && !slices.Equal(p.node.wish.words.of(k), []string{m.word.value}) {
+		p.w.fail("%s has not heeded %v: %v", p.name, m.word, p.node.wish.words)
+	}
 	if p.node != nil && p.node.seen.followed && !p.watch {
 		p.w.fail("%s thinks that the node is watched", p.name)
 	}
@@ -216,12 +221,13 @@ func (p *process) execute() {
 	r.executed = true
 	n := w.node
 	w.logf("%s: %s is executed on %+v", p.name, r.action, n)
-	e := event{kind: wrote}
+	e, word := event{kind: wrote}, param{}
 	switch {
 	case r.kind == look && n == nil:
 		e = event{kind: found, found: sight{standing: absent}}
 	case r.kind == look:
-		e = event{kind: found, found: sight{owner: n.owner, czxid: n.czxid, version: n.version, data: n.data, readable: true}}
+		e = event{kind: found, found: sight{owner: n.owner, czxid: n.czxid, mzxid: n.mzxid, version: n.version, data: n.data, readable: true}}
+		word = n.word
 		if r.watch {
 			n.watches = append(n.watches, p)
 		}
@@ -231,7 +237,7 @@ func (p *process) execute() {
 		p.mayDo(r, n)
 		p.write(r)
 	}
-	p.inbox = append(p.inbox, message{e, w.zxid, w.moment})
+	p.inbox = append(p.inbox, message{e, w.zxid, w.moment, word})
 }
 
 func (p *process) write(r *request) {

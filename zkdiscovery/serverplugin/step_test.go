@@ -20,7 +20,7 @@ func (a action) String() string {
 		return fmt.Sprintf("remove v%d", a.version)
 	default:
 	}
-	s := [...]string{nothing: "-", look: "look", forget: "forget"}[a.kind]
+	s := [...]string{nothing: "-", look: "look", rest: "rest", forget: "forget"}[a.kind]
 	if a.rearm {
 		s += " again"
 	}
@@ -36,7 +36,9 @@ const (
 )
 
 func is(st standing, owner int64, version int32, data string) event {
-	return event{kind: found, found: sight{standing: st, owner: owner, czxid: owner, version: version, data: data, readable: true}}
+	return event{kind: found, found: sight{
+		standing: st, owner: owner, czxid: owner, mzxid: owner + int64(version), version: version, data: data, readable: true,
+	}}
 }
 
 // say and claims are what the program wants; the driver of a script counts the Registers.
@@ -180,15 +182,21 @@ func TestRules(t *testing.T) {
 		"another node is a change, too":                    append(yielded[:6:6], then{wait, "look to check"}, then{is(foreign, 13, 1, "b"), "look again"}),
 		"a check that finds nothing new leaves it at that": append(held[:4:4], then{wait, "look to check"}, then{mine, "-"}),
 
-		"our node is removed when it is unwanted":           append(held[:4:4], then{drop, "remove v0"}, then{done, "forget"}),
-		"after what is under way":                           append(begin[:1:1], then{nobody, "create a"}, then{drop, "-"}, then{done, "remove v0"}),
-		"somebody else's is not":                            append(yielded[:6:6], then{drop, "forget"}),
-		"a persistent one is not":                           append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{is(persistent, 0, 0, "x"), "forget"}),
-		"an earlier session's is":                           append(held[:4:4], then{newer, "look"}, then{drop, "-"}, then{is(formerly, 1, 0, "a"), "remove v0"}),
-		"a removal that meets another node looks":           append(held[:4:4], then{drop, "remove v0"}, then{conflict, "look"}, then{is(foreign, successor, 1, "b"), "forget"}),
-		"a removal that was lost looks":                     append(held[:4:4], then{drop, "remove v0"}, then{isLost, "look"}, then{nobody, "forget"}),
-		"a removal waits for the connection":                append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{up, "remove v0"}),
-		"and for the next session":                          append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{newer, "look"}, then{nobody, "forget"}),
+		"our node is removed when it is unwanted": append(held[:4:4], then{drop, "remove v0"}, then{done, "rest"}),
+		"after what is under way":                 append(begin[:1:1], then{nobody, "create a"}, then{drop, "-"}, then{done, "remove v0"}),
+		"somebody else's is not":                  append(yielded[:6:6], then{drop, "rest"}),
+		"a persistent one is not":                 append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{is(persistent, 0, 0, "x"), "rest"}),
+		"an earlier session's is":                 append(held[:4:4], then{newer, "look"}, then{drop, "-"}, then{is(formerly, 1, 0, "a"), "remove v0"}),
+		"a removal that meets another node looks": append(held[:4:4], then{drop, "remove v0"}, then{conflict, "look"}, then{is(foreign, successor, 1, "b"), "rest"}),
+		"a removal that was lost looks":           append(held[:4:4], then{drop, "remove v0"}, then{isLost, "look"}, then{nobody, "rest"}),
+		"a removal waits for the connection":      append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{up, "look"}, then{mine, "remove v0"}),
+		"and for the next session":                append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{newer, "look"}, then{nobody, "forget"}),
+		"what was removed is looked at once more after a reconnect": append(held[:4:4], then{drop, "remove v0"}, then{done, "rest"},
+			then{down, "rest"}, then{up, "look"}, then{nobody, "rest"}),
+		"and removed again, if a backup has brought it back": append(held[:4:4], then{drop, "remove v0"}, then{done, "rest"},
+			then{down, "rest"}, then{up, "look"}, then{mine, "remove v0"}, then{done, "rest"}),
+		"also where a newer process had the address":        append(yielded[:6:6], then{drop, "rest"}, then{down, "rest"}, then{up, "look"}, then{mine, "remove v0"}),
+		"a new session is the end of it":                    append(held[:4:4], then{drop, "remove v0"}, then{done, "rest"}, then{newer, "look"}, then{nobody, "forget"}),
 		"where nothing was written, there is nothing to do": {{drop, "forget"}},
 		"wanted again, it stays":                            append(held[:4:4], then{down, "-"}, then{drop, "-"}, then{claim1("b"), "-"}, then{up, "look"}, then{mine, "set v0 b"}),
 		"wanted again while it is removed, it is made anew": append(held[:4:4], then{drop, "remove v0"}, then{claim1("b"), "-"},

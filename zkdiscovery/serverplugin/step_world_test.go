@@ -1,6 +1,8 @@
 package serverplugin
 
 import (
+	"fmt"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -19,6 +21,16 @@ type world struct {
 	again   func() // plays it again, verbosely
 
 	moment upTo // how often the node was replaced, was not there, and was written to
+
+	backup   *backup
+	restored int64 // zxid of the newest restoration
+	said     int   // words of the operator
+}
+
+// backup is what is restored when somebody restores one.
+type backup struct {
+	node  *modelNode
+	alive []int64
 }
 
 type modelNode struct {
@@ -27,6 +39,8 @@ type modelNode struct {
 	data    string
 	czxid   int64
 	mzxid   int64
+	isOld   bool       // from a backup, and only the operator has written since
+	word    param      // of the operator's, which is the newest write
 	watches []*process // connected ones that are told of the next change
 }
 
@@ -74,6 +88,70 @@ func (w *world) change(n *modelNode) {
 	}
 }
 
+// operate has the operator write, with what he read before: a word on a key, or none, which ends it.
+func (w *world) operate(key string) {
+	n := w.node
+	if n == nil {
+		return
+	}
+	w.said++
+	v, err := url.ParseQuery(n.data)
+	if err != nil {
+		v = url.Values{}
+	}
+	word := param{}
+	switch key {
+	case "weight":
+		word = param{key, fmt.Sprint("o", w.said)}
+		v.Set(key, word.value)
+	case "state":
+		if v.Get(key) != "inactive" {
+			word = param{key, "inactive"}
+		}
+		v.Set(key, "inactive")
+	case "active":
+		v.Set("state", "active")
+	case "none":
+		v.Del("weight")
+	}
+	if n.isOld {
+		word = param{} // what he says over a backup may be taken for a part of that
+	}
+	w.logf("the operator writes %v", v)
+	w.change(&modelNode{owner: n.owner, czxid: n.czxid, version: n.version + 1, data: v.Encode(), word: word, isOld: n.isOld})
+}
+
+// keep makes a backup, and restore puts it in the place of everything. Sessions that it knows have their whole time to come back.
+func (w *world) keep() {
+	w.logf("a backup is made")
+	w.backup = &backup{alive: slices.Clone(w.alive)}
+	if w.node != nil {
+		n := *w.node
+		n.watches = nil
+		w.backup.node = &n
+	}
+}
+
+func (w *world) restore() {
+	if w.backup == nil {
+		return
+	}
+	w.logf("the backup is restored")
+	for _, p := range w.procs {
+		p.disconnect(true)
+		p.robbed = 0 // that may be undone, and his claim with it
+	}
+	w.zxid += 1000 // a new epoch
+	w.restored = w.zxid
+	w.moment.gaps++
+	w.alive, w.node = slices.Clone(w.backup.alive), nil
+	if n := w.backup.node; n != nil {
+		again := *n
+		again.isOld, again.word = true, param{}
+		w.node = &again
+	}
+}
+
 func (w *world) expire(session int64) {
 	if !slices.Contains(w.alive, session) {
 		return
@@ -87,6 +165,34 @@ func (w *world) expire(session int64) {
 	}
 	if w.node != nil && w.node.owner == session {
 		w.change(nil)
+	}
+}
+
+// heal ends every fault, and the operator has a last word on everything.
+func (w *world) heal() {
+	w.settle()
+	for _, say := range []string{"weight", "state", "active", "none"} {
+		if w.node == nil || w.node.owner == 0 {
+			return
+		}
+		w.operate(say)
+		w.settle()
+		i := slices.IndexFunc(w.procs, func(p *process) bool { return w.node != nil && p.session == w.node.owner })
+		if i < 0 {
+			w.fail("the owner is gone: %+v", w.node)
+		}
+		p, key, want := w.procs[i], "state", []string(nil)
+		switch say {
+		case "weight":
+			key, want = "weight", []string{fmt.Sprint("o", w.said)}
+		case "state":
+			want = []string{"inactive"}
+		case "none":
+			key = "weight"
+		}
+		if got := p.node.wish.words.of(key); !slices.Equal(got, want) {
+			w.fail("the operator has said %s, and %s heeds %q on %s, want %q", say, p.name, got, key, want)
+		}
 	}
 }
 
@@ -140,18 +246,20 @@ func (w *world) assertEnd() {
 			w.fail("%s owns the node with a session that is over", p.name)
 		case owns:
 			owner = p
-		case p.wants && w.node != nil && w.node.czxid <= p.claimed:
+		case p.wants && w.node != nil && w.node.czxid <= p.claimed && p.claimed > w.restored:
 			w.fail("%s has claimed the node at zxid %d, and another has it since %d", p.name, p.claimed, w.node.czxid)
 		case p.wants && p.node.phase != Yielded:
 			w.fail("%s does not own the node, and says it is %s", p.name, p.node.phase)
-		case !p.wants && p.node != nil:
+		case !p.wants && p.node != nil && (p.node.touched != p.session || p.node.seen.standing == unknown):
 			w.fail("%s does not forget", p.name)
 		}
 	}
 	switch {
 	case wanting > 0 && owner == nil:
 		w.fail("%d want the node, and nobody has it: %+v", wanting, w.node)
-	case owner != nil && w.node.data != owner.data:
+	case owner != nil && !sameQuery(w.node.data, compose(owner.data, new(extra), owner.node.wish.words)):
+		w.fail("the node says %q, %s wants %q with %v", w.node.data, owner.name, owner.data, owner.node.wish.words)
+	case owner != nil && owner.node.wish.words == nil && w.node.data != owner.data:
 		w.fail("the node says %q, %s wants %q", w.node.data, owner.name, owner.data)
 	case owner != nil && owner.node.phase != Registered:
 		w.fail("%s has the node, and says it is %s", owner.name, owner.node.phase)
