@@ -1,6 +1,7 @@
 package serverplugin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,8 +32,12 @@ type config struct {
 	instance  string // the node's name for it
 	acl       []ACL
 	session   session.Config
-	server    *server.Server // nil: not to be waited for
+	server    *server.Server              // nil: not to be waited for
+	ready     func(context.Context) error // nil: not to be asked
+	always    bool                        // after the first yes, too
+	started   bool                        // publish when
 	metrics   metrics.Registry
+	meters    *meters
 	update    time.Duration // of the metrics, none unless it is positive
 	drainWait time.Duration
 	operator  []string // keys that are his to set
@@ -45,7 +50,8 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 	mistakes := o.mistakes
 	c := config{
 		address: p.ServiceAddress, instance: znode.InstanceName(p.ServiceAddress), acl: o.acl, server: o.server,
-		metrics: p.Metrics, drainWait: drainWait, operator: []string{stateKey, "weight"}, log: o.log,
+		ready: o.ready, always: o.always, started: o.started,
+		metrics: p.Metrics, meters: &p.meters, drainWait: drainWait, operator: []string{stateKey, "weight"}, log: o.log,
 		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, TLS: o.tls, Dial: o.dial},
 	}
 	if p.Metrics != nil {

@@ -1,13 +1,10 @@
 package serverplugin
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/rcrowley/go-metrics"
 )
 
 // What rpcx's clients read: a server whose state is inactive is not called.
@@ -93,13 +90,4 @@ func inactive(data string) bool {
 func validQuery(metadata string) bool {
 	_, err := url.ParseQuery(metadata)
 	return err == nil
-}
-
-// readMetrics reads what rpcx-zookeeper publishes, as it writes it.
-func readMetrics(r metrics.Registry) []param {
-	params := make([]param, 0, 2)
-	for _, name := range [...]string{callsKey, connectionsKey} {
-		params = append(params, param{name, fmt.Sprintf("%.2f", metrics.GetOrRegisterMeter(name, r).RateMean())})
-	}
-	return params
 }

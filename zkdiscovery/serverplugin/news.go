@@ -13,7 +13,7 @@ const newsDelay = 200 * time.Millisecond // what is noticed together is told tog
 
 // news is what the loop noticed since it last told. With hundreds of services, one line says it for all.
 type news struct {
-	registered, tookOver, restored, yielded, unregistered, refused, missed tidings
+	registered, tookOver, restored, yielded, unregistered, refused, missed, missing tidings
 
 	tellAt time.Time // zero: there is nothing to tell
 }
@@ -30,7 +30,7 @@ func (n *news) due(now time.Time) bool {
 }
 
 func (n *news) none() bool {
-	for _, t := range [...]*tidings{&n.registered, &n.tookOver, &n.restored, &n.yielded, &n.unregistered, &n.refused, &n.missed} {
+	for _, t := range [...]*tidings{&n.registered, &n.tookOver, &n.restored, &n.yielded, &n.unregistered, &n.refused, &n.missed, &n.missing} {
 		if len(t.paths) > 0 {
 			return false
 		}
@@ -131,6 +131,7 @@ func (r *registrar) tellNews() {
 		}
 	}
 	say(n.missed, slog.LevelWarn, "found changes that no watch had told of, setting the watches again")
+	say(n.missing, slog.LevelWarn, "services are not registered: no ZooKeeper server can be used, trying on", "err", n.missing.err)
 	say(n.refused, slog.LevelWarn, "ZooKeeper refuses what a registration needs, trying on", "err", n.refused.err)
 	say(n.restored, slog.LevelWarn, "nodes were deleted or overwritten by somebody else, restoring them")
 	say(n.tookOver, slog.LevelInfo, "address taken over from another session")

@@ -14,6 +14,7 @@ type node struct {
 	touched   int64   // the newest session in which something may have been written; 0: none
 	spread    float64 // this node's own share of every jitter, 0 to 1
 	phase     Phase
+	once      bool // it was Registered, since it is wanted
 }
 
 // wish is what the node is to be.

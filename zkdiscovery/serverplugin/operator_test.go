@@ -1,8 +1,6 @@
 package serverplugin
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -298,72 +296,4 @@ func TestAnOperatorsWordIsLogged(t *testing.T) {
 			b.Errorf("a word is taken for vandalism:\n%s", log.String())
 		}
 	})
-}
-
-func TestSetMetadataIsNoClaim(t *testing.T) {
-	inBubble(t, func(b bubble) {
-		old := b.plugin()
-		if err := errors.Join(old.SetMetadata("Arith", "a"), old.ClearOperator("Arith")); !errors.Is(err, ErrNotRegistered) {
-			b.Errorf("before Register: %v", err)
-		}
-		b.register(old, "Arith", "weight=1")
-		pass(time.Second)
-		must(b, old.SetMetadata("/Arith/", "weight=2"))
-		if !old.Registered() {
-			b.Error("SetMetadata has ended the registration")
-		}
-		pass(time.Second)
-		b.mustOwn(old, "weight=2")
-		p := b.plugin()
-		b.register(p, "Arith", "weight=3")
-		pass(time.Second)
-		must(b, old.SetMetadata("Arith", "weight=4"))
-		pass(time.Minute)
-		b.mustOwn(p, "weight=3")
-		must(b, p.Stop())
-		pass(time.Second)
-		b.mustOwn(old, "weight=4")
-		if err := old.SetMetadata("Arith", strings.Repeat("x", maxMetadata+1)); err == nil {
-			b.Error("metadata that are too long")
-		}
-		must(b, old.Unregister("Arith"))
-		if err := old.SetMetadata("Arith", "a"); !errors.Is(err, ErrNotRegistered) {
-			b.Errorf("after Unregister: %v", err)
-		}
-		must(b, old.Stop())
-		if err := errors.Join(old.SetMetadata("Arith", "a"), old.ClearOperator("Arith")); !errors.Is(err, ErrStopped) {
-			b.Errorf("after Stop: %v", err)
-		}
-	})
-}
-
-// P1: it came back with a backup in which the session lives, and stayed.
-func TestWhatWasUnregisteredStaysSo(t *testing.T) {
-	for _, services := range []int{1, 300} {
-		inBubble(t, func(b bubble) {
-			p := b.plugin()
-			b.many(p, services)
-			pass(time.Hour)
-			b.zk.Checkpoint()
-			pass(time.Hour)
-			for i := range services {
-				must(b, p.Unregister(fmt.Sprint("Service", i)))
-			}
-			b.restore()
-			pass(recovery)
-			for path, n := range b.zk.Tree() {
-				if n.Stat.EphemeralOwner != 0 {
-					b.Errorf("%s is back", path)
-				}
-			}
-			if st := p.Status(); st.Sessions != 1 || len(st.Services) != 0 {
-				b.Errorf("%+v", st)
-			}
-			b.zk.ExpireAll() // nothing is kept beyond the session
-			pass(time.Minute)
-			if n := len(p.registrar.entries); n > 0 {
-				b.Errorf("%d entries are kept", n)
-			}
-		})
-	}
 }

@@ -34,6 +34,9 @@ type options struct {
 	sessionTimeout time.Duration
 	drainWait      *time.Duration
 	operator       []string // nil: the default
+	ready          func(context.Context) error
+	always         bool
+	started        bool
 	mistakes       []error
 }
 
@@ -81,6 +84,32 @@ func WithServer(s *server.Server) ZooKeeperOpt {
 			o.more.mistake("WithServer(nil): a server is needed")
 		}
 	}
+}
+
+// WithReady has the plugin wait until the program is ready, because its caches are warm for instance, before it registers anything: f returns nil
+// then. It is asked every second, with a context of 5 s, never twice at once; an error, a panic or silence is a no. After the first yes it is not
+// asked again. f must honour its context: a call that does not is left behind by Stop. f must not be a readiness handler that asks Ready: it would
+// wait for itself.
+func WithReady(f func(context.Context) error) ZooKeeperOpt { return withReady("WithReady", f, false) }
+
+// WithReadyAlways is WithReady that asks f every 5 s after the first yes, too. While it says no, the metadata of every service say state=inactive,
+// and the services stay registered. Metadata that are not a URL query cannot say it. Of WithReady and WithReadyAlways, the last counts.
+func WithReadyAlways(f func(context.Context) error) ZooKeeperOpt {
+	return withReady("WithReadyAlways", f, true)
+}
+
+func withReady(name string, f func(context.Context) error, always bool) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.ready, o.more.always = f, always; f == nil {
+			o.more.mistake("%s(nil): a function is needed", name)
+		}
+	}
+}
+
+// WithStarted adds started=<unix seconds> to the metadata: when this process could first be called, for the slow start of a selector. It stays the
+// same through expiries. Without this option a node says byte for byte what was registered, but for an operator's words and metrics.
+func WithStarted() ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) { o.more.started = true }
 }
 
 // WithZkACL sets the access control list of every node that the plugin creates, parents included. The default lets anybody do anything; with

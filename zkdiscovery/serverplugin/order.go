@@ -25,6 +25,7 @@ type mailbox struct {
 	mu      sync.Mutex       // guards what follows; nothing blocks or calls out under it
 	no      int64            // of the newest change of anything in here
 	claim   int64            // of the newest Register of any service
+	fresh   int64            // of the newest Register of a service that was not wanted
 	wanted  int              // services
 	orders  map[string]order // by the service's path; one that is not wanted stays until the loop has seen to it
 	changed map[string]bool  // what the loop has not taken yet
@@ -33,9 +34,14 @@ type mailbox struct {
 
 // state is what the program wants, and is, as a whole.
 type state struct {
-	draining  bool // everything says state=inactive
-	listening bool // the server is
+	draining  bool  // everything says state=inactive
+	listening bool  // the server is
+	ready     bool  // the program was, once
+	why       error // why it is not now; nil when it is
 }
+
+// mayRegister reports whether there is anybody whom clients could call.
+func (st *state) mayRegister() bool { return st.listening && st.ready }
 
 // letter is what the loop takes.
 type letter struct {
@@ -84,7 +90,10 @@ func (m *mailbox) register(name, path, metadata string, function bool) (fresh bo
 	if function && was.wanted && (metadata == "" || metadata == was.metadata) {
 		return false
 	}
-	m.put(order{claim: claimNow, name: name, path: path, wanted: true, metadata: metadata, cleared: was.cleared, since: time.Now()})
+	o := m.put(order{claim: claimNow, name: name, path: path, wanted: true, metadata: metadata, cleared: was.cleared, since: time.Now()})
+	if !was.wanted {
+		m.fresh = o.no
+	}
 	return !was.wanted
 }
 
@@ -119,6 +128,12 @@ func (m *mailbox) change(f func(*state)) int64 {
 	m.no++
 	m.post()
 	return m.no
+}
+
+func (m *mailbox) isReady() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.ready
 }
 
 // take returns what has changed since the last one.

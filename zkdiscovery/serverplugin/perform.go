@@ -28,7 +28,14 @@ func (r *registrar) perform(a *answer) (eventKind, error) {
 		err := r.create(a.session, path, do.data)
 		return outcome(wrote, err), err
 	case takeOver:
-		_, err := r.session.Write(r.ctx, a.session, r.takeOver(path, do)...)
+		ops := r.takeOver(path, do)
+		_, err := r.session.Write(r.ctx, a.session, ops...)
+		if errors.Is(err, session.ErrNotEmpty) {
+			var below []session.Op
+			if below, err = r.removalsBelow(path); err == nil {
+				_, err = r.session.Write(r.ctx, a.session, append(below, ops...)...)
+			}
+		}
 		return outcome(wrote, err), err
 	case set:
 		_, err := r.session.Write(r.ctx, a.session, session.Set{Path: path, Data: []byte(do.data), Version: do.version})

@@ -48,7 +48,8 @@ type ZooKeeperRegisterPlugin struct {
 	// credentials.
 	Options *store.Config
 
-	more options
+	more   options
+	meters meters
 
 	mu        sync.Mutex // guards what follows; may be held while the mailbox's is taken, never the other way round
 	stopped   bool
@@ -182,16 +183,16 @@ func (p *ZooKeeperRegisterPlugin) unwant(r *registrar, name, path string) (o ord
 
 // HandleConnAccept counts connections, for rpcx.
 func (p *ZooKeeperRegisterPlugin) HandleConnAccept(conn net.Conn) (net.Conn, bool) {
-	if p.Metrics != nil {
-		metrics.GetOrRegisterMeter("connections", p.Metrics).Mark(1)
+	if m := p.meters.connections.of(p.Metrics, connectionsKey, p.more.log); m != nil {
+		m.Mark(1)
 	}
 	return conn, true
 }
 
 // PreCall counts calls, for rpcx.
 func (p *ZooKeeperRegisterPlugin) PreCall(_ context.Context, _, _ string, args any) (any, error) {
-	if p.Metrics != nil {
-		metrics.GetOrRegisterMeter("calls", p.Metrics).Mark(1)
+	if m := p.meters.calls.of(p.Metrics, callsKey, p.more.log); m != nil {
+		m.Mark(1)
 	}
 	return args, nil
 }

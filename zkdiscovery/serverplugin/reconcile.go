@@ -14,6 +14,8 @@ type entry struct {
 	line *line                 // the newest; nil when it rests
 	sub  *session.Subscription // nil when it rests
 	err  *OpError              // what ZooKeeper refused last
+
+	missing int64 // the connection without which it was told to be missing; 0: none
 }
 
 // job is an action on a node, decided in the session of that number.
@@ -46,6 +48,7 @@ func (r *registrar) look(now time.Time) {
 	for _, o := range l.orders {
 		r.take(o, now)
 	}
+	r.lookForRounds()
 	for _, e := range r.entries {
 		if e.node.wish.extra != r.extra && e.node.wish.order.wanted {
 			r.feed(e, event{kind: ordered, order: e.node.wish.order, extra: r.extra}, now)
@@ -63,7 +66,7 @@ func (r *registrar) lookAtHints(e *entry, now time.Time) {
 func (r *registrar) lookAtSession(now time.Time) {
 	st := r.session.State()
 	was := r.seen
-	st.Connected = st.Connected && r.is.listening
+	st.Connected = st.Connected && r.is.mayRegister()
 	r.seen = st
 	if st.Connected && !slices.Contains(r.mine, st.ID) {
 		r.mine = append(r.mine[max(0, len(r.mine)+1-sessionsKept):], st.ID)
@@ -79,6 +82,20 @@ func (r *registrar) lookAtSession(now time.Time) {
 	}
 	for _, e := range r.entries {
 		r.feed(e, ev, now)
+	}
+}
+
+// lookForRounds notes what is not registered, because no ZooKeeper server can be used: once in an outage.
+func (r *registrar) lookForRounds() {
+	st := &r.seen
+	if st.Rounds == 0 {
+		return
+	}
+	for _, e := range r.entries {
+		if n := &e.node; n.wish.order.wanted && n.phase != Registered && e.missing != st.Link+1 {
+			e.missing = st.Link + 1
+			r.news.missing.add(e.path).err = st.Err
+		}
 	}
 }
 

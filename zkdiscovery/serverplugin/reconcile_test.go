@@ -46,16 +46,23 @@ func TestAReportThatIsOlderThanTheOrderSaysNothing(t *testing.T) {
 
 // In the moment in which the loop forgets a node, its service is registered again.
 func TestAServiceThatIsWantedAgainIsNotForgotten(t *testing.T) {
-	inBubble(t, func(b bubble) {
-		p := b.plugin()
-		b.register(p, "Arith", "weight=1")
-		pass(time.Second)
-		r := p.registrar // whose loop sleeps
-		r.mail.register("Arith", "/rpcx/Arith", "weight=1", false)
-		r.forget(r.entries["/rpcx/Arith"])
-		pass(time.Second)
-		b.mustOwn(p, "weight=1")
-	})
+	m := newMailbox(make(chan struct{}, 1))
+	const path = "/rpcx/Arith"
+	m.register("Arith", path, "weight=1", false)
+	o, ok := m.unregister(path)
+	if l := m.take(); !ok || len(l.orders) != 1 || l.orders[0].wanted {
+		t.Fatalf("%+v", l)
+	}
+	if !m.register("Arith", path, "weight=2", false) {
+		t.Error("it was wanted all the time")
+	}
+	m.done(o)
+	if l := m.take(); len(l.orders) != 1 || !l.orders[0].wanted || l.orders[0].metadata != "weight=2" {
+		t.Errorf("%+v", l)
+	}
+	if orders, _ := m.all(); len(orders) != 1 {
+		t.Errorf("%+v", orders)
+	}
 }
 
 // A connection that comes and goes within a moment is seen by its number alone.

@@ -2,6 +2,8 @@ package serverplugin
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,23 +39,24 @@ type registrar struct {
 
 // loop is what the loop alone knows.
 type loop struct {
-	entries  map[string]*entry // by the service's path
-	resting  int               // of them, those without a registration
-	words    map[string]*layer // an operator's, of services that have no entry
-	mine     []int64           // the sessions that there were, the newest last
-	queue    []job
-	running  int
-	seen     session.State // as the nodes know it
-	taken    int64         // mailbox.no
-	is       state         // of the mailbox
-	extra    *extra
-	metrics  []param
-	tickAt   time.Time // of the metrics; zero: never
-	wakeAt   time.Time // zero: never
-	expired  bool      // an expiry that nobody can confirm was reported
-	news     news
-	counters Counters
-	dirty    bool // the report is not of now
+	entries   map[string]*entry // by the service's path
+	resting   int               // of them, those without a registration
+	words     map[string]*layer // an operator's, of services that have no entry
+	mine      []int64           // the sessions that there were, the newest last
+	queue     []job
+	running   int
+	seen      session.State // as the nodes know it
+	taken     int64         // mailbox.no
+	is        state         // of the mailbox
+	extra     *extra
+	metrics   []param
+	startedAt int64     // unix seconds of when clients could call it first
+	tickAt    time.Time // of the metrics; zero: never
+	wakeAt    time.Time // zero: never
+	expired   bool      // an expiry that nobody can confirm was reported
+	news      news
+	counters  Counters
+	dirty     bool // the report is not of now
 }
 
 func newRegistrar(cfg config) *registrar {
@@ -67,6 +70,7 @@ func newRegistrar(cfg config) *registrar {
 	r.report.Store(&report{newer: make(chan struct{})})
 	r.wg.Go(r.run)
 	r.wg.Go(r.awaitServer)
+	r.wg.Go(r.awaitReady)
 	return r
 }
 
@@ -152,7 +156,7 @@ func (r *registrar) nextWake() time.Time {
 func (r *registrar) wakeUp(now time.Time) {
 	if !r.tickAt.IsZero() && !now.Before(r.tickAt) {
 		r.tickAt = now.Add(r.cfg.update)
-		r.metrics = readMetrics(r.cfg.metrics)
+		r.metrics = r.cfg.meters.read(r.cfg.metrics, r.cfg.log)
 		r.refresh()
 		r.look(now)
 	}
@@ -173,7 +177,14 @@ func (r *registrar) wakeUp(now time.Time) {
 
 // refresh makes extra what it is to be now. Where nothing has changed, it stays the same one.
 func (r *registrar) refresh() {
-	if now := (extra{params: r.metrics, inactive: r.is.draining}); !now.equal(r.extra) {
+	if r.startedAt == 0 && r.is.mayRegister() {
+		r.startedAt = time.Now().Unix()
+	}
+	params := r.metrics
+	if r.cfg.started && r.startedAt != 0 {
+		params = append(slices.Clip(params), param{startedKey, strconv.FormatInt(r.startedAt, 10)})
+	}
+	if now := (extra{params: params, inactive: r.is.draining || r.is.ready && r.is.why != nil}); !now.equal(r.extra) {
 		r.extra = &now
 	}
 }

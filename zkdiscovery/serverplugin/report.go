@@ -7,6 +7,7 @@ type report struct {
 	taken    int64   // mailbox.no of the newest change that it knows of
 	session  int64   // State.Session that it is true of
 	lines    []*line // one per service that is wanted, or whose node is not gone yet
+	unready  bool    // one that is to be registered never was, or yields
 	open     *line   // one of those that are to be registered and are not; nil when there is none
 	counters Counters
 	newer    chan struct{} // closed by the loop when another one has taken its place, and at the end
@@ -20,6 +21,7 @@ type line struct {
 	owner    int64 // Yielded: whom it was lost to
 	inactive bool  // the node says so
 	touched  bool  // something may have been written
+	once     bool  // it was registered, since it is to be
 	words    *layer
 	err      *OpError
 }
@@ -60,6 +62,7 @@ func (r *registrar) publish() {
 		if l := e.line; l.order.wanted && l.phase != Registered && (rep.open == nil || l.phase == Yielded) {
 			rep.open = l
 		}
+		rep.unready = rep.unready || e.line.order.wanted && (!e.line.once || e.line.phase == Yielded)
 	}
 	close(r.report.Swap(rep).newer)
 }
@@ -67,7 +70,7 @@ func (r *registrar) publish() {
 // write writes a node's line, after it has changed.
 func (r *registrar) write(e *entry, now time.Time) {
 	n := &e.node
-	l := line{order: n.wish.order, phase: n.phase, since: now, touched: n.touched != 0, words: n.wish.words, err: e.err}
+	l := line{order: n.wish.order, phase: n.phase, since: now, touched: n.touched != 0, once: n.once, words: n.wish.words, err: e.err}
 	if n.phase == Yielded {
 		l.owner = n.seen.owner
 	}
@@ -82,5 +85,5 @@ func (r *registrar) write(e *entry, now time.Time) {
 
 func (l *line) equal(o *line) bool {
 	return l.order.no == o.order.no && l.phase == o.phase && l.since.Equal(o.since) && l.owner == o.owner && l.inactive == o.inactive &&
-		l.touched == o.touched && l.words == o.words && l.err == o.err
+		l.touched == o.touched && l.once == o.once && l.words == o.words && l.err == o.err
 }

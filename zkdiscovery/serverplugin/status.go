@@ -66,7 +66,7 @@ func (c *Counters) count(a answer) {
 
 // Registered reports whether every service that is to be registered is: what its last Register asked for is done, and its node exists and belongs
 // to this process's session, which cannot have expired by what is known here. It is false while there is nothing to register, and after Drain
-// and Stop. It does not block: a readiness probe may ask it.
+// and Stop. It does not block. It is for alerts: a readiness probe asks Ready, which does not turn false because ZooKeeper is away.
 func (p *ZooKeeperRegisterPlugin) Registered() bool {
 	p.mu.Lock()
 	r := p.registrar
@@ -105,7 +105,7 @@ func (p *ZooKeeperRegisterPlugin) WaitRegistered(ctx context.Context) error {
 // pending is why not everything is registered, with the session in that state and the loop's report; nil when it is.
 func (r *registrar) pending(st session.State, rep *report) *OpError {
 	r.mail.mu.Lock()
-	wanted, claim := r.mail.wanted, r.mail.claim
+	wanted, claim, is := r.mail.wanted, r.mail.claim, r.mail.state
 	r.mail.mu.Unlock()
 	err := &OpError{Op: "register", Path: r.cfg.base + "/"}
 	l := rep.open
@@ -121,6 +121,10 @@ func (r *registrar) pending(st session.State, rep *report) *OpError {
 		err.Err = fmt.Errorf("%w, session %s", ErrYielded, words.Hex(l.owner))
 	case claim <= rep.taken && l == nil && alive:
 		return nil
+	case !is.listening && r.cfg.server != nil:
+		err.Err = errors.New("the server does not listen yet")
+	case !is.ready && is.why != nil:
+		err.Err = fmt.Errorf("the program is not ready: %w", is.why)
 	case !st.Connected:
 		err.Err = notConnected(st)
 	case l != nil && l.err != nil:

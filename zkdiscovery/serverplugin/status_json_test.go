@@ -17,7 +17,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 		Registered: true,
 		Services: []ServiceStatus{{
 			Name: "Arith", Path: "/rpcx/Arith/tcp@a:1", Phase: Yielded, Since: at, Owner: 0x181b15427400001,
-			Err: &OpError{Op: "register", Path: "/rpcx/Arith/tcp@a:1", Err: errors.New("no permission")},
+			Err:      &OpError{Op: "register", Path: "/rpcx/Arith/tcp@a:1", Err: errors.New("no permission")},
 			Operator: []Word{{Key: "weight", Values: []string{"9"}, Version: 3, Time: at}},
 		}, {Name: "Math"}},
 		Connected: true, Server: "zk:2181", SessionID: 2, SessionTimeout: 10 * time.Second, Since: at, Sessions: 3, Connections: 4, FailedRounds: 5,

@@ -76,7 +76,7 @@ func (n *node) ordered(e event) {
 	n.wish.compose()
 	switch {
 	case !e.order.wanted:
-		n.phase, n.doing.retryAt = Unregistering, time.Time{}
+		n.phase, n.once, n.doing.retryAt = Unregistering, false, time.Time{}
 	case e.order.claim != was.claim:
 		n.open()
 	}
@@ -91,6 +91,7 @@ func (n *node) open() {
 func (n *node) turn(p Phase) {
 	if n.wish.order.wanted {
 		n.phase = p
+		n.once = n.once || p == Registered
 	}
 }
 
