@@ -646,7 +646,7 @@ func TestO7AnOutageOfTheRegistryIsNoneOfTheService(t *testing.T) {
 			t.Errorf("afterwards the file has era %d (was %d), %d instances, %d held: %v", s.Era, before.Era, len(s.Servers), len(t.HeldInFile("Arith")), err)
 		}
 		edges := t.Logbook.Edges()
-		if begin, end := harness.Count(edges, "are missing in ZooKeeper"), harness.Count(edges, "no instance is held any more"); begin != 1 || end != 1 {
+		if begin, end := harness.Count(edges, "are missing in the registry"), harness.Count(edges, "no instance is held any more"); begin != 1 || end != 1 {
 			t.Errorf("%d lines say that a hold begins and %d that it ends: %q", begin, end, edges)
 		}
 		probes, _, _ := f.Probes()

@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
@@ -19,19 +19,23 @@ type Guard struct {
 	// Window over which losses are counted. The default is a minute: a registry that has lost its memory forgets servers one by one, as their leases
 	// or sessions end, and Wrap cannot know how long those are.
 	Window time.Duration
-	// Hold is how long a missing server is kept that has not been asked, or not answered; two failed probes in a row end it sooner. The default is
-	// 5 min.
+	// Hold is how long a missing server is kept that could not be asked, or not to an end; two failed probes in a row end it sooner. It does not end
+	// before the server was asked twice, or an hour has passed. The default is 5 min.
 	Hold time.Duration
-	// HoldUnprobed is the same for servers whose network the probe cannot ask (quic, kcp, …). The default is 1 min.
+	// HoldUnprobed is the same for servers that probes cannot ask: those of a network without a probe (quic, kcp, …), and all of a service of which
+	// no probe has ever reached a server, as where the servers speak TLS and the probe does not. The default is 1 min.
 	HoldUnprobed time.Duration
-	// Probe asks a server whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock; one that
-	// panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no route) or of its
-	// name server says nothing about the server, which is asked again.
+	// Probe asks a server whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock. One that
+	// panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no route) or
+	// of its name server says nothing about the server, which is asked again.
+	//
+	// One listed server of each service is asked in good times, soon after the start, until one has answered: that tells whether probes reach
+	// the service at all.
 	Probe Probe
 	// ProbeTimeout bounds one probe. The default is 1 s.
 	ProbeTimeout time.Duration
-	// Parallel is how many probes of one service run at once, 1,000 at most. The default is 8. The whole process runs 64 at once at most, and takes at
-	// most a quarter of the free file descriptors for them; services take turns.
+	// Parallel is how many probes of one service run at once, 1,000 at most. The default, 0, sets no bound of its own. The whole process runs 64 at
+	// once at most, and takes at most a quarter of the free file descriptors for them; services take turns.
 	Parallel int
 	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
 	TLS *tls.Config
@@ -51,9 +55,10 @@ func HeartbeatProbe(tc *tls.Config) Probe { return probe.Heartbeat(tc) }
 // DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
 func DialProbe() Probe { return probe.Dial }
 
-func (g Guard) settings() guard.Settings {
+// drive is g, as what serves every guard has it.
+func (g Guard) drive() drive.Guard {
 	if g.Window == 0 {
 		g.Window = defaultWindow
 	}
-	return guard.Settings(g)
+	return drive.Guard(g)
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
 func TestMain(m *testing.M) {
@@ -86,6 +88,8 @@ func logger(tb testing.TB) *slog.Logger {
 	tb.Helper()
 	return slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
+
+func listOf(s Snapshot) watchers.List { return s.pairs() }
 
 var errNone = fs.ErrNotExist
 

@@ -46,7 +46,7 @@ func newConfig(opts []Option) config {
 
 // validate says which value breaks which rule.
 func (c config) validate() error {
-	mistakes := c.guard.settings().Validate()
+	mistakes := c.guard.drive().Validate()
 	if c.maxAge < 0 {
 		mistakes = append(mistakes, fmt.Errorf("WithMaxAge(%v): an age is not negative (0: any age)", c.maxAge))
 	}

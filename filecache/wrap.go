@@ -12,8 +12,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/probe"
-	"github.com/holdfast-go/holdfast/internal/watchers"
+	"github.com/holdfast-go/holdfast/internal/drive"
 )
 
 // defaultService is the service name of a wrapped discovery that was given none.
@@ -87,64 +86,53 @@ func connect(open func() (client.ServiceDiscovery, error), wrong error, kind, di
 
 // fileBacked is a discovery and its file.
 type fileBacked struct {
-	cache  *Cache // opened by the keeper
-	keeper *Keeper
-	log    *slog.Logger
-	parent *fileBacked // nil for what Wrap has returned
-	shown  shown
+	cache    *Cache  // opened by the keeper
+	keeper   *Keeper // nil: nothing was started
+	upstream *upstream
+	log      *slog.Logger
+	parent   *fileBacked // nil for what Wrap has returned
+	trials   *drive.Gate // of what Wrap has returned, and its clones
+	shown    shown
 
-	ctx       context.Context // of the goroutines; Close cancels it
-	cancel    context.CancelFunc
-	workers   sync.WaitGroup
-	ending    sync.Once
-	sources   chan outcome  // connect sends each outcome, run receives; never closed
-	connected chan struct{} // connect closes it at its end
-	settled   chan struct{} // run closes it when the first list is shown, or there is none
+	ctx     context.Context // of the goroutines; Close cancels it
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	ending  sync.Once
+	settled chan struct{} // the loop closes it when the first list is shown, or there is none
 
-	answers chan func(now time.Time) // a probe sends what to do with its outcome; run receives
-	prober  *probe.Queue
-
-	own ownByRun
-
-	mu      sync.Mutex
-	source  client.ServiceDiscovery // the wrapped one; nil while there is none yet
-	updates chan watchers.List      // its channel; nil when there is nothing to hear
-	clones  map[*fileBacked]struct{}
-	started bool
-	closed  bool
-}
-
-// ownByRun is what the goroutine of run owns.
-type ownByRun struct {
-	hear    chan watchers.List // updates, while they come
-	belief  belief
-	holding holding
-	shownAt time.Time // when the list was shown last
-
-	said    time.Time // when the source last said a list
-	counter int64     // grows with each save; it is the saved snapshot's Zxid, and at least that of the file
-	era     int64     // the file's
-	saved   Snapshot  // what the keeper was given last, or another process has saved since
-	savedAt time.Time // when
-	unsaved bool      // the file should have what it has not
-}
-
-// outcome is that of an attempt to have a source: what it lists, or why there is none.
-type outcome struct {
-	updates chan watchers.List
-	list    watchers.List
-	err     error
+	mu     sync.Mutex
+	clones map[*fileBacked]struct{}
+	closed bool
 }
 
 func newFileBacked(cache *Cache, parent *fileBacked) *fileBacked {
 	ctx, cancel := context.WithCancel(context.Background())
-	settings := cache.config.guard.settings()
-	return &fileBacked{
-		cache: cache, log: cache.config.logger.With("service", cache.service), parent: parent,
-		ctx: ctx, cancel: cancel, sources: make(chan outcome), connected: make(chan struct{}), settled: make(chan struct{}),
-		answers: make(chan func(time.Time)), prober: settings.NewQueue(),
-		own:    ownByRun{belief: belief{guard: settings.NewGuard(cache.config.noGuard)}},
-		clones: make(map[*fileBacked]struct{}),
+	log := cache.config.logger.With("service", cache.service)
+	f := &fileBacked{
+		cache: cache, upstream: newUpstream(log), log: log, parent: parent, trials: &drive.Gate{}, ctx: ctx, cancel: cancel,
+		settled: make(chan struct{}), clones: make(map[*fileBacked]struct{}),
+	}
+	if parent != nil {
+		f.trials = parent.trials
+	}
+	return f
+}
+
+// silent is how long Wrap, Connect and Clone wait for the registry and the disk.
+const silent = 500 * time.Millisecond
+
+// start starts the goroutines, and waits a little for the first list.
+func (f *fileBacked) start(open func() (client.ServiceDiscovery, error)) {
+	f.mu.Lock()
+	started := !f.closed // the parent may have been closed meanwhile
+	if started {
+		f.keeper = Keep(func() (*Cache, error) { return f.cache, f.cache.open() }, KeeperConfig{Logger: f.log, Dir: f.cache.dir})
+		f.workers.Go(newWrapLoop(f).run)
+		go f.upstream.connect(f.ctx, open) // not a worker: it may never come back from a call of the registry's
+	}
+	f.mu.Unlock()
+	if started {
+		<-f.settled
 	}
 }
 
@@ -182,18 +170,8 @@ func (f *fileBacked) Clone(servicePath string) (client.ServiceDiscovery, error) 
 		clone.Close()
 		return clone, nil
 	}
-	clone.start(func() (client.ServiceDiscovery, error) { return f.cloneSource(servicePath) })
+	clone.start(func() (client.ServiceDiscovery, error) { return f.upstream.clone(servicePath) })
 	return clone, nil
-}
-
-func (f *fileBacked) cloneSource(servicePath string) (client.ServiceDiscovery, error) {
-	f.mu.Lock()
-	source := f.source
-	f.mu.Unlock()
-	if source == nil {
-		return nil, errors.New("the discovery to be cloned is not there yet itself")
-	}
-	return source.Clone(servicePath)
 }
 
 // Close ends everything that was started for f and its clones, and closes the wrapped discovery. Further calls wait for the first.
@@ -201,7 +179,7 @@ func (f *fileBacked) Close() {
 	f.ending.Do(func() {
 		f.mu.Lock()
 		f.closed = true
-		started, clones := f.started, f.clones
+		started, clones := f.keeper != nil, f.clones
 		f.clones = nil // Clone looks at closed first
 		f.mu.Unlock()
 
@@ -212,10 +190,10 @@ func (f *fileBacked) Close() {
 		closing.Wait()
 		f.cancel()
 		f.workers.Wait()
-		f.prober.Wait()
 		if started {
-			f.letGo()
+			f.upstream.close()
 		}
+		f.shown.set.Clear()
 		if f.parent != nil {
 			f.parent.forget(f)
 		}
@@ -226,26 +204,4 @@ func (f *fileBacked) forget(clone *fileBacked) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.clones, clone)
-}
-
-// letGo closes the source and forgets the watchers. Of f's goroutines only connect may be left: in a call of the registry's, which nothing can end.
-func (f *fileBacked) letGo() {
-	f.mu.Lock()
-	source, updates := f.source, f.updates
-	f.mu.Unlock()
-	if source != nil {
-		if updates != nil {
-			source.RemoveWatcher(updates)
-		}
-		source.Close()
-	}
-	f.shown.set.Clear()
-
-	t := time.NewTimer(silentEnd)
-	defer t.Stop()
-	select {
-	case <-f.connected:
-	case <-t.C:
-		f.log.Error("a call of the registry's does not return, leaving it")
-	}
 }

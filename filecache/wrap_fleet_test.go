@@ -12,6 +12,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/internal/watchers"
 )
 
@@ -128,7 +129,7 @@ func (w *guarded) pass(d time.Duration) {
 		if !time.Now().Before(end) {
 			return
 		}
-		time.Sleep(min(time.Until(end), max(d/10_000, verdictGap/2)))
+		time.Sleep(min(time.Until(end), max(d/10_000, drive.PublishGap/2)))
 	}
 }
 

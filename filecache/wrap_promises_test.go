@@ -179,7 +179,7 @@ func TestClockSetBackDoesNotStopTheSaves(t *testing.T) {
 		s := newSource("tcp@a:1")
 		w := wrap(s)
 		cache := w.(*fileBacked).cache
-		future := Snapshot{Zxid: 100, AsOf: time.Now().Add(1000 * time.Hour), Servers: []Server{{Key: "tcp@old:1"}}}
+		future := Snapshot{Era: 1, Zxid: 100, AsOf: time.Now().Add(1000 * time.Hour), Servers: []Server{{Key: "tcp@old:1"}}}
 		mustSave(t, cache, future)
 		s.say("tcp@b:1")
 		pass(2 * saveGap)

@@ -29,7 +29,7 @@ func inBubble(t *testing.T, test func(t *testing.T, wrap func(d client.ServiceDi
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		test(t, func(d client.ServiceDiscovery, opts ...Option) client.ServiceDiscovery {
-			w := mustWrap(t, d, dir, slices.Concat([]Option{WithPollingOnly(), WithGuard(Guard{Probe: refuses})}, opts)...)
+			w := mustWrap(t, d, dir, slices.Concat([]Option{WithPollingOnly(), WithGuard(Guard{Probe: refuses, HoldUnprobed: 3 * time.Second})}, opts)...)
 			synctest.Wait()
 			return w
 		})

@@ -17,8 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
+
+const publishGap = drive.PublishGap
 
 // pass lets time go by, and everybody do what is to be done then.
 func pass(d time.Duration) {

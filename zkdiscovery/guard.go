@@ -50,8 +50,3 @@ func HeartbeatProbe(tc *tls.Config) Probe { return probe.Heartbeat(tc) }
 
 // DialProbe connects and asks for nothing: cheaper than a heartbeat, and content with anything that listens.
 func DialProbe() Probe { return probe.Dial }
-
-// guardMistakes says which value of the guard's breaks which rule.
-func (c *config) guardMistakes() []error {
-	return append(c.belief(nil).Validate(), c.probing().Validate()...)
-}

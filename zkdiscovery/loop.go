@@ -7,8 +7,8 @@ import (
 
 	"github.com/holdfast-go/holdfast/filecache"
 	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/internal/logs"
-	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
@@ -27,20 +27,19 @@ type loop struct {
 
 	mirror  *mirror.Mirror
 	belief  *belief.Belief
-	probes  *probe.Queue
+	driver  *drive.Driver
 	doubted int64 // belief.Doubts, as the mirror was told
 
-	file      fileNews
+	file      filecache.Heard
 	published published
 	told      told
 }
 
 // published is what was handed to the views.
 type published struct {
-	lists   int64 // so many were
-	version belief.Version
-	at      time.Time // when the newest was that differs
-	since   time.Time // when its source became what it is
+	lists int64 // so many were
+	pace  drive.Pace
+	since time.Time // when the source of the newest became what it is
 
 	confirmed time.Time // up to when the newest was confirmed, when an answered ping confirmed it last
 }
@@ -48,10 +47,12 @@ type published struct {
 // newLoop returns the loop of a service that nobody else has yet.
 func newLoop(sv *service) *loop {
 	cfg := sv.root.cfg
-	return &loop{
+	lp := &loop{
 		service: sv, log: cfg.log.With("service", sv.path), answers: make(chan func(time.Time)), resumed: sv.memory != nil,
-		mirror: mirror.New(!cfg.noMetadata), belief: belief.New(cfg.belief(sv.memory)), probes: probe.NewQueue(cfg.probing()),
+		mirror: mirror.New(!cfg.noMetadata), belief: belief.New(cfg.belief(sv.memory)),
 	}
+	lp.driver = drive.New(lp.belief, drive.Guard(cfg.guard), lp.answers, &sv.root.trials, lp.log)
+	return lp
 }
 
 // run is the goroutine. It ends with the service's context, or when nobody needs the service any more.
@@ -63,9 +64,9 @@ func (lp *loop) run() {
 		files = lp.keeper.News()
 		defer lp.keeper.Close() // it writes what was saved last
 	} else {
-		lp.takeFile(filecache.News{Err: errNoCache}, time.Now())
+		lp.file.Take(filecache.News{Err: errNoCache}, lp.belief, time.Now())
 	}
-	defer lp.probes.Wait()
+	defer lp.driver.Wait()
 	defer lp.cancel()
 	lp.sub = lp.root.session.Subscribe(lp.path)
 	defer lp.sub.Close()
@@ -74,12 +75,15 @@ func (lp *loop) run() {
 	for {
 		select {
 		case <-lp.ctx.Done():
+			if lp.keeper != nil {
+				lp.keeper.SaveLast(lp.belief, time.Now())
+			}
 			return
 		case <-lp.sub.C:
 		case <-lp.pokes:
 		case <-timer.C:
 		case n := <-files:
-			lp.takeFile(n, time.Now())
+			lp.file.Take(n, lp.belief, time.Now())
 		case answer := <-lp.answers:
 			// What ZooKeeper told before it answered comes first: see mirror.Checked.
 			lp.look()
@@ -120,7 +124,7 @@ func (lp *loop) look() {
 
 // confirm tells the views whether answered pings confirm what they show: not while a change is known that is not read, or not shown yet.
 func (lp *loop) confirm() {
-	if m := lp.mirror; m.Phase() == mirror.Live && m.AtRest() && lp.belief.Version() == lp.published.version {
+	if m := lp.mirror; m.Phase() == mirror.Live && m.AtRest() && lp.published.pace.Is(lp.belief.Version()) {
 		lp.rest(m.Link())
 	} else {
 		lp.rest(0)
@@ -152,14 +156,17 @@ func (lp *loop) act(now time.Time) (wake time.Time, gone bool) {
 	if wake = earlier(wake, at); j.Kind != mirror.None {
 		lp.jobs.Go(func() { lp.ask(j) })
 	}
-	lp.probe(now)
+	lp.driver.Ask(lp.ctx, now)
 	lp.report(now)
 	wake = earlier(wake, lp.belief.Wake())
 	if lp.belief.Ready() {
 		wake = earlier(wake, lp.publish(now))
 	}
 	wake = earlier(wake, lp.logSource(now))
-	return earlier(wake, lp.save(now)), false
+	if lp.keeper != nil {
+		wake = earlier(wake, lp.keeper.SaveFrom(lp.belief, now))
+	}
+	return wake, false
 }
 
 // earlier is the earlier of two times, a zero one being never.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
@@ -244,7 +245,7 @@ func newConfig(basePath string, servers []string, opts []Option, services ...str
 	if c.noGuard && c.guardSet {
 		c.mistake("WithoutGuard contradicts WithGuard")
 	}
-	c.mistakes = append(c.mistakes, c.guardMistakes()...)
+	c.mistakes = append(c.mistakes, drive.Guard(c.guard).Validate()...)
 	if c.cacheDirSet && isFile(c.cacheDir) {
 		c.mistake("WithCacheDir(%q): is not a directory", c.cacheDir)
 	}

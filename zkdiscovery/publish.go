@@ -6,34 +6,22 @@ import (
 	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
-const (
-	publishGap = 10 * time.Millisecond // between two deliveries; the first is delivered at once
-	metricsGap = time.Second           // between two deliveries of nothing but calls and connections
-)
-
 // publish hands the list to the views when it is time, settles what New waits for, and returns when to come back if it is not.
 func (lp *loop) publish(now time.Time) (wake time.Time) {
 	p, v := &lp.published, lp.belief.Version()
-	switch {
-	case lp.current == nil && lp.belief.IsAtALoss():
-		lp.settle(lp.file.err)
-		return time.Time{}
-	case v == p.version:
+	if lp.current == nil && lp.belief.IsAtALoss() {
+		lp.settle(lp.file.Err)
 		return time.Time{}
 	}
-	gap := publishGap
-	if v.Edits == p.version.Edits {
-		gap = metricsGap
-	}
-	if due := p.at.Add(gap); now.Before(due) {
-		return due
+	if due, wake := p.pace.Due(v, now); !due {
+		return wake
 	}
 	lp.rest(0) // until all views show it, which takes as long as their filters do
-	p.version = v
 	was, l := lp.current, &list{Shown: lp.belief.Shown()}
 	switch {
 	case l.Source != belief.None:
 	case was == nil:
+		p.pace.Delivered(v, false, now)
 		return time.Time{}
 	default:
 		// An override is gone and nothing else is known. Its list is still the best there is, but nobody stands by it any more.
@@ -44,9 +32,7 @@ func (lp *loop) publish(now time.Time) (wake time.Time) {
 	lp.mu.Lock()
 	lp.current = l
 	lp.mu.Unlock()
-	if was == nil || !equalPairs(was.Pairs, l.Pairs) {
-		p.at = now
-	}
+	p.pace.Delivered(v, was == nil || !equalPairs(was.Pairs, l.Pairs), now)
 	if was == nil || was.Source != l.Source {
 		p.since = now
 	}

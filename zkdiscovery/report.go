@@ -23,9 +23,7 @@ func (lp *loop) report(now time.Time) {
 		lp.reportNews(n)
 	}
 	lp.reportSkipped()
-	if r, ok := lp.belief.Report(now); ok {
-		lp.reportHeld(r)
-	}
+	lp.driver.Report(now)
 }
 
 func (lp *loop) reportNews(n mirror.News) {
@@ -54,28 +52,6 @@ func (lp *loop) reportSkipped() {
 	lp.note(func(st *serviceStatus) { st.Skipped = skipped })
 }
 
-// reportHeld logs when holding begins and ends, and every instance that is let go, many in one line.
-func (lp *loop) reportHeld(r belief.Report) {
-	if r.Began {
-		lp.log.Warn("instances are missing in ZooKeeper, keeping those that answer when they are asked",
-			"held", r.Held, "listed", r.Listed, "new_history", r.NewHistory)
-	}
-	if r.Unreached != nil {
-		lp.log.Warn("probes reach no instance of this service, so that their silence proves nothing: a missing instance is kept for "+
-			"Guard.HoldUnprobed only. Servers with TLS need Guard.TLS", "err", r.Unreached)
-	}
-	if len(r.Gone) > 0 {
-		attrs := []any{"instances", len(r.Gone), "first", r.Gone[0].Key}
-		if err := r.Gone[0].Err; err != nil {
-			attrs = append(attrs, "err", err)
-		}
-		lp.log.Warn("letting go of instances that are missing in ZooKeeper and have not answered", attrs...)
-	}
-	if r.Ended {
-		lp.log.Info("no instance is held any more, the list is ZooKeeper's", "held_at_most", r.Most, "for", r.For.Round(time.Second), "listed", r.Listed)
-	}
-}
-
 // logSource says when the list comes from somewhere else, and returns when to look again. A short silence of ZooKeeper's is no news: it is
 // what a rolling restart of the ensemble looks like, to each service of each client.
 func (lp *loop) logSource(now time.Time) (wake time.Time) {
@@ -102,10 +78,10 @@ func (lp *loop) logSource(now time.Time) (wake time.Time) {
 		lp.log.Warn("ZooKeeper cannot be asked, keeping the last list", "instances", len(is.Pairs), "since", since, "confirmed", is.AsOf)
 	case belief.File:
 		lp.log.Warn("ZooKeeper cannot be asked, list comes from the cache file", "instances", len(is.Pairs),
-			"confirmed", is.AsOf, "age", now.Sub(is.AsOf).Round(time.Second), "file", lp.file.path)
+			"confirmed", is.AsOf, "age", now.Sub(is.AsOf).Round(time.Second), "file", lp.file.Path)
 	case belief.Override:
 		lp.log.Warn("list comes from the operator's override file, whatever ZooKeeper says, until that file is deleted",
-			"instances", len(is.Pairs), "file", lp.file.override.Path)
+			"instances", len(is.Pairs), "file", lp.file.Override.Path)
 	case belief.None:
 		lp.log.Warn("the override file is gone and nothing else is known, keeping its list", "instances", len(is.Pairs))
 	}

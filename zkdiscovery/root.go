@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -23,13 +24,14 @@ type root struct {
 	missing *missing
 	vain    atomic.Bool // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
 
+	trials drive.Gate // for services that find out whether their probes reach anybody
+
 	cacheDir func() (string, error) // where the cache files are; it looks at the disk, so only keepers call it
 
 	mu       sync.Mutex // guards what follows; may be held while a service's or a view's mu is taken, never the other way round
 	closed   bool
 	services map[string]*service
-	begun    int64     // services so far: the number of the newest
-	triedAt  time.Time // see mayTry
+	begun    int64 // services so far: the number of the newest
 }
 
 func newRoot(cfg *config) *root {

@@ -172,7 +172,7 @@ func TestO7AFleetReplacedAgainAndAgainIsFollowed(t *testing.T) {
 				t.Errorf("a list has %d instances: there were %d at any time, one more, or one fewer", len(list), size)
 			}
 		}
-		if n, _, _ := f.Probes(); n > 1 || harness.Count(t.Logbook.Edges(), "are missing in ZooKeeper") > 0 {
+		if n, _, _ := f.Probes(); n > 1 || harness.Count(t.Logbook.Edges(), "are missing in the registry") > 0 {
 			t.Errorf("%d probes: somebody was held", n)
 		}
 	})

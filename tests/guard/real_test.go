@@ -124,7 +124,7 @@ func TestO7ARealFleetReplacedThreeTimesIsFollowed(t *testing.T) {
 			}
 			t.Held(d, 0)
 		}
-		if n := harness.Count(t.Logbook.Edges(), "are missing in ZooKeeper"); n > 0 {
+		if n := harness.Count(t.Logbook.Edges(), "are missing in the registry"); n > 0 {
 			t.Errorf("%d times somebody was held", n)
 		}
 	})

@@ -1,0 +1,148 @@
+package filecache
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/watchers"
+)
+
+const (
+	// Between two attempts to get a source.
+	minConnectDelay = time.Second
+	maxConnectDelay = time.Minute
+
+	// silentEnd is how long Close waits for a call of the registry's.
+	silentEnd = 2 * time.Second
+)
+
+// upstream is the wrapped discovery, as soon as there is one.
+type upstream struct {
+	log      *slog.Logger
+	outcomes chan outcome  // connect sends each outcome, the loop receives; never closed
+	ended    chan struct{} // connect closes it at its end
+
+	mu      sync.Mutex
+	source  client.ServiceDiscovery // nil while there is none yet
+	updates chan watchers.List      // its channel; nil when there is nothing to hear
+	closed  bool
+}
+
+// outcome is that of an attempt to have a source: what it lists, or why there is none.
+type outcome struct {
+	updates chan watchers.List
+	list    watchers.List
+	err     error
+}
+
+func newUpstream(log *slog.Logger) *upstream {
+	return &upstream{log: log, outcomes: make(chan outcome), ended: make(chan struct{})}
+}
+
+// connect calls open until there is a source for the loop, or ctx ends.
+func (u *upstream) connect(ctx context.Context, open func() (client.ServiceDiscovery, error)) {
+	defer close(u.ended)
+	level := slog.LevelWarn
+	for delay := minConnectDelay; ; delay = min(2*delay, maxConnectDelay) {
+		o := u.attach(open)
+		select {
+		case u.outcomes <- o:
+		case <-ctx.Done():
+			return
+		}
+		if o.err == nil {
+			return
+		}
+		u.log.Log(ctx, level, "the wrapped discovery is not there yet: the file has to do meanwhile", "error", o.err)
+		level = slog.LevelDebug
+		pause := time.NewTimer(delay/2 + rand.N(delay/2))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// attach makes what open returns the source. Watching comes before asking: a change between the two calls is in the channel then.
+func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome {
+	d, err := open()
+	if err == nil && d == nil {
+		err = errors.New("the discovery is nil")
+	}
+	if err != nil {
+		return outcome{err: err}
+	}
+	u.mu.Lock()
+	closed := u.closed
+	if !closed {
+		u.source = d
+	}
+	u.mu.Unlock()
+	if closed {
+		d.Close()
+		return outcome{err: errors.New("closed meanwhile")}
+	}
+	updates := d.WatchService()
+	u.mu.Lock()
+	u.updates = updates
+	u.mu.Unlock()
+	return outcome{updates: updates, list: copyOf(d.GetServices())}
+}
+
+// clone is the source's Clone.
+func (u *upstream) clone(servicePath string) (client.ServiceDiscovery, error) {
+	u.mu.Lock()
+	source := u.source
+	u.mu.Unlock()
+	if source == nil {
+		return nil, errors.New("the discovery to be cloned is not there yet itself")
+	}
+	return source.Clone(servicePath)
+}
+
+// close closes the source, and waits a little for connect, whose ctx has ended. It may be left in a call of the registry's, which nothing can end.
+func (u *upstream) close() {
+	u.mu.Lock()
+	u.closed = true // what open returns from now on is closed by attach
+	source, updates := u.source, u.updates
+	u.mu.Unlock()
+	if source != nil {
+		if updates != nil {
+			source.RemoveWatcher(updates)
+		}
+		source.Close()
+	}
+	t := time.NewTimer(silentEnd)
+	defer t.Stop()
+	select {
+	case <-u.ended:
+	case <-t.C:
+		u.log.Error("a call of the registry's does not return, leaving it")
+	}
+}
+
+// copyOf returns list sorted by key, in pairs of our own: the source may change its own at any time. Of several with one key it has the last.
+func copyOf(list watchers.List) watchers.List {
+	own := make(watchers.List, 0, len(list))
+	for _, kv := range slices.Backward(list) {
+		if kv != nil {
+			own = append(own, &client.KVPair{Key: kv.Key, Value: kv.Value})
+		}
+	}
+	slices.SortStableFunc(own, belief.ByKey)
+	return slices.CompactFunc(own, func(a, b *client.KVPair) bool { return a.Key == b.Key })
+}
+
+func equal(a, b watchers.List) bool {
+	return slices.EqualFunc(a, b, func(x, y *client.KVPair) bool { return *x == *y })
+}
