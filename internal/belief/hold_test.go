@@ -58,6 +58,36 @@ func TestWhoCannotBeAskedAnyMoreIsNotKeptForEver(t *testing.T) {
 	b.want("its last answer is history", nil)
 }
 
+func TestWhoHasAnsweredStaysHoweverLongItCannotBeAsked(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(2)
+	b.list(s)
+	b.list(nil)
+	b.pass(time.Second)
+	b.up[s[0]] = false
+	cutOff := true
+	b.busy = func(string) bool { return cutOff }
+	b.pass(24 * time.Hour)
+	b.want("a day without a descriptor", s)
+	cutOff = false
+	b.pass(maxRetry + 5*retryAfter)
+	b.want("the one that has died leaves then", s[1:])
+}
+
+func TestAnAskSaysWhetherItIsTheFirst(t *testing.T) {
+	b := newBench(t, Config{})
+	b.list(b.servers(1))
+	b.hear(nil)
+	for i := range 3 {
+		asks := b.b.Asks(b.now)
+		if len(asks) != 1 || asks[0].First != (i == 0) {
+			t.Fatalf("ask %d: %v", i, asks)
+		}
+		b.b.Probed(asks[0], Outcome{Answer: probe.Alive}, b.now)
+		b.now = b.now.Add(2 * maxAgain)
+	}
+}
+
 func TestOneThatHasAnsweredSurvivesASingleMissAfterItsHold(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(2)

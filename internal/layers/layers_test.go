@@ -29,14 +29,14 @@ const module = "github.com/holdfast-go/holdfast"
 var mayImport = map[string][]string{
 	".":           {}, // discovery_test.go, which is no package
 	"example/...": {"..."},
-	"filecache": { // of internal the watchers, and the guard and its probes, which Wrap has as zkdiscovery does
+	"filecache": { // of internal the watchers, and the belief and what drives it, which Wrap has as zkdiscovery does
 		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},
-	"internal/...":   {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/guard": {"./internal/probe", "github.com/smallnest/rpcx/client"},
-	"internal/probe": {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
-	"selector":       {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
+	"internal/...":    {"./internal/...", "github.com/smallnest/rpcx/client"},
+	"internal/belief": {"./internal/probe", "github.com/smallnest/rpcx/client"},                  // pure
+	"internal/probe":  {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
+	"selector":        {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
 	// What is known of one server, and whom to call: pure.
 	"selector/internal/health": {},
 	"selector/internal/policy": {"./selector/internal/health"},

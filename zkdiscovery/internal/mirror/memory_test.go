@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/guard"
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
@@ -55,7 +55,7 @@ func TestNoListIsKeptInMemoryByWhatWasLearntFromIt(t *testing.T) {
 }
 
 // BenchmarkListed is what the loop does about a list of 5,000 of which one is new, and about the one that was read: the mirror's part, and the
-// guard's.
+// belief's.
 func BenchmarkListed(b *testing.B) {
 	const n = 5_000
 	names := make([]string, n+1)
@@ -76,14 +76,18 @@ func BenchmarkListed(b *testing.B) {
 			m.Read(j, nodes, false)
 		}
 	}
-	g := guard.New(guard.Config{})
+	be := belief.New(belief.Config{})
 	now := time.Now()
+	believe := func() {
+		be.Listed(belief.Listing{Pairs: m.whole.Pairs, Lineage: "a", Synced: true, Edits: m.whole.Edits, AsOf: now}, now)
+	}
 	pass(onePiece(0, names[:n]...))
-	g.Listed(m.whole.Pairs, "a", now)
+	be.Live(1, 0, now)
+	believe()
 	lists := [...]session.Listing{onePiece(0, names...), onePiece(0, slices.Delete(slices.Clone(names), n/2, n/2+1)...)}
 	for part, f := range map[string]func(i int){
 		"mirror": func(i int) { pass(lists[i%2]) },
-		"both":   func(i int) { pass(lists[i%2]); now = now.Add(time.Minute); g.Listed(m.whole.Pairs, "a", now) },
+		"both":   func(i int) { pass(lists[i%2]); now = now.Add(time.Minute); believe() },
 	} {
 		b.Run(part, func(b *testing.B) {
 			b.ReportAllocs()

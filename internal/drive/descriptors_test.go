@@ -1,12 +1,14 @@
 //go:build unix
 
-package guard
+package drive
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,13 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/internal/probe"
 )
 
 // instancesOf names the environment variable with the instances that the child asks.
-const instancesOf = "GUARD_TEST_INSTANCES"
+const instancesOf = "DRIVE_TEST_INSTANCES"
 
 // A process of its own has a limit of descriptors of its own.
 func TestAProcessWithoutDescriptorsLetsNobodyGo(t *testing.T) {
@@ -92,45 +96,63 @@ func withoutDescriptors(t *testing.T, keys []string) {
 		}
 		fillers = append(fillers, f)
 	}
-	b := newBench(t, Config{Parallel: 1000})
-	q := Settings{ProbeTimeout: time.Minute}.NewQueue() // nobody is let go for being slow, either
-	round := func() (answers [probe.Unaskable + 1]int64) {
-		var got [len(answers)]atomic.Int64
-		outcomes := make(map[string]probe.Answer)
-		var mu sync.Mutex
-		for _, a := range b.g.Probes(b.now) {
-			q.Ask(context.WithoutCancel(t.Context()), a.Key, a.First, func(o probe.Outcome) {
-				got[o.Answer].Add(1)
-				mu.Lock()
-				defer mu.Unlock()
-				outcomes[a.Key] = o.Answer
-			})
+	now := time.Now()
+	b := belief.New(belief.Config{Reached: true})
+	answers := make(chan func(time.Time))
+	var alive atomic.Int64
+	ask := func(ctx context.Context, network, address string) error {
+		err := probe.Heartbeat(nil)(ctx, network, address)
+		if err == nil {
+			alive.Add(1)
 		}
-		q.Wait()
-		for key, answer := range outcomes {
-			b.g.Probed(key, answer, b.now)
-		}
-		for i := range got {
-			answers[i] = got[i].Load()
-		}
-		b.now = b.now.Add(againAfter)
-		b.g.Tick(b.now)
-		return answers
+		return err
 	}
-	all := int64(len(keys))
-	b.g.Listed(pairs(keys, ""), "a", b.now)
-	b.g.Listed(nil, "a", b.now)
-	for range 5 {
-		if a := round(); a[probe.CouldNotAsk] != all || b.g.Inside() != len(keys) {
-			t.Fatalf("%v without a descriptor, and %d of %d are still there", a, b.g.Inside(), all)
+	d := New(b, Guard{Probe: ask, ProbeTimeout: time.Minute}, answers, new(Gate), slog.New(slog.DiscardHandler)) // no instance is let go for being slow, either
+	round := func(then time.Duration) (answered int) {
+		d.Ask(t.Context(), now)
+		all := make(chan struct{})
+		go func() {
+			defer close(all)
+			d.Wait()
+		}()
+		for {
+			select {
+			case answer := <-answers:
+				answered++
+				answer(now)
+			case <-all:
+				now = now.Add(then)
+				b.Tick(now)
+				return answered
+			}
 		}
+	}
+	var pairs []*client.KVPair
+	for _, key := range keys {
+		pairs = append(pairs, &client.KVPair{Key: key})
+	}
+	slices.SortFunc(pairs, belief.ByKey)
+	b.Live(1, 0, now)
+	b.Listed(belief.Listing{Pairs: pairs, Zxid: 1, Synced: true, AsOf: now}, now)
+	b.Listed(belief.Listing{Zxid: 2, Synced: true, Edits: 1, AsOf: now}, now)
+	now = now.Add(time.Second) // over which first probes are spread
+	for range 5 {
+		if n := round(12 * time.Second); n != len(keys) || len(b.Shown().Held) != len(keys) {
+			t.Fatalf("%d were to be asked without a descriptor, and %d of %d are still there", n, len(b.Shown().Held), len(keys))
+		}
+	}
+	if n := alive.Load(); n > 0 {
+		t.Errorf("%d were reached without a descriptor", n)
 	}
 	for _, f := range fillers {
 		_ = f.Close()
 	}
 	for range 5 {
-		if a := round(); a[probe.Alive] != all || b.g.Inside() != len(keys) {
-			t.Fatalf("%v with descriptors, and %d of %d are there", a, b.g.Inside(), all)
+		if n := round(3 * time.Minute); n != len(keys) || len(b.Shown().Held) != len(keys) {
+			t.Fatalf("%d were asked with descriptors, and %d of %d are there", n, len(b.Shown().Held), len(keys))
 		}
+	}
+	if n := alive.Load(); n != 5*int64(len(keys)) {
+		t.Errorf("%d were reached with descriptors, want all %d five times", n, len(keys))
 	}
 }

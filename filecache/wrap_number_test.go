@@ -1,0 +1,141 @@
+package filecache
+
+import (
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+)
+
+// What two processes that share a file, or one after another, have in it.
+
+// saved is what the file of a wrapped discovery has.
+func saved(t *testing.T, w client.ServiceDiscovery) Snapshot {
+	t.Helper()
+	s, err := w.(*fileBacked).cache.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestTheNumbersOfListsGoOnAfterARestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		var last Snapshot
+		for range 3 {
+			s := newSource("tcp@a:1")
+			w := wrap(s)
+			for _, key := range []string{"tcp@b:1", "tcp@c:1"} {
+				s.say("tcp@a:1", key)
+				pass(2 * saveGap)
+				file := saved(t, w)
+				wantKeys(t, listOf(file), "tcp@a:1", key)
+				if file.Era != 1 || file.Zxid <= last.Zxid || file.Lineage != "" {
+					t.Errorf("lineage %q, era %d, number %d after era %d, number %d", file.Lineage, file.Era, file.Zxid, last.Era, last.Zxid)
+				}
+				last = file
+			}
+			w.Close()
+		}
+	})
+}
+
+// P1 waits for the second between two writes with what its source has said. Meanwhile P2's source says something, twice, and that is written. P1's list
+// has the lower number, and was said before.
+func TestAListThatComesTooLateDoesNotReplaceALaterOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		one, two := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w := wrap(one)
+		defer w.Close()
+		v := wrap(two)
+		defer v.Close()
+		pass(time.Minute)
+		two.say("tcp@a:1", "tcp@b:1")
+		pass(500 * time.Millisecond)
+		one.say("tcp@a:1", "tcp@c:1")
+		pass(100 * time.Millisecond)
+		one.say("tcp@a:1", "tcp@d:1")
+		pass(100 * time.Millisecond)
+		two.say("tcp@a:1", "tcp@e:1")
+		pass(100 * time.Millisecond)
+		two.say("tcp@a:1", "tcp@f:1")
+		pass(time.Minute)
+		wantKeys(t, listOf(saved(t, w)), "tcp@a:1", "tcp@f:1")
+		one.say("tcp@a:1", "tcp@d:1") // again, and later
+		pass(time.Minute)
+		wantKeys(t, listOf(saved(t, w)), "tcp@a:1", "tcp@d:1")
+	})
+}
+
+// A registry that is polled says the same again. That is later than what another process has saved since.
+func TestAListThatIsSaidAgainIsTheLastWord(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		one, two := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w := wrap(one)
+		defer w.Close()
+		v := wrap(two)
+		defer v.Close()
+		one.say("tcp@a:1", "tcp@b:1")
+		pass(10 * saveGap)
+		two.say("tcp@a:1", "tcp@c:1")
+		pass(10 * saveGap)
+		wantKeys(t, listOf(saved(t, w)), "tcp@a:1", "tcp@c:1")
+		one.say("tcp@a:1", "tcp@b:1")
+		pass(10 * saveGap)
+		wantKeys(t, listOf(saved(t, w)), "tcp@a:1", "tcp@b:1")
+	})
+}
+
+// Nothing of Wrap's makes such a file. Nor does it stop Wrap, or keep it busy.
+func TestAFileOfALaterEraIsOvertaken(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		s := newSource("tcp@a:1")
+		w := wrap(s)
+		defer w.Close()
+		mustSave(t, mustOpenWrapped(t, w.(*fileBacked).cache.dir), Snapshot{Era: 5, Zxid: 1, AsOf: time.Now(), Servers: []Server{{Key: "tcp@x:1"}}})
+		pass(time.Minute)
+		s.say("tcp@a:1", "tcp@b:1")
+		pass(time.Minute)
+		file := saved(t, w)
+		wantKeys(t, listOf(file), "tcp@a:1", "tcp@b:1")
+		if n := w.(*fileBacked).keeper.Status().Saves; file.Era != 5 || n > 5 {
+			t.Errorf("era %d, after %d writes", file.Era, n)
+		}
+	})
+}
+
+// While servers are held, two saves are a second apart. Close does not wait for that second, and loses nothing.
+func TestTheLastListBeforeCloseIsInTheFile(t *testing.T) {
+	inGuardedBubble(t, func(t *testing.T, _ *fleet, wrap func(Guard, ...string) *guarded) {
+		all := named(20)
+		w := wrap(Guard{}, all...)
+		w.pass(time.Minute)
+		w.say(10*saveGap, all[:2]...)
+		w.say(saveGap/4, all[:3]...)
+		w.say(saveGap/4, append(all[:3:3], "tcp@127.0.0.9:1")...)
+		w.Close()
+		if keys, held := w.file(); len(keys) != 21 || len(held) != 17 {
+			t.Errorf("the file has %d, of which %d are held", len(keys), len(held))
+		}
+	})
+}
+
+// G3: servers with TLS, and a probe that speaks in plain text.
+func TestWhereNoProbeReachesAServerTheMissingAreKeptAMinuteAndThatIsTold(t *testing.T) {
+	inGuardedBubble(t, func(t *testing.T, f *fleet, wrap func(Guard, ...string) *guarded) {
+		all := named(3)
+		f.become(isDead, all...)
+		w := wrap(Guard{}, all...)
+		defer w.Close()
+		w.pass(time.Hour)
+		w.say(55*time.Second, all[:1]...)
+		w.lists(all)
+		w.pass(30 * time.Second)
+		w.lists(all[:1])
+		for _, line := range []string{"level=WARN msg=\"probes reach no instance", "level=WARN msg=\"letting go of instances"} {
+			if n := w.logs.count(line); n != 1 {
+				t.Errorf("%q is told %d times:\n%s", line, n, w.logs)
+			}
+		}
+	})
+}
