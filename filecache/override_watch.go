@@ -14,10 +14,12 @@ type overrideWatch struct {
 	read    bool   // the text with this sum has been judged
 	sum     uint32 // of the text, or of the error that there was in its place
 	missing bool   // it was not there at the last look, but at the one before
+	refusal error  // of content that was read at this look, and is bad
 }
 
 // look reads the file if it has changed. It asks for another look soon when the file seems to be gone.
 func (o *overrideWatch) look(c *Cache, now time.Time) (again bool) {
+	o.refusal = nil
 	info, err := c.fsys.stat(o.path)
 	if absent(err) {
 		if o.good != nil && !o.missing {
@@ -47,7 +49,7 @@ func (o *overrideWatch) look(c *Cache, now time.Time) (again bool) {
 	return false
 }
 
-// judge takes new content. A bad one is reported and changes nothing.
+// judge takes new content. A bad one changes nothing.
 func (o *overrideWatch) judge(c *Cache, text []byte, err error, first bool) {
 	var s Snapshot
 	if err == nil {
@@ -55,11 +57,7 @@ func (o *overrideWatch) judge(c *Cache, text []byte, err error, first bool) {
 	}
 	switch {
 	case err != nil:
-		inForce := "the list without override"
-		if o.good != nil {
-			inForce = "the last good override"
-		}
-		c.config.logger.Error("the override file is not used", "error", err, "in_force", inForce)
+		o.refusal = err
 	case first || o.good == nil || !sameList(o.good.Servers, s.Servers):
 		o.good = &s
 	}

@@ -175,6 +175,9 @@ func (w *watch) compare(now time.Time) (again bool) {
 			force = o.good
 		}
 	}
+	for i := range w.overrides {
+		w.tellRefusal(&w.overrides[i], force)
+	}
 	was := w.force
 	w.force = force
 	switch {
@@ -185,6 +188,22 @@ func (w *watch) compare(now time.Time) (again bool) {
 	}
 	w.lookAtFile(now)
 	return again
+}
+
+// tellRefusal reports an override that is not used, and what is used instead: force, unless that is nil.
+func (w *watch) tellRefusal(o *overrideWatch, force *Snapshot) {
+	if o.refusal == nil {
+		return
+	}
+	inForce := "the source's list"
+	switch {
+	case force == nil:
+	case force == o.good:
+		inForce = "the last good override"
+	default:
+		inForce = "the override " + force.Path
+	}
+	w.c.config.logger.Error("the override file is not used", "error", o.refusal, "in_force", inForce)
 }
 
 // latest is the newest good generation, or an empty snapshot.

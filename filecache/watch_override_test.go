@@ -2,8 +2,10 @@ package filecache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,4 +205,41 @@ func volume(tb testing.TB, path, version, text string) {
 	if err := os.Symlink(filepath.Join("..data", name), path); err != nil && !errors.Is(err, os.ErrExist) {
 		tb.Fatal(err)
 	}
+}
+
+// V5: whoever has made a mistake in an override needs to know which list the program goes by.
+func TestARefusedOverrideSaysWhichListIsInForce(t *testing.T) {
+	dir, second := t.TempDir(), t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		logs := &lines{}
+		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(second), WithLogger(logs.logger()))
+		defer c.Close()
+		ch := c.Watch(t.Context())
+		mistakes := 0
+		mistake := func(path, want string) {
+			t.Helper()
+			mistakes++
+			write(t, path, fmt.Sprintf(`["tcp@o:%d"; "tcp@p:1"]`, mistakes))
+			look()
+			if n := logs.count("the override file is not used"); n != mistakes {
+				t.Fatalf("%d lines for %d mistakes:\n%s", n, mistakes, logs)
+			}
+			if !strings.Contains(logs.String()[strings.LastIndex(logs.String(), "the override file is not used"):], "in_force="+want) {
+				t.Errorf("mistake %d: want %s to be in force:\n%s", mistakes, want, logs)
+			}
+		}
+		ours, mounted := c.overrides[0], c.overrides[1]
+		mistake(ours, `"the source's list"`)
+		mistake(mounted, `"the source's list"`)
+		write(t, mounted, `["tcp@m:1"]`)
+		look()
+		wantOverride(t, ch, "tcp@m:1")
+		mistake(ours, `"the override `+mounted+`"`)
+		mistake(mounted, `"the last good override"`)
+		write(t, ours, `["tcp@o:1"]`)
+		look()
+		wantOverride(t, ch, "tcp@o:1")
+		mistake(mounted, `"the override `+ours+`"`)
+		mistake(ours, `"the last good override"`)
+	})
 }
