@@ -55,7 +55,7 @@ type known struct{ broken, unsteady map[string]string }
 // Broken documents that the discovery fails a check, and why. Run then fails if it does not.
 func Broken(check, why string) Option { return func(k *known) { k.broken[check] = why } }
 
-// Unsteady documents that the discovery fails a check at times, and why. Run tells what it did this time.
+// Unsteady documents that the discovery fails a check at times, and why, unless the check is Broken. Run tells what it did this time.
 func Unsteady(check, why string) Option { return func(k *known) { k.unsteady[check] = why } }
 
 // only names the one check that a process of its own runs.
@@ -78,7 +78,7 @@ func Run(t *testing.T, factory func(t *testing.T) Subject, opts ...Option) {
 		case one == "" && (isBroken || isUnsteady):
 			t.Run(c.Name, func(t *testing.T) {
 				if passed, out := alone(t, c); !passed {
-					t.Logf("broken, as documented: %s\n%s", why+sometimes, out)
+					t.Logf("broken, as documented: %s\n%s", cmp.Or(why, sometimes), out)
 				} else if isBroken {
 					t.Errorf("it holds now, although it is said to be broken: %s", why)
 				}
