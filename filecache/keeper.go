@@ -70,7 +70,7 @@ type News struct {
 	Override *Snapshot
 	// Err says why nothing was found at the beginning; it wraps fs.ErrNotExist if there is no file.
 	Err error
-	// InTheWay says that a Save was refused, since File claims to be later.
+	// InTheWay says that a Save was refused, since File claims to be later, also when that is older than WithMaxAge allows.
 	InTheWay bool
 	// Restamp asks the owner to Save what it has again, if its source confirms it, so that a quiet service does not look old.
 	Restamp bool

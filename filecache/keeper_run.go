@@ -187,7 +187,7 @@ func (k *Keeper) save(s *Snapshot) {
 
 // tellInTheWay tells of a file which says that ours would go back in time.
 func (k *Keeper) tellInTheWay() {
-	if file, err := k.cache.Load(); err == nil {
+	if file, err := k.cache.inTheWay(); err == nil {
 		k.tell(News{File: &file, InTheWay: true})
 	}
 }

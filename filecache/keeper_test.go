@@ -208,6 +208,29 @@ func TestKeeperTellsOfAFileThatIsInTheWay(t *testing.T) {
 	})
 }
 
+// What is too old to be used may be later than ours all the same. Nobody was told, and nothing was saved any more.
+func TestKeeperTellsOfAFileThatIsTooOldAndInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		theirs := mustOpen(t, dir, WithPollingOnly())
+		mustSave(t, theirs, Snapshot{Era: 2, Zxid: 9, AsOf: time.Now(), Servers: []Server{{Key: "tcp@b:1"}}})
+		time.Sleep(time.Hour)
+		k := Keep(func() (*Cache, error) {
+			return Open(dir, "zk1:2181", "/prod/rpcx/Arith", WithPollingOnly(), WithMaxAge(time.Minute))
+		}, KeeperConfig{Dir: dir})
+		if n := <-k.News(); n.File != nil || !errors.Is(n.Err, ErrTooOld) {
+			t.Errorf("news %+v", n)
+		}
+		k.Save(Snapshot{Era: 1, Zxid: 20, AsOf: time.Now(), Servers: []Server{{Key: "tcp@c:1"}}})
+		if n := <-k.News(); n.File == nil || !n.InTheWay || n.File.Era != 2 {
+			t.Errorf("news %+v", n)
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Nobody has taken the news for a while: the newest of each kind is there.
 func TestNewsThatWasNotTakenIsJoined(t *testing.T) {
 	keeping(t, func(c *Cache) { _ = c.Save(at(1, "tcp@a:1")) }, func(t *testing.T, k *kept) {

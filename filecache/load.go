@@ -20,7 +20,7 @@ import (
 // When no generation will do, the error says for each file why, and wraps what applies of ErrCorrupt, ErrForeign, ErrVersion, ErrTooOld
 // and the file system's errors; if there is no file at all, it wraps fs.ErrNotExist.
 func (c *Cache) Load() (Snapshot, error) {
-	s, err := c.load()
+	s, err := c.load(c.checkAge)
 	if err != nil {
 		c.learn(beforeAll)
 		return Snapshot{}, fmt.Errorf("filecache: load: %w", err)
@@ -29,12 +29,17 @@ func (c *Cache) Load() (Snapshot, error) {
 	return s, nil
 }
 
-func (c *Cache) load() (Snapshot, error) {
+// inTheWay is the generation that has refused a Save, whatever its age: one that is too old to be used may still be later than ours.
+func (c *Cache) inTheWay() (Snapshot, error) {
+	return c.load(func(Snapshot) error { return nil })
+}
+
+func (c *Cache) load(usable func(Snapshot) error) (Snapshot, error) {
 	var errs []error
 	for _, path := range []string{c.main, c.prev} {
 		s, err := c.readOrSetAside(path)
 		if err == nil {
-			err = c.checkAge(s)
+			err = usable(s)
 		}
 		if err == nil {
 			holdByNow(s.Servers, time.Now())

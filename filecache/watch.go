@@ -208,7 +208,7 @@ func (w *watch) tellRefusal(o *overrideWatch, force *Snapshot) {
 
 // latest is the newest good generation, or an empty snapshot.
 func (c *Cache) latest() Snapshot {
-	s, err := c.load()
+	s, err := c.load(c.checkAge)
 	if err != nil {
 		return Snapshot{Ensemble: c.id.text, Service: c.service}
 	}
@@ -230,7 +230,7 @@ func (w *watch) lookAtFile(now time.Time) {
 	if !w.isNews(h.stamp()) || h.SavedAt.Equal(w.refused) {
 		return
 	}
-	s, err := w.c.load()
+	s, err := w.c.load(w.c.checkAge)
 	if err != nil || !w.isNews(s.stamp()) {
 		w.refused = h.SavedAt // too old, damaged behind its head, unreadable: that has been reported, the next save may be better
 		return

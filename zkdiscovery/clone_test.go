@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,3 +182,24 @@ func isHeld(d *Discovery) bool { return d.service() != nil }
 
 // service is the service that d has, nil when that was let go.
 func (d *Discovery) service() *service { return d.root.serviceOf(d.view) }
+
+// Met as a file that was never written again. A clone had seen its service's path appear, which is era 2 in the file. It was let go. An hour later the file
+// was too old to be used, and the next clone began with era 1, which the file refuses as older.
+func TestAFileThatIsTooOldIsWrittenAgain(t *testing.T) {
+	inBubble(t, func(w *world) {
+		tmpl := w.template(WithMaxCacheAge(time.Minute))
+		w.clone(tmpl, "Arith")
+		pass(10 * time.Second)
+		w.put("Arith", "tcp@a:1", "")
+		pass(time.Hour)
+		c := w.clone(tmpl, "Arith")
+		pass(10 * time.Second)
+		w.put("Arith", "tcp@b:1", "")
+		pass(30 * time.Second)
+		w.lists(c, "tcp@a:1,tcp@b:1")
+		text, err := os.ReadFile(c.Status().CacheFile)
+		if err != nil || !strings.Contains(string(text), "tcp@b:1") {
+			w.Errorf("%v: %s", err, text)
+		}
+	})
+}
