@@ -3,6 +3,7 @@ package zkdiscovery
 import (
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/mirror"
 )
 
@@ -19,12 +20,11 @@ type Counters struct {
 // serviceStatus is what a service knows of itself.
 type serviceStatus struct {
 	Counters
-	Skipped    int
-	CacheSaved time.Time
-	CacheErr   error
-	refusal    error // what ZooKeeper says instead of the list; nil when it gives it
-	lastErr    error
-	lastErrAt  time.Time
+	Skipped   int
+	held      []belief.Held // the first of them, by key
+	refusal   error         // what ZooKeeper says instead of the list; nil when it gives it
+	lastErr   error
+	lastErrAt time.Time
 }
 
 func (st *serviceStatus) count(j mirror.Job) {

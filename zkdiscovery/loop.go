@@ -94,6 +94,7 @@ func (lp *loop) run() {
 		if gone {
 			return
 		}
+		lp.noteHeld()
 		lp.confirm()
 		logs.Flush(lp.log)
 		timer.Reset(time.Until(wake))
@@ -138,7 +139,7 @@ func (lp *loop) rest(link int64) {
 	}
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
-	lp.resting = link
+	lp.resting, lp.service.confirmed = link, laterOf(lp.service.confirmed, lp.published.confirmed)
 	for v := range lp.views {
 		v.rest(link, lp.published.confirmed)
 	}

@@ -16,6 +16,7 @@ func (lp *loop) publish(now time.Time) (wake time.Time) {
 	if due, wake := p.pace.Due(v, now); !due {
 		return wake
 	}
+	edited := p.pace.Edited(v)
 	lp.rest(0) // until all views show it, which takes as long as their filters do
 	was, l := lp.current, &list{Shown: lp.belief.Shown()}
 	switch {
@@ -28,13 +29,16 @@ func (lp *loop) publish(now time.Time) (wake time.Time) {
 		l.Pairs, l.AsOf = was.Pairs, was.AsOf
 	}
 	p.lists++
-	l.service, l.seq = lp.number, p.lists
-	lp.mu.Lock()
-	lp.current = l
-	lp.mu.Unlock()
 	p.pace.Delivered(v, was == nil || !equalPairs(was.Pairs, l.Pairs), now)
 	if was == nil || was.Source != l.Source {
 		p.since = now
+	}
+	l.service, l.seq, l.since = lp.number, p.lists, p.since
+	lp.mu.Lock()
+	lp.current = l
+	lp.mu.Unlock()
+	if edited {
+		lp.root.changes.add(changesFrom(was, l, lp.path, now))
 	}
 	for _, v := range lp.viewsNow() {
 		v.deliver(lp.ctx, l)

@@ -13,8 +13,10 @@ const shortSilence = 10 * time.Second
 
 // told is what was logged.
 type told struct {
-	source  belief.Source // of the list
-	skipped int           // children that are no instances
+	source   belief.Source // of the list
+	skipped  int           // children that are no instances
+	held     int64         // Belief.HeldVersion, as Status has it …
+	someHeld bool          // … and whether that was anybody
 }
 
 // report logs what the mirror and the belief have noticed.

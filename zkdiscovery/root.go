@@ -22,6 +22,7 @@ type root struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // the services' loops, also of those that nobody has any more, the goroutine that reports connections, a look of missing, the end of session
 	missing *missing
+	changes timeline
 	vain    atomic.Bool // a clone has waited for its first list in vain, and ZooKeeper has answered no service since
 
 	trials drive.Gate // for services that find out whether their probes reach anybody

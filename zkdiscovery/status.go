@@ -2,16 +2,19 @@ package zkdiscovery
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
-// Status is the state of a Discovery for people and probes. A template's has the connection only.
+// Status is the state of a Discovery for people and probes. A template has no list of its own; its Services have.
 type Status struct {
-	Service   string
+	Service   string // znode path; a template's is the base path
 	Source    Source
 	Instances int       // in the list, filtered
 	Held      int       // of them kept by the guard
@@ -21,6 +24,10 @@ type Status struct {
 	Revision  int64     // of this Discovery
 	Zxid      int64     // of the list
 	AsOf      time.Time // when ZooKeeper last confirmed the list
+
+	SourceSince time.Time // when Source became what it is; zero when nobody keeps the list up to date
+	HeldServers []Held    // the Held ones by key, 200 at most
+	Template    bool      // this is a template's: it has no list
 
 	Connected      bool
 	Server         string        // the one that is, or was last, connected
@@ -42,18 +49,37 @@ type Status struct {
 
 	Counters
 
+	History []ConnectionEvent // of the connection, oldest first, 32 at most
+	// Services are the other services that are mirrored over the connection, by path: of a template all, of a clone none. Theirs are the unfiltered
+	// lists, with the watchers of all Discoveries that show them, and without History.
+	Services []Status
+
 	inert bool // a clone that cannot have a list: LastErr says why
 }
 
-// Status returns the state of this moment. It does not block, and counts as a use: see RemoveWatcher.
+// ConnectionEvent is a moment at which the connection to ZooKeeper came or went.
+type ConnectionEvent struct {
+	At         time.Time
+	Connected  bool
+	NewSession bool // with the connection a new ZooKeeper session began
+	Server     string
+	SessionID  int64
+	Err        error // why the connection went; nil when it came
+}
+
+// Status returns the state of this moment. It does not block, and counts as a use of d, but not of the other services: see RemoveWatcher.
 func (d *Discovery) Status() Status {
 	v := d.used()
 	conn := d.root.session.State()
-	st := Status{
-		Service: v.path, Watchers: v.watchers.Len(),
-		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
-		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, MissingPath: d.root.missing.now(),
-		LastErr: conn.Err, LastErrAt: conn.ErrAt,
+	st := d.root.status(v.path, conn)
+	st.Watchers, st.Template = v.watchers.Len(), d.kind == template
+	for _, e := range d.root.session.History() {
+		st.History = append(st.History, ConnectionEvent{
+			At: e.At, Connected: e.Connected, NewSession: e.NewSession, Server: e.Server, SessionID: e.ID, Err: e.Err,
+		})
+	}
+	if d.kind == owner || d.kind == template {
+		st.Services = d.root.statuses(v.path, conn)
 	}
 	v.status(&st, conn)
 	if d.kind == inert {
@@ -65,6 +91,63 @@ func (d *Discovery) Status() Status {
 	return st
 }
 
+// status is what all services of one connection have in common.
+func (r *root) status(path string, conn session.State) Status {
+	return Status{
+		Service:   path,
+		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
+		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, MissingPath: r.missing.now(),
+		LastErr: conn.Err, LastErrAt: conn.ErrAt,
+	}
+}
+
+// statuses are those of all services but the one at that path, sorted.
+func (r *root) statuses(but string, conn session.State) []Status {
+	var all []Status
+	for _, sv := range r.servicesNow() {
+		if sv.path == but {
+			continue
+		}
+		st := r.status(sv.path, conn)
+		sv.whole(&st, conn)
+		sv.statusOf(&st)
+		all = append(all, st)
+	}
+	return all
+}
+
+// servicesNow are the services of this moment, by path.
+func (r *root) servicesNow() []*service {
+	r.mu.Lock()
+	all := slices.Collect(maps.Values(r.services))
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b *service) int { return strings.Compare(a.path, b.path) })
+	return all
+}
+
+// whole fills in what the service's own list is, before any view's filter, and returns that; nil when there is none.
+func (sv *service) whole(st *Status, conn session.State) *list {
+	for _, v := range sv.viewsNow() {
+		st.Watchers += v.watchers.Len()
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	l := sv.current
+	if l == nil {
+		return nil
+	}
+	st.Source, st.SourceSince = l.source(conn, false)
+	st.Instances, st.Held, st.Revision, st.Zxid, st.AsOf = len(l.Pairs), len(l.Held), l.seq, l.Zxid, l.AsOf
+	if l.Source == belief.Live || l.Source == belief.Stale {
+		st.AsOf = laterOf(st.AsOf, sv.confirmed)
+		if sv.resting != 0 && sv.resting == conn.Link {
+			st.AsOf = laterOf(st.AsOf, conn.Heard)
+		}
+	}
+	st.HeldServers = heldOf(l.Held)
+	return l
+}
+
 // status fills in what v shows.
 func (v *view) status(st *Status, conn session.State) {
 	v.mu.Lock()
@@ -73,7 +156,10 @@ func (v *view) status(st *Status, conn session.State) {
 	if v.shown.list == nil {
 		return
 	}
-	st.Held, st.Zxid, st.AsOf = len(v.shown.heldShown()), v.shown.Zxid, v.asOf(conn)
+	_, st.SourceSince = v.shown.source(conn, v.lapsed)
+	held := v.shown.heldShown()
+	st.Held, st.Zxid, st.AsOf = len(held), v.shown.Zxid, v.asOf(conn)
+	st.HeldServers = heldOf(held)
 	st.Resuming = v.lapsed && v.service != 0 && !v.hasEnded()
 }
 
@@ -82,6 +168,7 @@ func (sv *service) statusOf(st *Status) {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	st.Counters, st.Skipped = sv.status.Counters, sv.status.Skipped
+	describe(st.HeldServers, sv.status.held)
 	if sv.keeper != nil {
 		st.setFile(sv.keeper.Status())
 	}

@@ -15,3 +15,6 @@ func (s *Source) UnmarshalText(text []byte) error {
 // seconds, "sessionTimeoutSeconds". The session's id and the zxid are strings in hexadecimal, as ZooKeeper writes them. Counters stand beside the
 // others. These keys stay as they are; later versions may add some. It is not meant to be read back into a Status.
 func (st Status) MarshalJSON() ([]byte, error) { return words.JSON(st, "SessionID", "Zxid") }
+
+// MarshalJSON returns the fields of ConnectionEvent as that of Status does.
+func (e ConnectionEvent) MarshalJSON() ([]byte, error) { return words.JSON(e, "SessionID") }

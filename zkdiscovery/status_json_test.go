@@ -18,6 +18,8 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 		Connected: true, Server: "zk:2181", SessionID: 0x181b15427400001, SessionTimeout: 10500 * time.Millisecond, Since: at, Sessions: 6,
 		Connections: 7, FailedRounds: 8, CacheFile: "/c/list.json", OverrideFile: "/c/override.json", CacheSaved: at,
 		CacheErr: &OpError{Op: "save", Path: "/c/list.json", Err: errors.New("disk full")}, LastErr: io.EOF, LastErrAt: at,
+		SourceSince: at, HeldServers: []Held{{Key: "tcp@a:1", Since: at, Until: at, Reason: HeldSilent, Err: io.EOF}},
+		History:  []ConnectionEvent{{At: at, Connected: true, NewSession: true, Server: "zk:2181", SessionID: 0x181b15427400001}},
 		Counters: Counters{Lists: 9, Reads: 10, Checks: 11, Mended: 12, Saves: 13, SaveErrors: 14}, inert: true,
 	}
 	const want = `{
@@ -31,6 +33,17 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
   "revision": 5,
   "zxid": "0x500000003",
   "asOf": "2026-01-02T03:04:05Z",
+  "sourceSince": "2026-01-02T03:04:05Z",
+  "heldServers": [
+    {
+      "key": "tcp@a:1",
+      "since": "2026-01-02T03:04:05Z",
+      "until": "2026-01-02T03:04:05Z",
+      "reason": "silent",
+      "err": "EOF"
+    }
+  ],
+  "template": false,
   "connected": true,
   "server": "zk:2181",
   "sessionID": "0x181b15427400001",
@@ -51,7 +64,17 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
   "checks": 11,
   "mended": 12,
   "saves": 13,
-  "saveErrors": 14
+  "saveErrors": 14,
+  "history": [
+    {
+      "at": "2026-01-02T03:04:05Z",
+      "connected": true,
+      "newSession": true,
+      "server": "zk:2181",
+      "sessionID": "0x181b15427400001"
+    }
+  ],
+  "services": []
 }`
 	got, err := json.MarshalIndent(st, "", "  ")
 	if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {

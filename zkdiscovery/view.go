@@ -196,13 +196,11 @@ func (v *view) source(st session.State) (s Source, changed <-chan struct{}) {
 }
 
 func (v *view) sourceLocked(st session.State) Source {
-	switch {
-	case v.shown.list == nil:
+	if v.shown.list == nil {
 		return None
-	case v.shown.Source == belief.Live && (v.lapsed || !st.Connected || st.Link != v.shown.Link):
-		return Stale
 	}
-	return Source(v.shown.Source)
+	s, _ := v.shown.source(st, v.lapsed)
+	return s
 }
 
 // rest notes over which connection answered pings confirm what is shown from now on, 0 for none, and up to when it was confirmed before.

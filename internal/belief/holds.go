@@ -48,15 +48,16 @@ type Gone struct {
 
 // holds are all of them.
 type holds struct {
-	cfg     Config
-	all     map[string]*hold     // in the list, or waiting for a first answer to get there
-	inside  int                  // so many are in the list; none before the registry has listed
-	endsAt  time.Time            // no hold ends before; zero: none ends by itself
-	queue   queue                // those that wait for their next probe
-	asked   map[string]time.Time // the newest probe of an instance, while it keeps a new hold from asking at once
-	changes int64                // grows whenever an instance begins or ceases to be held or enters the list, and when a history is accepted
-	gone    []Gone               // let go since the owner looked last
-	left    map[string]struct{}  // let go and not listed since: another process may hold them still
+	cfg      Config
+	all      map[string]*hold     // in the list, or waiting for a first answer to get there
+	inside   int                  // so many are in the list; none before the registry has listed
+	endsAt   time.Time            // no hold ends before; zero: none ends by itself
+	queue    queue                // those that wait for their next probe
+	asked    map[string]time.Time // the newest probe of an instance, while it keeps a new hold from asking at once
+	outcomes int64                // of probes, so far
+	changes  int64                // grows whenever an instance begins or ceases to be held or enters the list, and when a history is accepted
+	gone     []Gone               // let go since the owner looked last
+	left     map[string]struct{}  // let go and not listed since: another process may hold them still
 }
 
 func newHolds(cfg Config) holds {
@@ -158,6 +159,7 @@ func (s *holds) renew(now time.Time) {
 // answered takes the outcome of a probe of h, and reports whether the list has changed. counts says that silence proves something.
 func (s *holds) answered(h *hold, o Outcome, counts bool, now time.Time) (changed bool) {
 	h.probing, h.err = false, o.Err
+	s.outcomes++
 	switch o.Answer {
 	case probe.Alive:
 		h.asked++

@@ -25,7 +25,7 @@ func (p *Pace) Due(v belief.Version, now time.Time) (due bool, wake time.Time) {
 		return false, time.Time{}
 	}
 	gap := PublishGap
-	if v.Edits == p.delivered.Edits {
+	if !p.Edited(v) {
 		gap = metricsGap
 	}
 	if at := p.at.Add(gap); now.Before(at) {
@@ -40,6 +40,9 @@ func (p *Pace) Delivered(v belief.Version, differs bool, now time.Time) {
 		p.at = now
 	}
 }
+
+// Edited reports whether v differs from what was delivered last in more than calls and connections.
+func (p *Pace) Edited(v belief.Version) bool { return v.Edits != p.delivered.Edits }
 
 // Hurry makes the next delivery due at once.
 func (p *Pace) Hurry() { p.at = time.Time{} }

@@ -20,6 +20,7 @@ type Session struct {
 
 	mu      sync.Mutex // guards what follows; nothing blocks or calls out under it
 	state   State
+	history []Event
 	line    *line // the one that may connect
 	link    *link // the one that is, or was last, established
 	route   route

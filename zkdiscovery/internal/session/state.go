@@ -54,6 +54,7 @@ func (s *Session) setErr(err error) { s.state.Err, s.state.ErrAt = err, time.Now
 func (s *Session) setConnected(up bool) {
 	if s.state.Connected != up {
 		s.state.Connected, s.state.Since = up, time.Now()
+		s.remember()
 	}
 	s.tell()
 }
