@@ -48,6 +48,7 @@ type config struct {
 	guardSet       bool
 	noGuard        bool
 	auth           []session.Auth
+	authFuncs      []session.AuthFunc
 	tls            *tls.Config
 	dial           func(ctx context.Context, network, addr string) (net.Conn, error)
 	log            *slog.Logger
@@ -161,6 +162,20 @@ func WithAuth(scheme string, credentials []byte) Option {
 		c.auth = append(c.auth, session.Auth{Scheme: scheme, Credentials: slices.Clone(credentials)})
 		if scheme == "" {
 			c.mistake("WithAuth(%q, …): a scheme is needed", scheme)
+		}
+	})
+}
+
+// WithAuthFunc asks f for credentials at every connection, for those that rotate. It may be given more than once, and beside WithAuth, whose credentials
+// come first. An error of f's is that of the attempt to connect: Status tells it, and f is asked again at the next attempt. f is called outside every
+// lock, once at a time, and should return soon: one that does not return in the time of an attempt, which grows up to the session timeout, fails that, and
+// is not asked again before it returns. The credentials are copied, and never reach a log.
+//
+// Trap: a connection keeps the credentials that it began with. What replaces them in ZooKeeper must let both in until every client has connected anew.
+func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) Option {
+	return optionFunc(func(c *config) {
+		if c.authFuncs = append(c.authFuncs, f); f == nil {
+			c.mistake("WithAuthFunc(nil): a function is needed")
 		}
 	})
 }

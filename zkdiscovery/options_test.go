@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -132,6 +133,24 @@ var effects = map[string]func(w *world){
 		w.source(d, Live)
 		if n := w.zk.Stats().Requests[zktest.OpAuth]; n != 2 {
 			w.Errorf("%d credentials were sent, want 2", n)
+		}
+		for _, line := range w.log.from(slog.LevelDebug) {
+			if strings.Contains(line, "secret") {
+				w.Errorf("credentials in the log: %s", line)
+			}
+		}
+	},
+	"WithAuthFunc": func(w *world) {
+		var asked atomic.Int64
+		d := w.discover("Arith", WithAuth("digest", []byte("user:secret")), WithAuthFunc(func() (string, []byte, error) {
+			return "digest", fmt.Appendf(nil, "other:secret%d", asked.Add(1)), nil
+		}))
+		w.source(d, Live)
+		w.zk.DropConnections()
+		pass(10 * time.Second)
+		w.source(d, Live)
+		if n := w.zk.Stats().Requests[zktest.OpAuth]; n != 4 || asked.Load() != 2 {
+			w.Errorf("%d credentials were sent, want 4; asked %d times", n, asked.Load())
 		}
 		for _, line := range w.log.from(slog.LevelDebug) {
 			if strings.Contains(line, "secret") {

@@ -40,7 +40,7 @@ func newRoot(cfg *config) *root {
 	r := &root{cfg: cfg, ctx: ctx, cancel: cancel, services: make(map[string]*service)}
 	r.cacheDir = onceFound(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
 	r.session = session.Open(session.Config{
-		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
+		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, AuthFuncs: cfg.authFuncs, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
 	})
 	r.missing = &missing{session: r.session, log: cfg.log, chroot: cfg.chroot, base: cfg.base}
 	if cfg.observer.Connection != nil {

@@ -16,6 +16,7 @@ type Config struct {
 	Chroot         string        // put before every path and taken off again; "" or an absolute path
 	SessionTimeout time.Duration // requested; the server may negotiate another. Default 10 s
 	Auth           []Auth
+	AuthFuncs      []AuthFunc  // their credentials follow those of Auth
 	TLS            *tls.Config // nil: plain TCP. Without a ServerName, each server's own host name is verified
 	// Dial makes the connections instead of a net.Dialer and gets the servers as they were given; names are its business then. One that
 	// ignores its context is abandoned, not waited for, and a connection that it makes later is closed.

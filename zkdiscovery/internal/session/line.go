@@ -36,6 +36,8 @@ type line struct {
 
 	hadSession bool // it was ready for requests once; under Session.mu
 
+	auth []Auth // for the next link; dial sets it
+
 	ended atomic.Bool // the server has said that the session is over
 
 	mu       sync.Mutex
@@ -61,7 +63,7 @@ func (l *line) hasSeen(zxid int64) int64 {
 }
 
 func newLine(s *Session) *line {
-	l := &line{s: s, ready: make(chan struct{}), closing: make(chan struct{}), watches: newWatches()}
+	l := &line{s: s, auth: s.cfg.Auth, ready: make(chan struct{}), closing: make(chan struct{}), watches: newWatches()}
 	l.ctx, l.giveUp = context.WithCancel(s.ctx)
 	return l
 }
@@ -135,6 +137,12 @@ func (l *line) dial(_, _ string, _ time.Duration) (net.Conn, error) {
 	if err := sleep(l.ctx, wait); err != nil {
 		return nil, err
 	}
+	auth, err := s.secrets.now(l.ctx, lim.handshake)
+	if err != nil {
+		l.attemptFailed(t, err)
+		return nil, err
+	}
+	l.auth = auth
 	c, at, rest, err := s.connect(l.ctx, t, lim)
 	if err == nil {
 		k := newLink(l, c, at, lim.handshake)
@@ -149,12 +157,17 @@ func (l *line) dial(_, _ string, _ time.Duration) (net.Conn, error) {
 		return nil, ErrClosed
 	}
 	s.tryLater(rest)
-	s.mu.Lock()
-	defer s.unlock()
-	if !l.givenUp() {
-		s.attemptFailed(at.String(), err)
-	}
+	l.attemptFailed(at, err)
 	return nil, err
+}
+
+// attemptFailed notes that there is no connection to t.
+func (l *line) attemptFailed(t target, err error) {
+	l.s.mu.Lock()
+	defer l.s.unlock()
+	if !l.givenUp() {
+		l.s.attemptFailed(t.String(), err)
+	}
 }
 
 // tryLater has the addresses of a name tried that were not, if ZooKeeper does not answer at the one which was.

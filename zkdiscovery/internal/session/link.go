@@ -17,6 +17,7 @@ type link struct {
 	target      target
 	born        time.Time
 	handshakeBy time.Time
+	auth        []Auth
 	done        chan struct{} // closed by end
 
 	unready   atomic.Int32 // what is missing before requests can be made: go-zookeeper's HasSession, and an answer per pair of credentials
@@ -54,10 +55,10 @@ type link struct {
 func newLink(l *line, c net.Conn, t target, patience time.Duration) *link {
 	k := &link{
 		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: time.Now().Add(patience), done: make(chan struct{}),
-		greeting: true, writing: make(chan struct{}, 1), window: newWindow(),
+		auth: l.auth, greeting: true, writing: make(chan struct{}, 1), window: newWindow(),
 	}
 	k.r = bufio.NewReaderSize(wire{k}, 32<<10)
-	k.unready.Store(int32(1 + len(l.s.cfg.Auth)))
+	k.unready.Store(int32(1 + len(k.auth)))
 	return k
 }
 

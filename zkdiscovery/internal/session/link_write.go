@@ -146,7 +146,7 @@ func (k *link) greet(b []byte) []byte {
 		return frame
 	}
 	be.PutUint64(frame[lastZxidSeen:], uint64(k.seen))
-	for _, a := range k.line.s.cfg.Auth {
+	for _, a := range k.auth {
 		frame = append(frame, authFrame(a)...)
 	}
 	return frame

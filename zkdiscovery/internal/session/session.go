@@ -29,6 +29,7 @@ type Session struct {
 	subs    map[string][]*Subscription
 
 	names   names
+	secrets secrets
 	leaving atomic.Int32
 }
 
@@ -42,6 +43,7 @@ func Open(cfg Config) *Session {
 		route:   newRoute(&cfg),
 		changed: make(chan struct{}),
 		subs:    make(map[string][]*Subscription),
+		secrets: secrets{fixed: cfg.Auth, funcs: cfg.AuthFuncs},
 	}
 	s.wg.Go(s.run)
 	return s
