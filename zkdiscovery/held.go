@@ -50,7 +50,7 @@ func (h Held) MarshalJSON() ([]byte, error) { return words.JSON(h) }
 // noteHeld keeps what is known of held instances where Status finds it, if it has changed.
 func (lp *loop) noteHeld() {
 	version := lp.belief.HeldVersion()
-	if version == lp.told.held || lp.current == nil || lp.belief.Version() != lp.published.version {
+	if version == lp.told.held || lp.current == nil || !lp.published.pace.Is(lp.belief.Version()) {
 		return
 	}
 	lp.told.held = version

@@ -13,6 +13,9 @@ const (
 	Version39                    // several modes; notifications have the zxid of what they tell; exists needs the permission to read
 )
 
+// MarshalText returns the version as ZooKeeper writes it.
+func (v Version) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
 // String is the version as ZooKeeper writes it.
 func (v Version) String() string {
 	switch v {
