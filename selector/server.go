@@ -8,19 +8,21 @@ import (
 
 // server is what is known of one server. It stays the same through list updates, so that picks in flight can report to it.
 type server struct {
-	key    string
-	hash   uint64 // of key
+	// What each choice looks at fits into one cache line.
 	load   health.Load
+	state  atomic.Uint32 // what mark tells those who hold no lock
+	epoch  atomic.Uint32 // grows with each change of state: a pick from before says nothing about what is now
 	permit health.Permit // for the call that tries it
-	ramp   atomic.Int64  // when its slow start began, which may be before the clock; 0 when it has none
+	picks  atomic.Uint64
 
-	picks     atomic.Uint64
-	outcomes  [health.Outcomes]atomic.Uint64
+	key       string
+	hash      uint64         // of key
+	ramp      atomic.Int64   // when its slow start began, which may be before the clock; 0 when it has none
 	recent    health.Counter // picks
 	good, bad health.Counter // calls that ended so
-	state     atomic.Uint32  // what mark tells those who hold no lock
-	epoch     atomic.Uint32  // grows with each change of state: a pick from before says nothing about what is now
-	known     known          // guarded by Selector.mu
+	outcomes  [health.Outcomes]atomic.Uint64
+
+	known known // guarded by Selector.mu
 }
 
 // known is what Selector.mu guards of a server.
