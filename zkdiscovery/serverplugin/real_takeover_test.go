@@ -9,7 +9,7 @@ import (
 // child starts a process that registers Arith, and a witness of its own.
 func (r realZooKeeper) child(metadata, witness string) *childProcess {
 	r.Helper()
-	return startChild(r.T, childOptions{r.ensemble.Servers()[0], r.base, metadata, witness})
+	return startChild(r.T, childOptions{Servers: r.ensemble.Servers()[0], Base: r.base, Metadata: metadata, Witness: witness})
 }
 
 // sessionEnds waits until the session of the process with that witness is over.

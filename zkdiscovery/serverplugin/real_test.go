@@ -47,6 +47,7 @@ func TestOnRealZooKeeper(t *testing.T) {
 		{"takeovers that readers do not see", testTakeoversAreAtomic},
 		{"a network cut longer than the session", testNetworkCut},
 		{"changes by hand", testChangesByHand},
+		{"an operator drains with ZooKeeper's shell", testOperatorDrains},
 		{"500 services", testFiveHundredServices},
 		{"metadata at the limit", testLongMetadata},
 		{"credentials", testCredentials},

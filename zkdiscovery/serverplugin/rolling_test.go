@@ -66,7 +66,7 @@ func TestRollingRestartFailsNoCall(t *testing.T) {
 			if tc.name == "without" && raceDetector {
 				t.Skip("calls that fail race with rpcx's own Client.Close")
 			}
-			calls, failures := rollingRestart(t, e.Servers(), tc.end)
+			calls, failures := rollingRestart(t, e.Servers(), tc.end, func() {})
 			t.Logf("%d calls, %d failed", calls, len(failures))
 			if tc.name == "without" {
 				if len(failures) == 0 {
@@ -81,7 +81,29 @@ func TestRollingRestartFailsNoCall(t *testing.T) {
 	}
 }
 
-func rollingRestart(t *testing.T, zk []string, end func(*instance, context.Context) error) (calls int64, failures []error) {
+// TestRollingRestartOutlivesTheLeader is the same while ZooKeeper's leader is killed in the middle.
+func TestRollingRestartOutlivesTheLeader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 20 s")
+	}
+	e := zktest.StartEnsemble(t, 3)
+	calls, failures := rollingRestart(t, e.Servers(), (*instance).drained, func() {
+		leader, err := e.Leader()
+		if err == nil {
+			err = e.Kill(leader)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Logf("%d calls, %d failed", calls, len(failures))
+	for _, err := range failures {
+		t.Error(err)
+	}
+}
+
+// rollingRestart calls middle when half of the fleet is about to go.
+func rollingRestart(t *testing.T, zk []string, end func(*instance, context.Context) error, middle func()) (calls int64, failures []error) {
 	t.Helper()
 	const servers, batch, callers = 20, 5, 8
 	base := fmt.Sprint("/rolling", time.Now().UnixNano())
@@ -139,6 +161,9 @@ func rollingRestart(t *testing.T, zk []string, end func(*instance, context.Conte
 	}
 	for from := 0; from < servers; from += batch {
 		busyFor(500)
+		if from == servers/2 {
+			middle()
+		}
 		each(from, from+batch, func(in *instance) error {
 			return errors.Join(end(in, t.Context()), in.start(t.Context(), zk, base))
 		})

@@ -30,7 +30,7 @@ func (*Arith) Mul(_ context.Context, args *Args, reply *Reply) error {
 }
 
 // listening serves an Arith at a free address, which it returns, with the plugin that it is given for it.
-func listening(t *testing.T, plugin func(address string) any, metadata string) string {
+func listening(t *testing.T, plugin func(address string) any, metadata string, more ...any) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,6 +39,11 @@ func listening(t *testing.T, plugin func(address string) any, metadata string) s
 	s := server.NewServer()
 	address := "tcp@" + ln.Addr().String()
 	s.Plugins.Add(plugin(address))
+	for _, m := range more {
+		if m != nil {
+			s.Plugins.Add(m)
+		}
+	}
 	if err := s.RegisterName("Arith", new(Arith), metadata); err != nil {
 		t.Fatal(err)
 	}
