@@ -25,7 +25,8 @@ const defaultService = "default"
 //   - What d says goes to the watchers at once, and to the file behind their backs, be it larger or smaller than before. Only a sudden loss of
 //     many or all servers is suspected, not obeyed, since most discoveries say the same when the registry has lost its entries as when nobody is
 //     there. The missing servers stay in the list and in the file, marked there, and are asked. One that does not answer twice is gone within seconds,
-//     one that answers stays as long as it does. See Guard. A server that said state=inactive before it went passes at once.
+//     one that answers stays as long as it does. Where no probe has ever reached a server of the service, silence proves nothing: then the missing
+//     ones stay for a minute. See Guard. A server that said state=inactive before it went passes at once.
 //   - The first list after the file had to do is in doubt as a whole: each server that is missing from it is asked. If d lists something at once, a server
 //     that only the file knows gets into the list when it has answered, and is asked only if more than the share is missing.
 //   - An operator's override (see Cache.LoadOverride) stands above all while it is there.
@@ -45,7 +46,7 @@ const defaultService = "default"
 //
 // The files' ensemble is d's type, so that two kinds of registry do not take each other's lists for their own; WithEnsemble gives it another name. AsOf
 // is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a quiet service look old. What d said last is what
-// the file has in the end, whatever the clock does: the saves are numbered.
+// the file has in the end, whatever the clock does: the lists are numbered. Of two processes that share a file, the one whose d spoke last has the word.
 //
 // d's GetServices and WatchService are called once each. The error is a mistake in the arguments, and then nothing was started. Close
 // closes the clones and d, and waits for every goroutine that was started. A call of d's that does not return is left after 2 s, and what it returns
