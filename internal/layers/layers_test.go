@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"zkdiscovery/internal/session": {"./internal/logs", "github.com/go-zookeeper/zk"},                                                      // the one place that knows its Conn, and the hazards of it
 	// What registers is a plugin of rpcx's server, and shuts it down.
 	"zkdiscovery/serverplugin": {"./internal/logs", "./internal/words", "./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/server", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
+	"zkdiscovery/metrics":      {"./internal/words", "./selector", "./zkdiscovery", "./zkdiscovery/serverplugin"},
 	"zkdiscovery/zktest":       {"golang.org/x/sys/..."},
 }
 
