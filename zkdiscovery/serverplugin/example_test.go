@@ -61,7 +61,7 @@ func ExampleZooKeeperRegisterPlugin() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if err := p.WaitRegistered(ctx); err != nil { // a probe may ask p.Registered()
+	if err := p.WaitRegistered(ctx); err != nil { // a readiness probe asks p.Ready()
 		fmt.Println(err)
 		return
 	}
