@@ -51,7 +51,7 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(context.Background(), unregistered)
 	defer cancel()
 	var gone []order
-	orders, _ := r.mail.all()
+	orders := r.mail.all()
 	for path, o := range orders {
 		if o, ok := p.unwant(r, o.name, path); ok {
 			gone = append(gone, o)
@@ -86,7 +86,7 @@ func (p *ZooKeeperRegisterPlugin) Shutdown(ctx context.Context, s *server.Server
 // state=inactive.
 func (r *registrar) present() (written, canSay bool) {
 	lines := r.report.Load().byPath()
-	orders, _ := r.mail.all()
+	orders := r.mail.all()
 	for path, o := range orders {
 		l := lines[path]
 		touched := l != nil && l.touched
@@ -104,7 +104,7 @@ func (r *registrar) awaitInactive(ctx context.Context, no int64) error {
 	for {
 		rep := r.report.Load()
 		i := slices.IndexFunc(rep.lines, func(l *line) bool {
-			return l.order.wanted && l.phase != Yielded && validQuery(l.order.metadata) && !(l.inactive && l.phase == Registered)
+			return l.order.wanted && l.phase != Yielded && validQuery(l.order.metadata) && (!l.inactive || l.phase != Registered)
 		})
 		if rep.taken >= no && i < 0 || ctx.Err() != nil || r.ctx.Err() != nil {
 			return nil // the wait that follows tells that ctx has ended

@@ -166,9 +166,9 @@ func (m *mailbox) clear() {
 	m.wanted = 0
 }
 
-// all returns every order, and the number of the newest change.
-func (m *mailbox) all() (orders map[string]order, no int64) {
+// all returns every order, by the service's path.
+func (m *mailbox) all() map[string]order {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return maps.Clone(m.orders), m.no
+	return maps.Clone(m.orders)
 }

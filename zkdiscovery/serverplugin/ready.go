@@ -29,6 +29,9 @@ func (p *ZooKeeperRegisterPlugin) Ready() bool {
 	return r.mail.wanted > 0 && !r.mail.state.draining && r.mail.fresh <= rep.taken && !rep.unready
 }
 
+// verdict is what the program says of itself; no is why it is not ready, nil when it is.
+type verdict struct{ no error }
+
 // awaitReady asks the program whether it is ready, once after the other, and tells the loop.
 func (r *registrar) awaitReady() {
 	ask := r.cfg.ready
@@ -36,16 +39,17 @@ func (r *registrar) awaitReady() {
 		r.mail.change(func(st *state) { st.ready = true })
 		return
 	}
-	answers := make(chan error, 1) // each call's goroutine sends once
+	answers := make(chan verdict, 1) // each call's goroutine sends once
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for said := false; ; {
 		ctx, cancel := context.WithTimeout(r.ctx, askLimit)
-		go func() { answers <- askSafely(ctx, ask) }()
+		go func() { answers <- verdict{askSafely(ctx, ask)} }()
 		var err error
 		late := false
 		select {
-		case err = <-answers:
+		case v := <-answers:
+			err = v.no
 		case <-ctx.Done():
 			err, late = ctx.Err(), true
 		}
@@ -73,7 +77,7 @@ func (r *registrar) awaitReady() {
 }
 
 // awaitAnswer waits for a call that is late. When the plugin stops, one that does not honour its context is left behind after a second.
-func (r *registrar) awaitAnswer(answers <-chan error) {
+func (r *registrar) awaitAnswer(answers <-chan verdict) {
 	select {
 	case <-answers:
 		return

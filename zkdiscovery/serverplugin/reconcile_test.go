@@ -60,7 +60,7 @@ func TestAServiceThatIsWantedAgainIsNotForgotten(t *testing.T) {
 	if l := m.take(); len(l.orders) != 1 || !l.orders[0].wanted || l.orders[0].metadata != "weight=2" {
 		t.Errorf("%+v", l)
 	}
-	if orders, _ := m.all(); len(orders) != 1 {
+	if orders := m.all(); len(orders) != 1 {
 		t.Errorf("%+v", orders)
 	}
 }

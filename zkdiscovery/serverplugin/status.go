@@ -164,7 +164,7 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err,
 	}
 	rep := r.report.Load()
-	orders, _ := r.mail.all()
+	orders := r.mail.all()
 	st.Registered, st.Counters = r.pending(conn, rep) == nil, rep.counters
 	alive := rep.session == conn.Session && time.Now().Before(conn.Heard.Add(conn.Timeout))
 	lines := rep.byPath()

@@ -41,8 +41,11 @@ func is(st standing, owner int64, version int32, data string) event {
 	}}
 }
 
-// say and claims are what the program wants; the driver of a script counts the Registers.
-func say(data string) event { return event{kind: ordered, order: order{wanted: true, metadata: data}} }
+// say and claim1 are what the program wants; the driver of a script counts the Registers.
+func say(data string) event {
+	return event{kind: ordered, order: order{wanted: true, metadata: data}}
+}
+
 func claim1(data string) event {
 	return event{kind: ordered, order: order{wanted: true, metadata: data, claim: claimNow}}
 }

@@ -54,9 +54,12 @@ func (r *registrar) await(ctx context.Context, o order) error {
 		rep := r.report.Load()
 		st, moved := r.session.Changed()
 		l := rep.of(o.path)
-		switch {
-		case r.ctx.Err() != nil:
+		select {
+		case <-r.ctx.Done():
 			return nil
+		default:
+		}
+		switch {
 		case rep.taken >= o.no && (l == nil || l.order.no != o.no):
 			return nil
 		case !st.Connected && (l == nil || !l.touched):
