@@ -71,10 +71,3 @@ func (s stamp) sameVersion(o stamp) bool {
 func sameList(a, b []Server) bool {
 	return slices.EqualFunc(a, b, func(x, y Server) bool { return x.Key == y.Key && x.Value == y.Value })
 }
-
-// sameServers is sameList for those to whom it matters who is held, and since when.
-func sameServers(a, b []Server) bool {
-	return slices.EqualFunc(a, b, func(x, y Server) bool {
-		return x.Key == y.Key && x.Value == y.Value && x.HeldSince.Equal(y.HeldSince)
-	})
-}

@@ -196,12 +196,11 @@ func (w *watch) tellRefusal(o *overrideWatch, force *Snapshot) {
 		return
 	}
 	inForce := "the source's list"
-	switch {
-	case force == nil:
-	case force == o.good:
-		inForce = "the last good override"
-	default:
+	if force != nil {
 		inForce = "the override " + force.Path
+		if force == o.good {
+			inForce = "the last good override"
+		}
 	}
 	w.c.config.logger.Error("the override file is not used", "error", o.refusal, "in_force", inForce)
 }

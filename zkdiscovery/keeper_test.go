@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -305,4 +306,24 @@ func TestAFileFromTheFutureIsSetRightWhileZooKeeperIsThere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// While instances are held, two saves are a second apart. Close does not wait for that second, and loses nothing.
+func TestTheLastListBeforeCloseIsInTheFile(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, key := range []string{"tcp@a:1", "tcp@b:1", "tcp@c:1"} {
+			w.put("Arith", key, "")
+		}
+		d := w.discover("Arith", WithGuard(Guard{Probe: func(context.Context, string, string) error { return nil }}))
+		pass(time.Minute)
+		w.remove("Arith", "tcp@b:1")
+		w.remove("Arith", "tcp@c:1")
+		pass(5 * time.Second)
+		w.put("Arith", "tcp@d:1", "")
+		pass(100 * time.Millisecond)
+		w.put("Arith", "tcp@e:1", "")
+		pass(100 * time.Millisecond)
+		d.Close()
+		w.fileHas("Arith", "tcp@a:1,tcp@b:1,tcp@c:1,tcp@d:1,tcp@e:1")
+	})
 }

@@ -62,7 +62,7 @@ func (lp *loop) run() {
 	var files <-chan filecache.News
 	if lp.keeper != nil {
 		files = lp.keeper.News()
-		defer lp.keeper.Close() // it writes what was saved last
+		defer func() { _ = lp.keeper.Close() }() // it writes what was saved last, and has logged what there is to say
 	} else {
 		lp.file.Take(filecache.News{Err: errNoCache}, lp.belief, time.Now())
 	}
