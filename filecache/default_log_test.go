@@ -32,7 +32,7 @@ func TestWithoutALoggerWarningsGoToTheProgramsDefault(t *testing.T) {
 func TestAWrappedDiscoveryWithoutALoggerWarnsTheProgramsDefault(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		mustWrap(t, newSource("tcp@a:1"), dir, WithPollingOnly()).Close()
+		mustWrap(t, newSource("tcp@a:1"), dir, WithPollingOnly(), WithGuard(Guard{Probe: refuses})).Close()
 		lines := logstest.Default(t)
 		source := newSource()
 		w, err := Wrap(source, dir, WithPollingOnly())

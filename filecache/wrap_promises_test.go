@@ -108,7 +108,7 @@ func TestOverrideStandsAboveTheSource(t *testing.T) {
 func TestEverythingAtOnce(t *testing.T) {
 	s := newSource("tcp@a:1")
 	s.clone = func(string) (client.ServiceDiscovery, error) { return newSource("tcp@b:1"), nil }
-	w := mustWrap(t, s, t.TempDir())
+	w := mustWrap(t, s, t.TempDir(), WithGuard(Guard{Probe: refuses}))
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
