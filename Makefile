@@ -2,6 +2,8 @@
 
 GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
 INTEROP  := zkdiscovery/serverplugin/interop
+# What operators install, each a module of its own with a go.work that takes the library from this tree. .ci/tidy is go mod tidy for them.
+MODULES  := zkdiscovery/prometheus zkdiscovery/otel
 FUZZTIME ?= 30s
 COUNT    ?= 10
 
@@ -19,11 +21,15 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 .PHONY: test
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
 	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
-	@$(MAKE) --no-print-directory interop
+	@$(MAKE) --no-print-directory interop modules
 
 .PHONY: interop
 interop: ## the part of make test in which old and new servers and clients work together (a module of its own)
 	@$(REAL); set -x; go -C $(INTEROP) test -race -shuffle=on -timeout=3m ./...
+
+.PHONY: modules
+modules: ## the part of make test in the modules that operators install
+	@for module in $(MODULES); do (set -x; go -C $$module test -race -shuffle=on -timeout=5m ./...) || exit 1; done
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no binary committed (the first run builds the linters: minutes)
@@ -33,6 +39,7 @@ lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no b
 	GOOS=darwin go vet ./...
 	cd bench && $(GOLANGCI) run && go vet ./...
 	cd $(INTEROP) && $(GOLANGCI) run && go vet ./...
+	@for module in $(MODULES); do (set -x; cd $$module && $(GOLANGCI) run && go vet ./...) || exit 1; done
 	@! git diff --cached --numstat "$$(git hash-object -t tree /dev/null)" | grep '^-' || { echo 'binary files are committed'; exit 1; }
 
 .PHONY: format
