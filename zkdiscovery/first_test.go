@@ -154,10 +154,12 @@ func TestServiceIsATypedClone(t *testing.T) {
 func TestLiveIsWhatWaitLiveWaitsFor(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
+		w.zk.Stop()
 		d := w.template()
 		if d.Live() {
 			t.Error("a template that is not connected is live")
 		}
+		w.do(w.zk.Start())
 		w.do(d.WaitLive(w.Context()))
 		c := d.Service("Arith")
 		w.do(c.WaitLive(w.Context()))
