@@ -280,7 +280,9 @@ func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
 
 	// In the mode Failbackup their call is rpcx's own, with two picks and no PostCall.
 	s := mustNew(t)
-	xc := NewXClientPool(1, share.StreamServiceName, client.Failbackup, newDiscovery(n.key), client.DefaultOption, s)
+	o := client.DefaultOption
+	o.BackupLatency = never // or the server waits for whom its second answer was for
+	xc := NewXClientPool(1, share.StreamServiceName, client.Failbackup, newDiscovery(n.key), o, s)
 	defer xc.Close()
 	if conn, err = xc.Get().Stream(t.Context(), nil); err != nil {
 		t.Fatal(err)
