@@ -276,6 +276,9 @@ func TestAnOperatorsWordIsLogged(t *testing.T) {
 		pass(time.Second)
 		must(b, b.zk.Set(nodePath, []byte("weight=9")))
 		pass(time.Second)
+		if got := p.Status().String(); !strings.HasPrefix(got, "1 services, 1 registered, 1 with an operator's word; connected") {
+			b.Error(got)
+		}
 		must(b, b.zk.Set(nodePath, []byte("weight=3")))
 		pass(time.Second)
 		must(b, b.zk.Set(nodePath, []byte("weight=8")))

@@ -207,15 +207,21 @@ func phaseOf(o order, l *line, alive bool) (Phase, time.Time) {
 // String is one line for a person.
 func (st Status) String() string {
 	var b strings.Builder
-	counts := make(map[Phase]int)
+	counts, said := make(map[Phase]int), 0
 	for _, s := range st.Services {
 		counts[s.Phase]++
+		if len(s.Operator) > 0 {
+			said++
+		}
 	}
 	fmt.Fprintf(&b, "%d services", len(st.Services))
 	for p := Pending; p <= Unregistering; p++ {
 		if counts[p] > 0 {
 			fmt.Fprintf(&b, ", %d %s", counts[p], p)
 		}
+	}
+	if said > 0 {
+		fmt.Fprintf(&b, ", %d with an operator's word", said)
 	}
 	if st.Connected {
 		fmt.Fprintf(&b, "; connected to %s since %s", st.Server, st.Since.Format(time.RFC3339))
