@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
 	},
 	"internal/...":    {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/belief": {"./internal/probe", "github.com/smallnest/rpcx/client"},                  // pure
+	"internal/belief": {"./internal/probe", "github.com/smallnest/rpcx/client"}, // pure
+	"internal/plain":  {},
 	"internal/probe":  {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
 	"selector":        {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
 	// What is known of one server, and whom to call: pure.
@@ -51,6 +52,7 @@ var mayImport = map[string][]string{
 	// What registers is a plugin of rpcx's server, and shuts it down.
 	"zkdiscovery/serverplugin": {"./internal/logs", "./internal/words", "./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/server", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
 	"zkdiscovery/metrics":      {"./internal/words", "./selector", "./zkdiscovery", "./zkdiscovery/serverplugin"},
+	"zkdiscovery/statuspage":   {"./internal/plain", "./selector", "./zkdiscovery", "./zkdiscovery/metrics", "./zkdiscovery/serverplugin"},
 	"zkdiscovery/zktest":       {"golang.org/x/sys/..."},
 }
 

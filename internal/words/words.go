@@ -82,14 +82,34 @@ func fields(b *bytes.Buffer, status reflect.Value, hex []string) error {
 				}
 			}
 		}
-		text, err := json.Marshal(value)
-		errs = append(errs, err)
+		text, err := marshal(nil, value)
+		if err != nil {
+			errs = append(errs, err)
+		}
 		if b.Len() > 1 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(b, "%q:%s", lowerFirst(key), text)
+		b.WriteByte('"')
+		b.WriteString(lowerFirst(key)) // a Go identifier needs no escape
+		b.WriteString(`":`)
+		b.Write(text)
 	}
 	return errors.Join(errs...)
+}
+
+// marshal is json.Marshal, with a short way for what most fields are.
+func marshal(to []byte, value any) ([]byte, error) {
+	switch is := value.(type) {
+	case bool:
+		return strconv.AppendBool(to, is), nil
+	case int:
+		return strconv.AppendInt(to, int64(is), 10), nil
+	case int64:
+		return strconv.AppendInt(to, is, 10), nil
+	case uint64:
+		return strconv.AppendUint(to, is, 10), nil
+	}
+	return json.Marshal(value)
 }
 
 // Hex is how ZooKeeper writes the id of a session or of a transaction.
@@ -98,7 +118,7 @@ func Hex(id int64) string {
 }
 
 func lowerFirst(name string) string {
-	if strings.ToUpper(name) == name {
+	if len(name) > 1 && name[1] >= 'A' && name[1] <= 'Z' && strings.ToUpper(name) == name {
 		return strings.ToLower(name)
 	}
 	return strings.ToLower(name[:1]) + name[1:]
