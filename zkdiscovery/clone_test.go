@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 func TestACloneThatNobodyUsesIsLetGoAfterAMinute(t *testing.T) {
@@ -201,5 +203,24 @@ func TestAFileThatIsTooOldIsWrittenAgain(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), "tcp@b:1") {
 			w.Errorf("%v: %s", err, text)
 		}
+	})
+}
+
+// Met as a list that became empty although its instance answered. The clone was used again while ZooKeeper gave no list, and let go again before there was
+// one: what it had remembered was lost then.
+func TestACloneThatIsLetGoBeforeItsFirstListRemembersOn(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		c := w.clone(w.template(WithoutCache(), withoutCacheDir()), "Arith")
+		pass(2 * releaseIdle)
+		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeRuntimeInconsistency, 1<<30)
+		c.GetServices()
+		pass(3 * releaseIdle) // one look in vain, and it is let go
+		w.remove("Arith", "tcp@a:1")
+		w.zk.FailNext(zktest.OpGetChildren2, 0, 0)
+		c.GetServices()
+		pass(20 * time.Second)
+		w.source(c, Live)
+		w.lists(c, "tcp@a:1")
 	})
 }

@@ -143,11 +143,11 @@ func (b *Belief) Remember(rec *Record, link int64) {
 	}
 }
 
-// Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later: nil before the first list. It
-// has the generation that was accepted last.
+// Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later. It
+// has the generation that was accepted last. Before the first list it is what this Belief remembers itself; nil: nothing.
 func (b *Belief) Memory() *Record {
 	if !b.guard.begun {
-		return nil
+		return b.file.memory
 	}
 	rec := &Record{Generation: b.accepted, AsOf: b.heard.AsOf, Servers: b.guard.record()}
 	if r := b.heard.relayed; r != nil {
