@@ -2,8 +2,8 @@
 
 GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
 INTEROP  := zkdiscovery/serverplugin/interop
-# What operators install, each a module of its own with a go.work that takes the library from this tree. .ci/tidy is go mod tidy for them.
-MODULES  := zkdiscovery/prometheus zkdiscovery/otel
+# What operators use, each a module of its own; those that need the library take it from this tree by a go.work. .ci/tidy is go mod tidy for them.
+MODULES  := zkdiscovery/prometheus zkdiscovery/otel example/operating
 FUZZTIME ?= 30s
 COUNT    ?= 10
 
