@@ -2,7 +2,6 @@ package zkdiscovery
 
 import (
 	"fmt"
-	"github.com/holdfast-go/holdfast/internal/belief"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )

@@ -1,12 +1,6 @@
 package zkdiscovery
 
-import (
-	"strings"
-
-	"github.com/smallnest/rpcx/client"
-)
-
-func byKey(a, b *client.KVPair) int { return strings.Compare(a.Key, b.Key) }
+import "github.com/smallnest/rpcx/client"
 
 // equalPairs reports whether two sorted lists say the same. Unchanged instances share their pair, so it is mostly a comparison of pointers.
 func equalPairs(a, b []*client.KVPair) bool {

@@ -43,5 +43,5 @@ func (l *list) isOlderThan(o *list) bool {
 		return false
 	}
 	remembered := l.Source == belief.Live || l.Source == belief.Stale
-	return o.Source != belief.File || !remembered || l.Generation.Before(o.Generation)
+	return o.Source != belief.File || !remembered || l.Before(o.Generation)
 }

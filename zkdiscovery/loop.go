@@ -139,7 +139,7 @@ func (lp *loop) rest(link int64) {
 	}
 	lp.mu.Lock()
 	defer lp.mu.Unlock()
-	lp.resting, lp.service.confirmed = link, laterOf(lp.service.confirmed, lp.published.confirmed)
+	lp.resting, lp.confirmed = link, laterOf(lp.confirmed, lp.published.confirmed)
 	for v := range lp.views {
 		v.rest(link, lp.published.confirmed)
 	}

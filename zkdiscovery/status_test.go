@@ -2,11 +2,11 @@ package zkdiscovery
 
 import (
 	"errors"
-	"github.com/holdfast-go/holdfast/internal/belief"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )

@@ -17,7 +17,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/internal/logs"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 

@@ -104,7 +104,7 @@ func alone(t *testing.T, c Check) (passed bool, said string) {
 	t.Helper()
 	t.Parallel()
 	parent, _, _ := strings.Cut(t.Name(), "/")
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+parent+"$", "-test.timeout=60s") //nolint:gosec // this very binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+parent+"$", "-test.timeout=60s")
 	cmd.Env = append(os.Environ(), only+"="+c.Name)
 	out, err := cmd.CombinedOutput()
 	return err == nil, string(out[max(0, len(out)-600):])

@@ -189,7 +189,7 @@ func (e *Echo) Wait(context.Context, *bool, *bool) error {
 
 func TestEveryMetricOfASelectorChangesWhenItIsProvoked(t *testing.T) {
 	echo := &Echo{release: make(chan struct{})}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	do(t, err)
 	srv := server.NewServer()
 	do(t, srv.RegisterName("Echo", echo, ""))
@@ -201,7 +201,7 @@ func TestEveryMetricOfASelectorChangesWhenItIsProvoked(t *testing.T) {
 	defer func() { _ = srv.Close(); <-served }()
 	pairs := []*client.KVPair{{Key: "tcp@" + l.Addr().String()}}
 	for range 2 {
-		dead, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // for its address
+		dead, err := net.Listen("tcp", "127.0.0.1:0")
 		do(t, err)
 		pairs = append(pairs, &client.KVPair{Key: "tcp@" + dead.Addr().String()})
 		do(t, dead.Close())

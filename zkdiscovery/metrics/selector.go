@@ -32,7 +32,7 @@ var selectorRows = []row[choice]{
 				counts[s.State]++
 			}
 			for state, n := range counts {
-				emit(float64(n), selector.State(state).String()) //nolint:gosec // an index of the states
+				emit(float64(n), selector.State(state).String())
 			}
 		}, "state"),
 	gauge("holdfast.selector.in_flight", "{call}", "Calls whose outcome is to come.", of(func(st *choice) float64 {

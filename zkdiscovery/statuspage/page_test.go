@@ -127,7 +127,7 @@ func until(t *testing.T, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("has not come")
 		}
-		<-time.After(10 * time.Millisecond) //nolint:forbidigo // a look now and then at what has a deadline
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

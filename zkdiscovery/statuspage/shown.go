@@ -106,7 +106,7 @@ func (s *state) shown(from int) shown {
 		one := shownSelector{selectorState: sel}
 		for state, n := range counts {
 			if n > 0 {
-				one.Counts += fmt.Sprintf(" · %d %v", n, selector.State(state)) //nolint:gosec // an index of the states
+				one.Counts += fmt.Sprintf(" · %d %v", n, selector.State(state))
 			}
 		}
 		page.Selectors = append(page.Selectors, one)
