@@ -102,7 +102,7 @@ func TestHooksTellOfEveryChange(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
-		if n := log.count(`level=ERROR msg="a hook panicked" panic="a hook"`); n != 5 {
+		if n := log.count(`level=ERROR msg="a hook panicked" panic="a hook"`); n != 4 { // and then withheld: see internal/logs
 			t.Errorf("%d panics of 5 are told", n)
 		}
 		// V2: a server that is up again was logged with reason="" until=0001-01-01.

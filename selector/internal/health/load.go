@@ -60,7 +60,7 @@ func (l *Load) Took(ns, now int64) {
 			keep := float32(math.Exp(-float64(now-then) / memory))
 			avg = max(avg*keep+sample*(1-keep), 1)
 		}
-		if l.latency.CompareAndSwap(w, pack(avg, now)) {
+		if l.latency.CompareAndSwap(w, pack(avg, max(now, then))) {
 			return
 		}
 	}
