@@ -19,7 +19,10 @@ func TestEverythingAtOnce(t *testing.T) {
 			func(name string) { _ = p.RegisterFunction(name, "f", nil, "") },
 			func(name string) { _ = p.Unregister(name) },
 			func(string) { _ = p.Start() },
-			func(string) { p.Registered() },
+			func(string) { p.Registered(); p.Ready() },
+			func(name string) { _ = p.SetMetadata(name, "weight=2") },
+			func(name string) { _ = p.ClearOperator(name) },
+			func(name string) { _ = b.zk.Set("/rpcx/"+name+"/"+address, []byte("weight=3")) },
 			func(string) {
 				st := p.Status()
 				_ = st.String()
