@@ -3,7 +3,7 @@
 GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
 INTEROP  := zkdiscovery/serverplugin/interop
 # What operators use, each a module of its own; those that need the library take it from this tree by a go.work. .ci/tidy is go mod tidy for them.
-MODULES  := zkdiscovery/prometheus zkdiscovery/otel example/operating
+MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating
 FUZZTIME ?= 30s
 COUNT    ?= 10
 
