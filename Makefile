@@ -6,6 +6,7 @@ INTEROP  := zkdiscovery/serverplugin/interop
 MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating
 FUZZTIME ?= 30s
 COUNT    ?= 10
+SEEDS    ?= 10000
 
 # The tests on a real ZooKeeper fail rather than skip once there is one. .ci/zookeeper installs it where it can, or says what to install.
 REAL = export HOLDFAST_REAL_ZOOKEEPER="$${HOLDFAST_REAL_ZOOKEEPER:-$$(.ci/zookeeper && echo required)}"
@@ -19,9 +20,15 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 	go run ./example
 
 .PHONY: test
+<<<<<<< Updated upstream
 test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
 	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
 	@$(MAKE) --no-print-directory interop modules
+=======
+test: ## all tests with the race detector (most of tests/weather without, for speed), on a real ZooKeeper too (installs Debian's when run as root)
+	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
+	@$(MAKE) --no-print-directory interop
+>>>>>>> Stashed changes
 
 .PHONY: interop
 interop: ## the part of make test in which old and new servers and clients work together (a module of its own)
@@ -45,6 +52,15 @@ lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no b
 .PHONY: format
 format: ## rewrite the code as lint wants it formatted
 	$(GOLANGCI) fmt
+
+.PHONY: weather
+weather: ## SEEDS=10000 random histories of processes, networks, disks and operators against what ZooKeeper has held (half an hour)
+	go test ./tests/weather -run=TestWeather -count=1 -v -timeout=24h -weather.seeds=$(SEEDS)
+
+.PHONY: mutants
+mutants: ## put faults into the library, one at a time, and see after how many histories tests/weather notices (hours)
+	go run ./tests/weather/mutants
+	go run ./tests/weather/mutants -draw=15
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=30s each

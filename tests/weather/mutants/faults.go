@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// fault is one that is put in by hand: in each file the first text is replaced by the second.
+type fault struct {
+	name string
+	file string
+	was  string
+	is   string
+}
+
+// faults are such as the library has had, in what it is today, and such as would be bad.
+var faults = []fault{
+	{
+		"a probe that could not ask counts as silence", "internal/probe/answer.go",
+		"return Outcome{CouldNotAsk, err}", "return Outcome{Silent, err}",
+	},
+	{
+		"a clone that is let go remembers nothing", "zkdiscovery/view.go",
+		"v.service, v.memory = 0, m", "v.service, v.memory = 0, nil",
+	},
+	{
+		"an era begins without a proof", "internal/belief/generation.go",
+		"case l.Proof && l.Zxid < from.Zxid:", "case l.Zxid < from.Zxid:",
+	},
+	{
+		"the file keeps everybody who was ever listed", "internal/belief/save.go",
+		"Servers: g.record()}", "Servers: func() []Server { all := g.record(); for _, p := range s.pairs { all = append(all, Server{Pair: p}) }; return all }()}",
+	},
+	{
+		"the window after a reconnect is like any other", "internal/belief/guard.go",
+		"g.suspectUntil = now.Add(g.window)", "_ = now",
+	},
+	{
+		"the first list of another history is obeyed", "internal/belief/guard.go",
+		"case other, now.Before(g.suspectUntil), g.active == 0,", "case now.Before(g.suspectUntil),",
+	},
+	{
+		"the guard obeys", "internal/belief/guard.go",
+		"	if g.cfg.Obey {\n		return\n	}\n	back :=", "	if g.cfg.Obey || true {\n		return\n	}\n	back :=",
+	},
+	{
+		"one silent probe is enough", "internal/belief/config.go",
+		"maxFails   = 2 ", "maxFails   = 1 ",
+	},
+	{
+		"one whose probe answered is let go when its hold is over", "internal/belief/holds.go",
+		"if s.all[h.pair.Key] != h || h.answers {", "if s.all[h.pair.Key] != h {",
+	},
+	{
+		"a list is shown before all of it is read", "zkdiscovery/internal/mirror/pass.go",
+		"case len(m.plan.dirty)+len(p.fresh) > 0:\n		p.open = true", "case len(m.plan.dirty)+len(p.fresh) > 0:\n		p.open = true\n		m.show(false, false)",
+	},
+	{
+		"an older answer replaces a newer one", "zkdiscovery/internal/mirror/read.go",
+		"case older && !m.pass.synced:\n			continue\n", "",
+	},
+	{
+		"a data watch that fires tells nobody", "zkdiscovery/internal/session/hints.go",
+		"			} else if h.Children[name] != Gone { // which asks for more\n				h.Children[name] = Changed\n			}", "			}",
+	},
+	{
+		"a reconnect asks for nothing", "zkdiscovery/internal/mirror/mirror.go",
+		"	m.link = st.Link\n	m.drop()\n", "	m.link = st.Link\n",
+	},
+	{
+		"a restored ensemble is dialled in vain for ever", "zkdiscovery/internal/session/session.go",
+		"s.route.again(k.target.as(true))", "s.attemptFailed(k.target.String(), k.cause)",
+	},
+	{
+		"a handshake may take half a session, however slow the link", "zkdiscovery/internal/session/limits.go",
+		"handshake: grown(max(session/2, firstStep))}", "handshake: firstStep / 10}",
+	},
+	{
+		"no pause between the rounds through the servers", "zkdiscovery/internal/session/route.go",
+		"	r.failedRounds++\n	r.wait = pause(r.failedRounds)\n	return true", "	r.failedRounds++\n	return true",
+	},
+	{
+		"what was not written is not tried again", "filecache/keeper_run.go",
+		"		k.again(s)\n		k.retry = min", "		k.retry = min",
+	},
+	{
+		"a file that cannot be opened is not tried again", "filecache/keeper_run.go",
+		"		case <-again.C:\n", "		case <-again.C:\n			again.Stop()\n			return false\n",
+	},
+	{
+		"a file that is too old stands in the way unseen", "filecache/keeper_run.go",
+		"k.cache.inTheWay()", "k.cache.Load()",
+	},
+	{
+		"a later file is replaced by an earlier list", "filecache/save.go",
+		"case !same || !s.stamp().sameVersion(old):", "case false:",
+	},
+	{
+		"a list that is written does not take its place", "filecache/replace.go",
+		"if err := c.takePlace(next); err != nil {", "if err := c.discard(next); err != nil {",
+	},
+	{
+		"an override outlives its file", "filecache/heard.go",
+		"			b.Overridden(nil)\n", "			_ = b\n",
+	},
+	{
+		"a watcher keeps being told after it was removed", "internal/watchers/set.go",
+		"	delete(s.chans, ch)\n", "",
+	},
+	{
+		"a clone does not inherit the filter", "zkdiscovery/discovery.go",
+		"	c.view.filter = &filter{keeps: d.view.filterNow()}\n", "	c.view.filter = &filter{}\n",
+	},
+	{
+		"a registration is not made again after the session has expired", "zkdiscovery/serverplugin/step.go",
+		"			n.seen.distrust()\n			n.seen.own = own{}\n", "			n.seen.own = own{}\n",
+	},
+	{
+		"a registration is never looked at again", "zkdiscovery/serverplugin/step.go",
+		"		n.seen.hints++\n		if n.doing.kind == nothing {\n			n.seen.distrust()\n		}\n", "		n.seen.hints++\n",
+	},
+	{
+		"who has lost an address takes it back", "zkdiscovery/serverplugin/step.go",
+		"		if n.turn(Yielded); w.claim == claimOpen {", "		if w.claim = claimOpen; w.claim == claimOpen {",
+	},
+	{
+		"a clone that is let go before its first list forgets", "internal/belief/file.go",
+		"		return b.file.memory\n", "		return nil\n",
+	},
+}
+
+// byHand returns the faults above.
+func byHand(root string) func() (mutant, bool, error) {
+	i := -1
+	return func() (mutant, bool, error) {
+		if i++; i >= len(faults) {
+			return mutant{}, false, nil
+		}
+		f := faults[i]
+		text, err := os.ReadFile(filepath.Join(root, f.file)) //nolint:gosec // a file of the module
+		if err != nil {
+			return mutant{}, false, err
+		}
+		faulty := strings.Replace(string(text), f.was, f.is, 1)
+		if faulty == string(text) {
+			return mutant{}, false, fmt.Errorf("%s: %s does not have the text %q any more", f.name, f.file, f.was)
+		}
+		return mutant{f.name, map[string]string{f.file: faulty}}, true, nil
+	}
+}
