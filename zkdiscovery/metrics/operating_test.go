@@ -87,7 +87,7 @@ func TestEveryAlertIsInThePage(t *testing.T) {
 // What a person copies out of the log is found in the page, word for word.
 func TestThePageHasTheVeryWordsOfTheLog(t *testing.T) {
 	var source strings.Builder
-	for _, dir := range []string{"..", "../internal/session", "../serverplugin", "../../filecache", "../../selector"} {
+	for _, dir := range []string{"..", "../internal/session", "../serverplugin", "../../internal/drive", "../../filecache", "../../selector"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
