@@ -13,10 +13,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-
-	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 )
 
 // Register has meter observe sources, which it copies, whenever metrics are collected. Nothing is kept in between, and nothing costs while nobody

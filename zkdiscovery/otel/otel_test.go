@@ -6,15 +6,15 @@ import (
 	"testing"
 	"time"
 
-	sdk "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-
 	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
-	"github.com/holdfast-go/holdfast/zkdiscovery/otel"
 	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/otel"
 )
 
 func TestTheTableIsWhatIsCollected(t *testing.T) {

@@ -11,9 +11,8 @@
 package prometheus
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 var _ prometheus.Collector = (*Collector)(nil)

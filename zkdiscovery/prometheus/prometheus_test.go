@@ -10,16 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/selector"
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
+	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/holdfast-go/holdfast/selector"
-	"github.com/holdfast-go/holdfast/zkdiscovery"
-	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 	holdfast "github.com/holdfast-go/holdfast/zkdiscovery/prometheus"
-	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // fleet is a client of services, a plugin and a selector, with an in-process ZooKeeper.

@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/spf13/cobra"
 )
 
 const (
@@ -214,14 +213,14 @@ func (e *examination) service(ctx context.Context, sv *service) {
 		in := sv.Instances[i]
 		name := sv.Path + " " + cell(in.Key)
 		fine := true
-		switch {
-		case answer.how == "nothing":
+		switch answer.how {
+		case "nothing":
 			e.problem("does it run, and can this machine reach that address? Clients call it as long as it is listed", "%s does not answer: %v", name, answer.err)
 			fine = false
-		case answer.how == "something else":
+		case "something else":
 			e.problem("has another program its address now, or does it demand TLS with certificates?", "%s listens, and does not speak rpcx: %v", name, answer.err)
 			fine = false
-		case answer.how == "rpcx with TLS":
+		case "rpcx with TLS":
 			e.hint("clients need Option.TLSConfig, and Guard.TLS in zkdiscovery", "%s answers with TLS only", name)
 		}
 		if in.Owner == "" {

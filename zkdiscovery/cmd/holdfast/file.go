@@ -13,9 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/holdfast-go/holdfast/filecache"
+	"github.com/spf13/cobra"
 )
 
 func (a *app) file() *cobra.Command {
@@ -124,12 +123,12 @@ func (p *place) judge(which string, text []byte) (s filecache.Snapshot, err erro
 	}
 	defer func() { _ = copied.Close() }() // it never fails
 	if which == fileOverride {
-		if err := os.WriteFile(copied.OverridePath(), text, 0o600); err != nil {
+		if err := os.WriteFile(copied.OverridePath(), text, 0o600); err != nil { //nolint:gosec // in a directory of our own
 			return s, err
 		}
 		return copied.LoadOverride()
 	}
-	if err := os.WriteFile(copied.Path(), text, 0o600); err != nil {
+	if err := os.WriteFile(copied.Path(), text, 0o600); err != nil { //nolint:gosec // in a directory of our own
 		return s, err
 	}
 	return copied.Load()

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/spf13/cobra"
 )
 
 const (

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+	"github.com/spf13/cobra"
 )
 
 // probeTimeout bounds one question to an instance.

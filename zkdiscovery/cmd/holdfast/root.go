@@ -6,9 +6,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/holdfast-go/holdfast/internal/plain"
+	"github.com/spf13/cobra"
 )
 
 // app is one run of the command: its flags and where it writes.

@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rogpeppe/go-internal/testscript"
-	rpcx "github.com/smallnest/rpcx/server"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+	"github.com/rogpeppe/go-internal/testscript"
+	rpcx "github.com/smallnest/rpcx/server"
 )
 
 func TestMain(m *testing.M) {

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/smallnest/rpcx/client"
 	"github.com/spf13/cobra"
-
-	"github.com/holdfast-go/holdfast/zkdiscovery"
 )
 
 func (a *app) watch() *cobra.Command {

@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/znode"
+	"github.com/spf13/pflag"
 )
 
 type tlsFlags struct {
