@@ -1,0 +1,52 @@
+package weather
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/tests/contract"
+)
+
+// docs/hazards.md names the test of each hazard. One that was renamed is to be renamed there.
+func TestEveryTestThatTheHazardsNameExists(t *testing.T) {
+	page, err := os.ReadFile("../../docs/hazards.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, c := range contract.Checks() {
+		known["contract/"+c.Name] = true
+	}
+	test, check := regexp.MustCompile(`(?m)^func (Test\w+)\(`), regexp.MustCompile(`(?:violate|bad|complain|isLiveAndEqual)\("(\w+)"`)
+	err = filepath.WalkDir("../..", func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // a file of the module
+		if err != nil {
+			return err
+		}
+		for _, m := range test.FindAllSubmatch(text, -1) {
+			known[string(m[1])] = true
+		}
+		for _, m := range check.FindAllSubmatch(text, -1) {
+			known["weather/"+string(m[1])] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|contract/|weather/)\\w+)`").FindAllSubmatch(page, -1)
+	if len(named) < 80 {
+		t.Errorf("the page names %d tests", len(named))
+	}
+	for _, m := range named {
+		if !known[string(m[1])] {
+			t.Errorf("there is no %s", m[1])
+		}
+	}
+}
