@@ -1,7 +1,6 @@
 package weather
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"runtime"
@@ -79,16 +78,29 @@ func sessionOf(negotiated, asked time.Duration) time.Duration {
 func (r *run) converge() {
 	healed := time.Now()
 	bound := func(p *process) time.Duration {
+		if p.way.large { // after a reply over the limit, which costs the connection, the next is asked for after a minute, and a fifth at most
+			return sessionOf(p.root.Status().SessionTimeout, p.session) + 72*time.Second + backoff
+		}
 		return sessionOf(p.root.Status().SessionTimeout, p.session) + backoff
 	}
 	slices.SortFunc(r.processes, func(a, b *process) int { return int(bound(a) - bound(b)) })
 	for _, p := range r.processes {
-		if d := time.Until(healed.Add(bound(p))); d > 0 {
-			pass(d)
+		for at := healed.Add(bound(p)); time.Now().Before(at); {
+			pass(min(time.Until(at), 30*time.Second))
+			r.use()
 		}
 		for _, v := range p.views {
 			v.check("converged")
 			v.isLiveAndEqual("listsAreZooKeepersWithinO5", p.membersOnly)
+		}
+	}
+}
+
+// use keeps the mirrors of clones without a watcher, or takes them up.
+func (r *run) use() {
+	for _, p := range r.processes {
+		for _, v := range p.views {
+			v.d.GetServices()
 		}
 	}
 }
@@ -189,11 +201,7 @@ func (r *run) settle() {
 		r.fleet.become(registrantKey(i), refuses)
 	}
 	pass(17 * time.Minute) // the longest hold is 10 min, and a probe that answered comes again after 2; a look at rest after 15
-	for _, p := range r.processes {
-		for _, v := range p.views {
-			v.d.GetServices() // a clone without a watcher has let its mirror go
-		}
-	}
+	r.use()
 	pass(45 * time.Second) // and asks once more those whom it remembers as held
 	r.look()
 	for _, p := range r.processes {
@@ -340,5 +348,4 @@ func (r *run) checkCosts() {
 			r.violate("edgesAreLogged", "%s: %d lines in %v, with %d faults", p.name, lines, age, r.faults)
 		}
 	}
-	_ = fmt.Sprint
 }

@@ -26,6 +26,7 @@ type way struct {
 	speed    int              // bytes per second in each direction; 0: no limit
 	resetAt  int              // break a connection when it has brought so many bytes more; 0: never
 	dead     bool             // the process was killed
+	large    bool             // replies have been over the limit
 	conns    map[*wire]struct{}
 	attempts int
 }
@@ -67,8 +68,10 @@ func (w *way) update(f func()) {
 	w.changed = make(chan struct{})
 }
 
-func (w *way) begin(t trouble) { w.update(func() { w.trouble[t]++ }) }
-func (w *way) end(t trouble)   { w.update(func() { w.trouble[t]-- }) }
+func (w *way) begin(t trouble) {
+	w.update(func() { w.trouble[t]++; w.large = w.large || t == tooLarge })
+}
+func (w *way) end(t trouble) { w.update(func() { w.trouble[t]-- }) }
 
 func (w *way) has(t trouble) bool {
 	w.mu.Lock()
