@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestTheCommandAndTheAdaptersAreInstalledFromAProxy(t *testing.T) {
 
 	user := filepath.Join(dir, "user")
 	must(t, os.Mkdir(user, 0o700))
-	must(t, os.WriteFile(filepath.Join(user, "main.go"), []byte(program), 0o600))
+	must(t, os.WriteFile(filepath.Join(user, "main.go"), []byte(fmt.Sprintf(program, snippet(t, root))), 0o600))
 	goTool(t, user, env, "mod", "init", "example.org/user")
 	goTool(t, user, env, "get", module+"/zkdiscovery/prometheus@"+version, module+"/zkdiscovery/otel@"+version)
 	goTool(t, user, env, "mod", "tidy")
@@ -79,12 +80,26 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	sources := metrics.Sources{Discoveries: map[string]*zkdiscovery.Discovery{"orders": d}}
-	prometheus.MustRegister(holdfast.New(sources))
-	http.Handle("/metrics", promhttp.Handler())
-	http.Handle("/debug/holdfast", statuspage.New(sources))
+	%s
 }
 `
+
+// snippet is what README tells a new user to write.
+func snippet(t *testing.T, root string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	must(t, err)
+	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		if strings.Contains(block[1], "statuspage.New(") {
+			if n := strings.Count(block[1], "\n"); n > 10 {
+				t.Errorf("%d lines", n)
+			}
+			return block[1]
+		}
+	}
+	t.Fatal("README does not tell")
+	return ""
+}
 
 // publish lays a module of this tree into a directory as a proxy serves it.
 func publish(t *testing.T, root, dir, proxy string) {

@@ -52,7 +52,7 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 		address: p.ServiceAddress, instance: znode.InstanceName(p.ServiceAddress), acl: o.acl, server: o.server,
 		ready: o.ready, always: o.always, started: o.started,
 		metrics: p.Metrics, meters: &p.meters, drainWait: drainWait, operator: []string{stateKey, "weight"}, log: o.log,
-		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, TLS: o.tls, Dial: o.dial},
+		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, AuthFuncs: o.authFuncs, TLS: o.tls, Dial: o.dial},
 	}
 	if p.Metrics != nil {
 		c.update = p.UpdateInterval
@@ -68,6 +68,9 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 	}
 	c.session.Logger = c.log
 	c.takePeerOptions(p)
+	if c.acl == nil && len(o.authFuncs) > 0 {
+		mistakes = append(slices.Clip(mistakes), errors.New("WithAuthFunc: WithZkACL is needed beside it, so that the next credentials may change the nodes too"))
+	}
 	if c.acl == nil {
 		c.acl = defaultACL(c.session.Auth)
 	}

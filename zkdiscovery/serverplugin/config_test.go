@@ -42,6 +42,7 @@ func TestMistakesAreNamedWithTheRule(t *testing.T) {
 		{[]ZooKeeperOpt{WithServer(nil)}, []string{"WithServer(nil)"}},
 		{[]ZooKeeperOpt{WithZkACL(nil)}, []string{"WithZkACL"}},
 		{[]ZooKeeperOpt{WithAuth("", nil)}, []string{`WithAuth("", …)`}},
+		{[]ZooKeeperOpt{WithAuthFunc(nil)}, []string{"WithAuthFunc(nil)", "WithZkACL is needed"}},
 		{[]ZooKeeperOpt{WithTLS(nil)}, []string{"WithTLS(nil)"}},
 		{[]ZooKeeperOpt{WithDialer(nil)}, []string{"WithDialer(nil)"}},
 		{[]ZooKeeperOpt{WithReady(nil)}, []string{"WithReady(nil)"}},
@@ -176,6 +177,31 @@ func TestSessionTimeoutIsAskedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server outlives its password: the next connection has the next one, and the node is still its own to change.
+func TestCredentialsThatRotateKeepTheRegistration(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var asked atomic.Int64
+		acl := []ACL{
+			zk.DigestACL(zk.PermAll, "user", "secret1")[0], zk.DigestACL(zk.PermAll, "user", "secret2")[0], {Perms: zk.PermRead, Scheme: "world", ID: "anyone"},
+		}
+		p := b.plugin(WithZkACL(acl), WithAuthFunc(func() (string, []byte, error) {
+			return "digest", fmt.Appendf(nil, "user:secret%d", asked.Add(1)), nil
+		}))
+		b.register(p, "Arith", "weight=1")
+		pass(time.Second)
+		b.zk.DropConnections()
+		pass(10 * time.Second)
+		if err := p.SetMetadata("Arith", "weight=2"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		n, err := b.zk.Get(nodePath)
+		if err != nil || string(n.Data) != "weight=2" || asked.Load() != 2 || !p.Registered() {
+			t.Errorf("%q, %v, asked %d times: %v", n.Data, err, asked.Load(), p.Status())
+		}
+	})
 }
 
 func TestNodesHaveTheACLTheyShould(t *testing.T) {

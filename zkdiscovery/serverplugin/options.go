@@ -28,6 +28,7 @@ type options struct {
 	server         *server.Server
 	acl            []ACL
 	auth           []session.Auth
+	authFuncs      []session.AuthFunc
 	tls            *tls.Config
 	dial           func(ctx context.Context, network, addr string) (net.Conn, error)
 	log            *slog.Logger
@@ -129,6 +130,19 @@ func WithAuth(scheme string, credentials []byte) ZooKeeperOpt {
 		o.more.auth = append(o.more.auth, session.Auth{Scheme: scheme, Credentials: slices.Clone(credentials)})
 		if scheme == "" {
 			o.more.mistake("WithAuth(%q, …): a scheme is needed", scheme)
+		}
+	}
+}
+
+// WithAuthFunc asks f for credentials at every connection, for those that rotate. It may be given more than once, and beside WithAuth, whose credentials
+// come first. It needs WithZkACL: who may change the nodes is to be said with names that do not rotate, or the next credentials could not. An error of
+// f's is that of the attempt to connect: Status tells it, and f is asked again at the next attempt. f is called outside every lock, once at a time, and
+// should return soon: one that does not is waited for as long as an attempt may take, and not asked again before it returns. The credentials are
+// copied, and never reach a log. A connection keeps those that it began with.
+func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) ZooKeeperOpt {
+	return func(o *ZooKeeperRegisterPlugin) {
+		if o.more.authFuncs = append(o.more.authFuncs, f); f == nil {
+			o.more.mistake("WithAuthFunc(nil): a function is needed")
 		}
 	}
 }

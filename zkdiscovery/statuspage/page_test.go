@@ -101,6 +101,19 @@ func TestThePageShowsWhatAPersonWantsToKnow(t *testing.T) {
 	}
 }
 
+func TestThePageShowsARegistrationAndWhatAnOperatorHasSaid(t *testing.T) {
+	zk, sources := fleet(t, nil)
+	p := serverplugin.NewZooKeeperRegisterPlugin(serverplugin.WithZKServiceAddress("tcp@127.0.0.1:1"), serverplugin.WithZKBasePath("rpcx"),
+		serverplugin.WithZKServersAddress([]string{"zk:2181"}), serverplugin.WithDialer(zk.Dial), serverplugin.WithLogger(slog.New(slog.DiscardHandler)))
+	must(t, p.Register("Greeter", nil, ""))
+	defer func() { _ = p.Stop() }()
+	until(t, p.Registered)
+	must(t, zk.Set("/rpcx/Greeter/tcp@127.0.0.1:1", []byte("state=inactive")))
+	until(t, func() bool { return len(p.Status().Services[0].Operator) == 1 })
+	sources.Plugins = map[string]*serverplugin.ZooKeeperRegisterPlugin{"billing": p}
+	wants(t, get(t, New(sources), "").Body.String(), "billing: registration", `<p class="good">registered`, "<td>registered<td>", "/rpcx/Greeter/tcp@127.0.0.1:1", "state=inactive")
+}
+
 func TestThePageTellsOfAnOutage(t *testing.T) {
 	zk, sources := fleet(t, map[string]map[string]string{"Arith": {"tcp@a:1": "", "tcp@b:1": ""}})
 	d := sources.Discoveries["orders"]
