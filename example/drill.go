@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 )
 
 // drill is the outage drill while it is held.
@@ -24,10 +26,11 @@ type drill struct {
 	stopped       time.Time // when ZooKeeper went away
 	listsBefore   int       // that the first client had received then
 	outcome       outcome
+	status        *status
 }
 
 func newDrill(step time.Duration, tale *narrator) *drill {
-	return &drill{tale: tale, step: step, instances: make(map[string]*instance)}
+	return &drill{tale: tale, step: step, instances: make(map[string]*instance), status: newStatus()}
 }
 
 // hold holds the drill on the ZooKeeper at servers, or on one of its own when there are none. The caller closes the drill, however this ends.
@@ -62,6 +65,7 @@ func (d *drill) start(ctx context.Context, names ...string) error {
 			return err
 		}
 		d.instances[name] = i
+		d.status.add(func(all *metrics.Sources) { all.Plugins["server "+name] = i.plugin })
 	}
 	return nil
 }
@@ -69,6 +73,7 @@ func (d *drill) start(ctx context.Context, names ...string) error {
 func (d *drill) kill(name string) {
 	d.instances[name].kill()
 	delete(d.instances, name)
+	d.status.add(func(all *metrics.Sources) { delete(all.Plugins, "server "+name) })
 }
 
 // living is the list as it should be.
@@ -115,6 +120,7 @@ func (d *drill) calls(p phase) tally {
 
 // close ends what has been started, as far as the drill has come: the clients first, or they would see the rest go.
 func (d *drill) close() error {
+	statusErr := d.status.close()
 	for _, c := range []*consumer{d.first, d.second} {
 		if c != nil {
 			c.close()
@@ -127,7 +133,7 @@ func (d *drill) close() error {
 	if d.zookeeper != nil {
 		err = d.zookeeper.close()
 	}
-	return errors.Join(err, os.RemoveAll(d.cacheDir))
+	return errors.Join(statusErr, err, os.RemoveAll(d.cacheDir))
 }
 
 // avoiding tells that a client keeps away from a server.

@@ -3,6 +3,7 @@
 //
 //	go run ./example                        on a ZooKeeper in this process
 //	go run ./example -zk host:2181,...      on a real one, which is left as it was
+//	go run ./example -status 127.0.0.1:0    with the status page, whose address is printed
 //
 // It exits with status 0 when every promise was kept, 1 when one was broken or the drill could not be held, 2 for bad arguments and 130 when
 // interrupted, or when nobody reads on (go run ./example | head). It leaves nothing behind then either. The programs to copy from are in example/server and example/client.
@@ -63,6 +64,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	defer cancel(nil)
 	tale := newNarrator(output{stdout, cancel}, colourful(stdout))
 	d := newDrill(s.step, tale)
+	if s.page != "" {
+		var url string
+		if url, err = d.status.serve(ctx, s.page); err != nil {
+			say(stderr, "example: %v\n", err)
+			return statusUsage
+		}
+		tale.heading("The status page is at %s", url)
+	}
 	err = d.hold(ctx, s.zk)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever that has led to
@@ -122,6 +131,7 @@ func judge(o *outcome, tale *narrator) (status int) {
 type settings struct {
 	zk   []string      // a real ZooKeeper's servers, the last perhaps with a chroot; none: one in this process
 	step time.Duration // how long each step is watched
+	page string        // where to serve the status page; none: nowhere
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -129,6 +139,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.SetOutput(io.Discard) // its errors come back, and are printed once
 	zk := flags.String("zk", "", "hold the drill on the real ZooKeeper at `host:port,...` instead of one in this process;\nit is cut off by a proxy in between, and left as it was")
 	step := flags.Duration("step", 1500*time.Millisecond, "how long to watch each step")
+	page := flags.String("status", "", "serve the status page at `host:port`, 127.0.0.1:0 for a free one, while the drill is held")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -143,7 +154,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case *step < shortestStep:
 		return settings{}, fmt.Errorf("-step %v: at least %v", *step, shortestStep)
 	}
-	s := settings{step: *step}
+	s := settings{step: *step, page: *page}
 	if *zk == "" {
 		return s, nil
 	}

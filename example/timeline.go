@@ -32,6 +32,7 @@ var timeline = [phases]func(*drill, context.Context) error{
 		if d.first, err = startConsumer(d.zookeeper, d.cacheDir, &d.now, d.telling("client"), d.avoiding("client")); err != nil {
 			return err
 		}
+		d.status.client("client", d.first)
 		return d.watch(ctx)
 	},
 	phaseDied: func(d *drill, ctx context.Context) error {
@@ -126,6 +127,7 @@ func (d *drill) startSecond(ctx context.Context) error {
 		return fmt.Errorf("second client: %w", err)
 	}
 	d.second = c
+	d.status.client("client 2", c)
 	up := time.Now()
 	s := c.discovery.Snapshot()
 	servers := metadataOf(s)

@@ -46,8 +46,8 @@ const (
 // page is the handler.
 type page struct{ sources metrics.Sources }
 
-// New returns a handler that shows sources, which it copies. A Selector whose name is a service's path, or the last part of it, is shown beside that
-// service's instances. The handler may be used by several at once, and before or after the sources are closed. It answers GET and HEAD.
+// New returns a handler that shows sources, which it copies. A Selector is shown beside the instances of its service. It is found by its name: that of the
+// Discovery, where that has one service only; else the service's path, or the last part of it. The handler may be used by several at once, and before or after the sources are closed. It answers GET and HEAD.
 func New(sources metrics.Sources) http.Handler { return &page{sources.Clone()} }
 
 // ServeHTTP answers with the page, or with the same as JSON.

@@ -72,7 +72,7 @@ func (p *page) look(now time.Time, name, service string) *state {
 		}
 		one := discovery{Name: key, Status: d.Status(), Changes: d.Changes()}
 		if path := one.wanted(service); path != "" {
-			one.List = s.list(d, path)
+			one.List = s.list(d, key, path, len(one.services()) == 1)
 		}
 		s.Discoveries = append(s.Discoveries, one)
 	}
@@ -99,13 +99,13 @@ func (d *discovery) services() []zkdiscovery.Status {
 }
 
 // list is the service's at path; nil when it is not mirrored.
-func (s *state) list(d *zkdiscovery.Discovery, path string) *list {
+func (s *state) list(d *zkdiscovery.Discovery, name, path string, alone bool) *list {
 	snapshots := d.Snapshots()
 	i := slices.IndexFunc(snapshots, func(s zkdiscovery.Snapshot) bool { return s.Service == path })
 	if i < 0 {
 		return nil
 	}
-	servers := s.serversOf(path)
+	servers := s.serversOf(name, path, alone)
 	l := &list{Service: path, Instances: make([]instance, len(snapshots[i].Servers))}
 	for at, kv := range snapshots[i].Servers {
 		_, held := slices.BinarySearch(snapshots[i].Held, kv.Key)
@@ -114,16 +114,24 @@ func (s *state) list(d *zkdiscovery.Discovery, path string) *list {
 	return l
 }
 
-// serversOf is what the Selector of that service sees, by key.
-func (s *state) serversOf(path string) map[string]*selector.ServerStatus {
+// serversOf is what the Selector of a service sees, by key. It has the name of the Discovery, where that has no other service; else the service's path, or
+// the last part of that.
+func (s *state) serversOf(name, path string, alone bool) map[string]*selector.ServerStatus {
+	names := []string{path, path[strings.LastIndexByte(path, '/')+1:]}
+	if alone {
+		names = append([]string{name}, names...)
+	}
 	servers := make(map[string]*selector.ServerStatus)
-	for _, sel := range s.Selectors {
-		if sel.Name != path && sel.Name != path[strings.LastIndexByte(path, '/')+1:] {
+	for _, name := range names {
+		i := slices.IndexFunc(s.Selectors, func(sel selectorState) bool { return sel.Name == name })
+		if i < 0 {
 			continue
 		}
-		for i := range sel.Status.Servers {
-			servers[sel.Status.Servers[i].Key] = &sel.Status.Servers[i]
+		all := s.Selectors[i].Status.Servers
+		for at := range all {
+			servers[all[at].Key] = &all[at]
 		}
+		break
 	}
 	return servers
 }
