@@ -5,13 +5,16 @@ LINTER   := go tool -modfile=$(CURDIR)/.ci/tools.mod -n golangci-lint
 GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
 INTEROP  := zkdiscovery/serverplugin/interop
 # What operators use, each a module of its own; those that need the library take it from this tree by a go.work. .ci/tidy is go mod tidy for them.
-MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating
+MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating tests/browser
+
 FUZZTIME ?= 30s
 COUNT    ?= 10
 SEEDS    ?= 10000
 
 # The tests on a real ZooKeeper fail rather than skip once there is one. .ci/zookeeper installs it where it can, or says what to install.
 REAL = export HOLDFAST_REAL_ZOOKEEPER="$${HOLDFAST_REAL_ZOOKEEPER:-$$(.ci/zookeeper && echo required)}"
+# The test in a browser fails rather than skips once there is one.
+BROWSER  = export HOLDFAST_BROWSER="$${HOLDFAST_BROWSER:-$$(.ci/chromium && echo required)}"
 
 .PHONY: help
 help: ## print this
@@ -22,15 +25,9 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 	go run ./example
 
 .PHONY: test
-<<<<<<< Updated upstream
-test: ## all tests with the race detector, on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
-	@$(MAKE) --no-print-directory interop modules
-=======
 test: ## all tests with the race detector (most of tests/weather without, for speed), on a real ZooKeeper too (installs Debian's when run as root)
 	@$(REAL); set -x; go test -race -shuffle=on -timeout=12m ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=5m ./... && go -C bench test -run=Selectors -timeout=2m .
-	@$(MAKE) --no-print-directory interop
->>>>>>> Stashed changes
+	@$(MAKE) --no-print-directory interop modules
 
 .PHONY: interop
 interop: ## the part of make test in which old and new servers and clients work together (a module of its own)
@@ -38,7 +35,12 @@ interop: ## the part of make test in which old and new servers and clients work 
 
 .PHONY: modules
 modules: ## the part of make test in the modules that operators install
-	@for module in $(MODULES); do (set -x; go -C $$module test -race -shuffle=on -timeout=5m ./...) || exit 1; done
+	@$(BROWSER); for module in $(MODULES); do (set -x; go -C $$module test -race -shuffle=on -timeout=5m ./...) || exit 1; done
+
+.PHONY: screenshots
+screenshots: ## pictures of the status page before, during and after an outage, in bin/screenshots
+	@mkdir -p bin/screenshots
+	HOLDFAST_BROWSER=required HOLDFAST_SCREENSHOTS=$(CURDIR)/bin/screenshots go -C tests/browser test -count=1 ./...
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no binary committed (the first run builds the linters: minutes)
