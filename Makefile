@@ -10,6 +10,7 @@ MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast exa
 FUZZTIME ?= 30s
 COUNT    ?= 10
 SEEDS    ?= 10000
+DURATION ?= 10m
 
 # The tests on a real ZooKeeper fail rather than skip once there is one. .ci/zookeeper installs it where it can, or says what to install.
 REAL = export HOLDFAST_REAL_ZOOKEEPER="$${HOLDFAST_REAL_ZOOKEEPER:-$$(.ci/zookeeper && echo required)}"
@@ -65,6 +66,15 @@ weather: ## SEEDS=10000 random histories of processes, networks, disks and opera
 mutants: ## put faults into the library, one at a time, and see after how many histories tests/weather notices (hours)
 	go run ./tests/weather/mutants
 	go run ./tests/weather/mutants -draw=15
+
+.PHONY: storm
+storm: ## a real ensemble of three is killed, paused, wiped and restarted for DURATION=10m while XClients call (needs ZooKeeper)
+	@$(REAL); set -x; go test ./tests/storm -run=Storm -count=1 -v -timeout=24h -storm=$(DURATION)
+
+.PHONY: soak
+soak: ## what a client of 500 services takes in DURATION=10m, as a plot in bin/soak.svg
+	@mkdir -p bin
+	go test ./tests/storm -run=Soak -count=1 -v -timeout=240h -soak=$(DURATION) -soak.out=$(CURDIR)/bin/soak.svg
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=30s each
