@@ -252,7 +252,7 @@ func TestPingsOfAnotherConnectionConfirmNothing(t *testing.T) {
 	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Live, Link: 8, AsOf: at(35)}, service: 1, seq: 2})
 	v.rest(8, at(35))
 	want(8, 50, 50)
-	v.letGo(nil, time.Now().Add(2*releaseIdle))
+	v.letGo(time.Now().Add(2 * releaseIdle))
 	want(8, 60, 50)
 	v.take(2, nil, 0)
 	want(8, 60, 50)

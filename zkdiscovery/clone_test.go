@@ -224,3 +224,25 @@ func TestACloneThatIsLetGoBeforeItsFirstListRemembersOn(t *testing.T) {
 		w.lists(c, "tcp@a:1")
 	})
 }
+
+// Met as a list that became empty although its instance answered. A clone had held the instance and was let go. Another clone of the service began, and was
+// told nothing of it.
+func TestWhatAServiceKnewIsForEveryCloneOfItsPath(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		tmpl := w.template(WithoutCache(), withoutCacheDir())
+		first := w.clone(tmpl, "Arith")
+		pass(time.Second)
+		w.remove("Arith", "tcp@a:1")
+		pass(5 * time.Second)
+		w.lists(first, "tcp@a:1") // held
+		pass(2 * releaseIdle)
+		second := w.clone(tmpl, "Arith")
+		pass(5 * time.Second)
+		w.lists(second, "tcp@a:1")
+		w.lists(first, "tcp@a:1")
+		second.Close()
+		pass(5 * time.Second)
+		w.lists(w.clone(tmpl, "Arith"), "tcp@a:1")
+	})
+}

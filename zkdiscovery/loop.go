@@ -208,11 +208,20 @@ func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 	return wake, false
 }
 
-// memory is what a view that was let go remembers of its service, for the service that it has next.
+// memory is what a service leaves to the next one of its path.
 type memory struct {
 	record  *belief.Record
 	link    int64 // over which that was live; 0: it was not
 	reached bool  // a probe has reached an instance
+}
+
+// handOn leaves what is known to the next service of the path, if this one was closed: others may have let it go before.
+func (lp *loop) handOn() {
+	lp.root.mu.Lock()
+	defer lp.root.mu.Unlock()
+	if lp.root.services[lp.path] == nil {
+		lp.root.remember(lp.path, lp.remember())
+	}
 }
 
 // remember is nil before ZooKeeper has listed anything.

@@ -1,7 +1,6 @@
 package zkdiscovery
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -32,12 +31,13 @@ type root struct {
 	mu       sync.Mutex // guards what follows; may be held while a service's or a view's mu is taken, never the other way round
 	closed   bool
 	services map[string]*service
-	begun    int64 // services so far: the number of the newest
+	memories map[string]*memory // by path: what the service that has ended last knew, for the next one
+	begun    int64              // services so far: the number of the newest
 }
 
 func newRoot(cfg *config) *root {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &root{cfg: cfg, ctx: ctx, cancel: cancel, services: make(map[string]*service)}
+	r := &root{cfg: cfg, ctx: ctx, cancel: cancel, services: make(map[string]*service), memories: make(map[string]*memory)}
 	r.cacheDir = onceFound(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, AuthFuncs: cfg.authFuncs, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
@@ -103,12 +103,14 @@ func (r *root) join(v *view, fallbackAt time.Time) *service {
 		r.begun++
 		sv = newService(r, v.path, r.begun)
 		r.services[v.path] = sv
+		sv.memory = r.memories[v.path]
+		delete(r.memories, v.path)
 	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	sv.views[v] = struct{}{}
 	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
-	sv.memory = cmp.Or(v.take(sv.number, sv.current, sv.resting), sv.memory)
+	v.take(sv.number, sv.current, sv.resting)
 	if isNew {
 		r.wg.Go(newLoop(sv).run)
 	}
@@ -127,7 +129,7 @@ func (r *root) serviceOf(v *view) *service {
 }
 
 // release takes the service away from views that nobody uses, and reports whether nobody has it any more: then it is forgotten, and its loop
-// must end. A view that was used in the meantime keeps it. The others remember m.
+// must end. A view that was used in the meantime keeps it. The next service of the path is given m.
 func (r *root) release(sv *service, idle []*view, m *memory) (gone bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,11 +137,22 @@ func (r *root) release(sv *service, idle []*view, m *memory) (gone bool) {
 	defer sv.mu.Unlock()
 	now := time.Now()
 	for _, v := range idle {
-		if v.letGo(m, now) {
+		if v.letGo(now) {
 			delete(sv.views, v)
 		}
 	}
-	return r.forgetUnused(sv)
+	if !r.forgetUnused(sv) {
+		return false
+	}
+	r.remember(sv.path, m)
+	return true
+}
+
+// remember keeps what a service knew that has ended. The caller holds mu.
+func (r *root) remember(path string, m *memory) {
+	if m != nil {
+		r.memories[path] = m
+	}
 }
 
 // leave takes the service away from a view that was closed, and ends it when nobody else has it.

@@ -26,7 +26,6 @@ type view struct {
 	service    int64 // number of the service whose lists are taken; 0: none, or it was let go
 	filter     *filter
 	newest     *list     // as the service handed it over
-	memory     *memory   // of the service that was let go, for the next one
 	lapsed     bool      // nobody keeps newest up to date: live or not, it is stale until the service hands over a list again
 	resting    int64     // State.Link of the connection whose answered pings confirm what is shown; 0: none
 	confirmed  time.Time // what is shown and came from ZooKeeper was confirmed at least up to then
@@ -141,34 +140,32 @@ func (v *view) has(service int64) bool {
 }
 
 // letGo takes the service away if nobody has used v for long enough. It asks and acts in one step: a use that comes at the last moment keeps the
-// service, and one that comes later finds that it is gone and takes it up again. Then the next service is given m.
-func (v *view) letGo(m *memory, now time.Time) bool {
+// service, and one that comes later finds that it is gone and takes it up again.
+func (v *view) letGo(now time.Time) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.use.isOver(v.watchers.Len(), now) {
 		return false
 	}
 	v.lapse()
-	v.service, v.memory = 0, m
+	v.service = 0
 	return true
 }
 
 // take lets v take the lists of the service of that number, whose newest is cur, if it has any, and resting the connection that confirms it. The
-// caller sees to it that the service delivers nothing meanwhile, and calls refresh afterwards. take returns what v remembers of the service before.
-func (v *view) take(service int64, cur *list, resting int64) (remembers *memory) {
+// caller sees to it that the service delivers nothing meanwhile, and calls refresh afterwards.
+func (v *view) take(service int64, cur *list, resting int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
-		return nil
+		return
 	}
-	remembers, v.memory = v.memory, nil
 	v.service = service
 	if cur != nil {
 		v.accept(cur)
 	}
 	v.resting = resting
 	v.wake()
-	return remembers
 }
 
 // accept makes l the newest list, unless there is a newer one or l comes from a service that v does not have any more. The caller holds mu.

@@ -186,7 +186,7 @@ func TestAListOfAServiceThatWasLetGoIsNotTaken(t *testing.T) {
 	v.take(1, nil, 0)
 	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, service: 1, seq: 1})
 	late := &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@b:1"), Source: belief.Live}, service: 1, seq: 2}
-	if !v.letGo(nil, time.Now().Add(2*releaseIdle)) {
+	if !v.letGo(time.Now().Add(2 * releaseIdle)) {
 		t.Fatal("not let go")
 	}
 	deliver(d, late)
