@@ -13,8 +13,9 @@ type disk struct {
 	dir, overrides string
 	away           int // those who want it to be replaced by a file
 	mounted        bool
-	users          int // processes that have used it so far
-	damaged        int // how often files were damaged, lost or replaced: what was in them does not bind what comes after
+	membersOnly    bool // one of its processes has WithoutMetadataWatch
+	users          int  // processes that have used it so far
+	damaged        int  // how often files were damaged, lost or replaced: what was in them does not bind what comes after
 }
 
 func newDisk(dir string) *disk {

@@ -103,6 +103,7 @@ func (r *run) join(seed uint64, diskNumber uint64, template bool) {
 		p.disk = r.home
 	}
 	p.disk.users++
+	p.disk.membersOnly = p.disk.membersOnly || p.membersOnly
 	r.note("%s begins: %v below %s, options %s", p.name, p.servers, p.base, keysOf(p.has))
 	var err error
 	began := time.Now()
