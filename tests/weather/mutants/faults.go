@@ -22,8 +22,8 @@ var faults = []fault{
 		"return Outcome{CouldNotAsk, err}", "return Outcome{Silent, err}",
 	},
 	{
-		"a clone that is let go remembers nothing", "zkdiscovery/view.go",
-		"v.service, v.memory = 0, m", "v.service, v.memory = 0, nil",
+		"a clone that is let go remembers nothing", "zkdiscovery/root.go",
+		"		r.memories[path] = m\n", "		_ = path\n",
 	},
 	{
 		"an era begins without a proof", "internal/belief/generation.go",
