@@ -23,6 +23,8 @@ type Config struct {
 	Dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	MaxReply int          // bytes; a longer reply ends the connection with ErrReplyTooLarge. Default 64 MiB
 	Logger   *slog.Logger // default: discard
+	// Extension is what List and Read make use of on servers that have it.
+	Extension Extension
 }
 
 // Auth is one pair of ZooKeeper credentials, such as "digest" and "user:password".

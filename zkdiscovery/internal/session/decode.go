@@ -75,3 +75,38 @@ func decodeListing(b []byte) (Listing, error) {
 	st, err := decodeStat(b[at:])
 	return Listing{names, st}, err
 }
+
+const multiHeaderSize = 4 + 1 + 4
+
+// nextOfMulti splits the body of an answer to a multiRead behind its first part. code is that part's, and body its GetDataResponse where code is 0.
+// Whether it was the last is told by done, and not by the opcode, which is -1 for a part that failed, too (org.apache.zookeeper.MultiResponse).
+func nextOfMulti(b []byte) (done bool, code int32, body, rest []byte, err error) {
+	if len(b) < multiHeaderSize {
+		return false, 0, nil, nil, cut("a part of a multiRead", b)
+	}
+	op, done, code, b := i32(b), b[4] != 0, i32(b[5:]), b[multiHeaderSize:]
+	size := 4
+	switch {
+	case done:
+		return true, 0, nil, b, nil
+	case op == -1:
+		if len(b) < size {
+			return false, 0, nil, nil, cut("an error in a multiRead", b)
+		}
+		if code = i32(b); code == 0 {
+			return false, 0, nil, nil, fmt.Errorf("%w: a part of a multiRead that failed without an error", errForeign)
+		}
+		return false, code, nil, b[size:], nil
+	case op != opGetData || code != 0:
+		return false, 0, nil, nil, fmt.Errorf("%w: a multiRead with an answer to request %d, code %d", errForeign, op, code)
+	case len(b) < size:
+		return false, 0, nil, nil, cut("data in a multiRead", b)
+	}
+	if n := int(i32(b)); n > 0 {
+		size += n
+	}
+	if size += statSize; size > len(b) {
+		return false, 0, nil, nil, cut("data in a multiRead", b)
+	}
+	return false, 0, b[:size], b[size:], nil
+}

@@ -12,7 +12,7 @@ import (
 // are bound to the link: what is not answered when it ends is never sent on another.
 type exchange struct {
 	op    int32
-	sync  bool // request 0 is a sync instead: ZooKeeper answers a session's requests in order, those behind it by what the leader knew then
+	ahead []int32 // the first requests are these instead: ZooKeeper does a session's requests in order, those behind a sync by what the leader knew then
 	n     int
 	path  func(i int) string // with the chroot
 	watch bool               // each leaves a watch where none is outstanding
@@ -31,24 +31,33 @@ type exchange struct {
 
 // opOf is what request i asks.
 func (x *exchange) opOf(i int) int32 {
-	if x.sync && i == 0 {
-		return opSync
+	if i < len(x.ahead) {
+		return x.ahead[i]
 	}
 	return x.op
 }
 
-// exchange makes the requests of x on the link that is connected. It returns when all were answered, or with an error when that link or ctx ends
-// first, or when one was refused. Nothing is taken after it has returned; what was taken by then is whole, also with an error.
-//
-// A server that answers pings but no request is no use: the link is broken when requests wait and nothing else has come for a session timeout.
-func (s *Session) exchange(ctx context.Context, x *exchange) error {
+// serving is the link that is connected, and for how long it may be silent.
+func (s *Session) serving() (*link, time.Duration, error) {
 	s.mu.Lock()
-	k, limit := s.link, s.state.Timeout
-	err := s.notConnected()
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	return s.link, s.state.Timeout, s.notConnected()
+}
+
+// exchange makes the requests of x on the link that is connected: see exchangeOn.
+func (s *Session) exchange(ctx context.Context, x *exchange) error {
+	k, limit, err := s.serving()
 	if err != nil || x.n == 0 {
 		return err
 	}
+	return s.exchangeOn(ctx, k, limit, x)
+}
+
+// exchangeOn makes the requests of x on k. It returns when all were answered, or with an error when k or ctx ends first, or when one was refused.
+// Nothing is taken after it has returned; what was taken by then is whole, also with an error.
+//
+// A server that answers pings but no request is no use: the link is broken when requests wait and nothing else has come for so long as limit.
+func (s *Session) exchangeOn(ctx context.Context, k *link, limit time.Duration, x *exchange) error {
 	begun := time.Now()
 	x.done = make(chan struct{})
 	defer x.stop()

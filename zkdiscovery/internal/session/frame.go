@@ -18,10 +18,14 @@ const (
 	opPing       = 11
 	opChildren2  = 12
 	opRemove     = 18 // removeWatches
+	opMultiRead  = 22
 	opAuth       = 100
 	opSetWatches = 101
+	opAddWatch   = 106
 	opClose      = -11
 
+	codeUnreadable     = -5 // the server could not read the request, or does not do what it asks
+	codeUnknown        = -6 // the server does not know this kind of request, and hangs up
 	codeNoNode         = -101
 	codeNoAuth         = -102
 	codeSessionExpired = -112
@@ -78,8 +82,11 @@ func setWatchesFrame(zxid int64, paths *[3][]string) []byte {
 // for these (ZOOKEEPER-4472).
 const anyWatch = 3
 
+// recursiveWatch is the mode of an addWatch that tells of everything below the path.
+const recursiveWatch = 1
+
 // appendRead appends the frame of a read: xid, opcode, path, and whether it is to leave a watch. A sync is the same without; to remove watches it is
-// their kind instead.
+// their kind instead, to add one its mode.
 func appendRead(f []byte, xid, op int32, path string, watch bool) []byte {
 	begin := len(f)
 	f = be.AppendUint32(be.AppendUint32(append(f, 0, 0, 0, 0), uint32(xid)), uint32(op))
@@ -88,6 +95,8 @@ func appendRead(f []byte, xid, op int32, path string, watch bool) []byte {
 	case op == opSync:
 	case op == opRemove:
 		f = be.AppendUint32(f, anyWatch)
+	case op == opAddWatch:
+		f = be.AppendUint32(f, recursiveWatch)
 	case watch:
 		f = append(f, 1)
 	default:
@@ -107,4 +116,21 @@ func watchOf(op int32) watchKind {
 	default:
 		return existWatch
 	}
+}
+
+// appendMultiRead appends the frame of a multiRead of the data of paths: each behind a header of its own (opcode 4, done 1, error 4), and a last
+// header that says done. None leaves a watch.
+func appendMultiRead(f []byte, xid int32, paths []string) []byte {
+	header := func(op int32, done byte) {
+		f = be.AppendUint32(append(be.AppendUint32(f, uint32(op)), done), ^uint32(0))
+	}
+	begin := len(f)
+	f = be.AppendUint32(be.AppendUint32(append(f, 0, 0, 0, 0), uint32(xid)), opMultiRead)
+	for _, path := range paths {
+		header(opGetData, 0)
+		f = append(appendString(f, path), 0)
+	}
+	header(-1, 1)
+	sealed(f[begin:])
+	return f
 }

@@ -20,8 +20,10 @@ const (
 // Hints is what may have changed since they were taken last. They are hints: reading tells what is. A change of State is not among them;
 // a subscriber that is poked looks at it too, since a new State.Session means that everything may have changed.
 type Hints struct {
-	List     bool              // the path's own node, or its list of children
+	List     bool              // the path's own node, or its list of children …
+	Names    bool              // … and it was a watch on the children that told so
 	Children map[string]Change // by name
+	Members  int               // so many times a child was created or deleted, where a lasting watch tells
 	Since    time.Time         // State.Heard when the first of them was given: what happened before, they do not tell; zero where there are none
 }
 
@@ -78,6 +80,7 @@ func (sub *Subscription) Close() {
 	}
 	if s.link != nil {
 		s.link.window.forget(sub.path, wanted)
+		s.link.window.dropLasting(sub.path, s.line.watches)
 		defer s.link.window.poke() // when they are released
 	}
 	s.line.watches.release(sub.path, wanted)
@@ -131,16 +134,20 @@ func (s *Session) nodeEvent(l *line, ev zk.Event) {
 	}
 	heard := s.heard()
 	for _, sub := range s.subs[path] {
-		sub.note(heard, func(h *Hints) { h.List = true })
+		sub.note(heard, func(h *Hints) { h.List, h.Names = true, h.Names || ev.Type == zk.EventNodeChildrenChanged })
 		sub.poke()
 	}
 	parent, name := splitPath(path)
+	lasting := s.link != nil && s.link.extension.Lasting
 	// With the watch on the parent's children in place, its event is right behind: whoever is told of both at once asks once.
 	follows := ev.Type == zk.EventNodeDeleted && l.watches.isPlaced(watchKey{parent, childWatch})
 	for _, sub := range s.subs[parent] {
 		sub.note(heard, func(h *Hints) {
 			if h.Children == nil {
 				h.Children = make(map[string]Change)
+			}
+			if lasting && ev.Type != zk.EventNodeDataChanged {
+				h.Members++
 			}
 			if ev.Type == zk.EventNodeDeleted {
 				h.Children[name] = Gone
@@ -157,12 +164,16 @@ func (s *Session) nodeEvent(l *line, ev zk.Event) {
 // Outstanding is the number of watches that the session holds.
 func (s *Session) Outstanding() int {
 	s.mu.Lock()
-	l := s.line
+	l, k := s.line, s.link
 	s.mu.Unlock()
 	if l == nil {
 		return 0
 	}
-	return l.watches.outstanding()
+	n := l.watches.outstanding()
+	if k != nil && k.line == l {
+		n += k.window.outstanding()
+	}
+	return n
 }
 
 // Rearm makes the next reads of path and its children leave watches although some are outstanding: for when one was found not to have told.

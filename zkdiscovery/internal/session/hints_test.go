@@ -95,7 +95,7 @@ func TestFloodOfEventsBlocksNobodyAndLosesNothing(t *testing.T) {
 			want[name] = Gone
 		}
 		settle(0)
-		if diff := cmp.Diff(Hints{List: true, Children: want}, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
+		if diff := cmp.Diff(Hints{List: true, Names: true, Children: want}, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
 			t.Error(diff)
 		}
 		if len(sub.C) != 1 || len(idle.C) != 1 {

@@ -24,6 +24,10 @@ type link struct {
 	timeout   atomic.Int64 // negotiated, nanoseconds; 0 before the handshake has ended
 	sessionID atomic.Int64
 	removes   atomic.Int32 // whether the server removes watches
+	probing   atomic.Int32 // the request of which it is not known whether the server knows it, 0 for none
+	told      atomic.Int32 // the code of the last reply, if it says why the server is about to hang up
+	extension Extension    // under Session.mu
+	rewatched bool         // watches were set again; noted before k is ready
 	closing   atomic.Int32 // the xid of go-zookeeper's request to end the session, 0 before that
 	// These are nanoseconds after born.
 	heard    atomic.Int64 // when the newest request of those was sent whose answer proves something
@@ -34,7 +38,6 @@ type link struct {
 	r        *bufio.Reader // of the wire
 	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
 	greeting bool          // that frame, or the next, is the ConnectResponse
-	told     int32         // the code of the last reply, if it says why the server is about to hang up
 	taking   bool          // an answer to one of the library's own requests is being read …
 	taken    int           // … of which so many bytes have come since the last sign of life
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
@@ -65,7 +68,7 @@ func newLink(l *line, c net.Conn, t target, patience time.Duration) *link {
 // oneReady counts what was missing before requests can be made.
 func (k *link) oneReady() {
 	if k.unready.Add(-1) == 0 {
-		k.line.s.up(k.line, k)
+		k.line.s.ready(k.line, k)
 	}
 }
 

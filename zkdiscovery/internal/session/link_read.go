@@ -98,8 +98,8 @@ func (k *link) peek(n int) ([]byte, error) {
 	case err == nil:
 	case k.greeting:
 		err = k.handshakeError(err)
-	case k.told != 0:
-		err = fmt.Errorf("%w, then: %w", codeError(k.told), err)
+	case k.told.Load() != 0:
+		err = fmt.Errorf("%w, then: %w", codeError(k.told.Load()), err)
 	}
 	return b, err
 }
@@ -144,8 +144,10 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	if xid != xidPing {
 		k.progress.Store(int64(time.Since(k.born)))
 	}
-	if k.told = 0; ending[code] {
-		k.told = code
+	if !ending[code] {
+		k.told.Store(0)
+	} else {
+		k.told.Store(code)
 	}
 	switch {
 	case xid <= xidOwn:
@@ -179,6 +181,10 @@ func (k *link) takeAnswer(size int) error {
 		return err
 	}
 	xid, zxid, code := i32(frame[4:]), i64(frame[8:]), i32(frame[16:])
+	if op := k.window.opOf(xid); code == codeUnknown && (op == opAddWatch || op == opMultiRead) { // which may be ahead of earlier answers
+		k.probing.Store(op)
+		return fmt.Errorf("%w: %d", errUnknown, op)
+	}
 	a, ok := k.window.answered(xid, size, code, k.line.watches)
 	if !ok {
 		return fmt.Errorf("%w: an answer out of turn, to request %d", errForeign, xid)
@@ -186,7 +192,12 @@ func (k *link) takeAnswer(size int) error {
 	k.taking = true
 	defer func() { k.taking, k.taken = false, 0 }()
 	if size > k.line.s.cfg.MaxReply {
-		if err := a.answer(k.tooLarge(size), nil); err != nil {
+		refusal := k.tooLarge(size)
+		if a.n > 1 {
+			k.window.halve(a.n)
+			refusal = errHalved
+		}
+		if err := a.answer(refusal, nil); err != nil {
 			return err
 		}
 		if _, err := k.r.Discard(4 + size); err != nil {
@@ -204,10 +215,32 @@ func (k *link) takeAnswer(size int) error {
 
 // answer hands the answer on, if anybody has asked.
 func (a *asked) answer(refusal error, body []byte) error {
-	if a.x == nil {
+	switch {
+	case a.x == nil:
 		return nil
+	case refusal != nil || a.op != opMultiRead:
+		return a.x.answer(a.i, refusal, body)
 	}
-	return a.x.answer(a.i, refusal, body)
+	return a.takeParts(body)
+}
+
+// takeParts takes the answer to a multiRead apart, which has as many parts as it was asked for.
+func (a *asked) takeParts(b []byte) error {
+	for i := 0; ; i++ {
+		done, code, body, rest, err := nextOfMulti(b)
+		switch {
+		case err != nil:
+			return err
+		case done && i == a.n:
+			return nil
+		case done || i == a.n:
+			return fmt.Errorf("%w: a multiRead of %d with other than so many answers", errForeign, a.n)
+		}
+		if err := a.x.answer(a.i+i, codeError(code), body); err != nil {
+			return err
+		}
+		b = rest
+	}
 }
 
 // whole takes a frame. What it returns is good until the next read.

@@ -153,11 +153,17 @@ func (k *link) greet(b []byte) []byte {
 }
 
 // rewatch sets the watches again that the session had when its last link ended, at the zxid that it had seen then. The reading goroutine
-// does that before go-zookeeper learns of the session, so that ahead of the first answer comes what has changed meanwhile.
+// does that before go-zookeeper learns of the session, so that ahead of the first answer comes what has changed meanwhile. Where the server has
+// watches that stay, those are left instead, by the lists that come first.
 func (k *link) rewatch() error {
 	k.writing <- struct{}{}
 	defer func() { <-k.writing }()
+	if k.line.s.forgetsWatches(k) {
+		k.line.watches.clear()
+		return nil
+	}
 	for _, frame := range k.line.watches.setWatches(k.seen) {
+		k.rewatched = true
 		if _, err := k.Conn.Write(frame); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func TestRealZooKeeperTellsWhatWasMissedDuringACut(t *testing.T) {
 	if _, err := s.Stat(t.Context(), "/app"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Hints{List: true, Children: want}, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
+	if diff := cmp.Diff(Hints{List: true, Names: true, Children: want}, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
 		t.Errorf("before the first answer: hints (-want +got):\n%s", diff)
 	}
 	if st := s.State(); st.Session != 1 || st.Link != 2 {

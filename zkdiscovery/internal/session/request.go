@@ -30,36 +30,58 @@ type Node struct {
 
 // List returns the children of path, or ErrNoNode, or ErrNoAuth. It leaves a watch on them if none is outstanding; if path is missing, one
 // that waits for it.
+//
+// Where the server has lasting watches (State.Extension), that is what it leaves instead: one, on path, whether it exists or not, which tells of
+// the children's data, too.
 func (s *Session) List(ctx context.Context, path string) (Listing, error) {
-	return s.list(ctx, path, false)
+	return s.ListWith(ctx, path, ListOptions{})
 }
 
 // SyncedList is List by what the leader knew when it was asked, also on a server that was behind: a sync goes ahead, in the same write.
 func (s *Session) SyncedList(ctx context.Context, path string) (Listing, error) {
-	return s.list(ctx, path, true)
+	return s.ListWith(ctx, path, ListOptions{Sync: true})
 }
 
-// list asks for the children, and where there are none, for the node. One that was made in between has the children asked for again: later and
+// ListOptions says what else ListWith does.
+type ListOptions struct {
+	Sync  bool // as SyncedList
+	Names bool // beside a lasting watch, one on the children is left: a lasting one does not tell of children that may not be read
+}
+
+// ListWith is List with options. It asks for the children, and where there are none, for the node. One that was made in between has the children asked for again: later and
 // later, since a server may go on to contradict itself.
-func (s *Session) list(ctx context.Context, path string, sync bool) (Listing, error) {
+func (s *Session) ListWith(ctx context.Context, path string, opts ListOptions) (Listing, error) {
 	for wait := firstAgain; ; wait = min(2*wait, MaxBackoff) {
 		var ls Listing
-		x := &exchange{op: opChildren2, n: 1, path: s.only(path), watch: true}
+		k, limit, err := s.serving()
+		if err != nil {
+			return Listing{}, err
+		}
+		lasting, ahead := k.window.wantsLasting(s.cfg.Chroot + path)
+		if opts.Sync {
+			ahead = append(ahead, opSync)
+		}
+		x := &exchange{op: opChildren2, ahead: ahead, n: 1 + len(ahead), path: s.only(path), watch: !lasting || opts.Names}
 		x.take = func(i int, refusal error, body []byte) error {
-			if refusal != nil || x.opOf(i) == opSync {
+			switch op := x.opOf(i); {
+			case op == opAddWatch && refusal != nil:
+				return because(errNoLasting, refusal)
+			case refusal != nil || op != opChildren2:
 				return refusal
 			}
 			var err error
 			ls, err = decodeListing(body)
 			return err
 		}
-		if sync {
-			x.sync, x.n = true, 2
-		}
-		err := s.exchange(ctx, x)
+		err = s.exchangeOn(ctx, k, limit, x)
 		switch {
 		case err == nil:
 			return ls, nil
+		case errors.Is(err, errNoLasting): // which it had an hour ago
+			s.without(k)
+			return Listing{}, because(ErrLost, err)
+		case lasting && errors.Is(err, ErrNoNode): // its creation is told, too
+			return Listing{}, ErrNoNode
 		case !errors.Is(err, ErrNoNode):
 			return Listing{}, err
 		}
@@ -92,13 +114,38 @@ func (s *Session) rest(ctx context.Context, d time.Duration) error {
 // has none outstanding, unless watch is false. With an error, the nodes are those that were answered before: of the first names, perhaps none.
 // Their watches are in place, unless the session is over.
 func (s *Session) Read(ctx context.Context, parent string, names []string, watch bool) ([]Node, error) {
-	nodes := make([]Node, len(names))
-	above := s.cfg.Chroot + parent + "/"
-	x := &exchange{
-		op: opGetData, n: len(names), path: func(i int) string { return above + names[i] }, watch: watch,
-		take: func(i int, refusal error, body []byte) (err error) {
-			n := &nodes[i]
-			switch n.Name = names[i]; {
+	nodes, err := s.read(ctx, parent, names, false, watch)
+	return nodes, err
+}
+
+// ReadWithin is Read of the named children, and then of parent itself, whose Node comes last and has no name. It leaves no watch. On a server with
+// batches all that fits into one is of one moment.
+func (s *Session) ReadWithin(ctx context.Context, parent string, names []string) ([]Node, error) {
+	return s.read(ctx, parent, names, true, false)
+}
+
+// read asks again for what was in a batch whose answer was too long.
+func (s *Session) read(ctx context.Context, parent string, names []string, within, watch bool) ([]Node, error) {
+	n := len(names)
+	if within {
+		n++
+	}
+	nodes := make([]Node, n)
+	above := s.cfg.Chroot + parent
+	for read := 0; ; {
+		x := &exchange{op: opGetData, n: n - read, watch: watch}
+		x.path = func(i int) string {
+			if read+i == len(names) {
+				return above
+			}
+			return above + "/" + names[read+i]
+		}
+		x.take = func(i int, refusal error, body []byte) (err error) {
+			n := &nodes[read+i]
+			if *n = (Node{}); read+i < len(names) {
+				n.Name = names[read+i]
+			}
+			switch {
 			case refusal == nil:
 				n.Data, n.Stat, err = decodeData(body)
 				return err
@@ -107,10 +154,13 @@ func (s *Session) Read(ctx context.Context, parent string, names []string, watch
 				return nil
 			}
 			return refusal
-		},
+		}
+		err := s.exchange(ctx, x)
+		if !errors.Is(err, errHalved) {
+			return nodes[:read+x.answered], err
+		}
+		read += x.answered
 	}
-	err := s.exchange(ctx, x)
-	return nodes[:x.answered], err
 }
 
 // Stat returns what ZooKeeper keeps of path, nil when it does not exist. It leaves no watch.

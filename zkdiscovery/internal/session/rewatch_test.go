@@ -49,7 +49,7 @@ func TestChangesDuringACutAreHintedBeforeAnyLaterAnswer(t *testing.T) {
 			if _, err := s.Stat(t.Context(), "/app"); err != nil {
 				t.Fatal(err)
 			}
-			want := Hints{List: true, Children: map[string]Change{names[0]: Changed, names[1]: Changed}}
+			want := Hints{List: true, Names: true, Children: map[string]Change{names[0]: Changed, names[1]: Changed}}
 			if diff := cmp.Diff(want, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
 				t.Fatalf("round %d: hints (-want +got):\n%s", round, diff)
 			}

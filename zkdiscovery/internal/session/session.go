@@ -28,6 +28,8 @@ type Session struct {
 	changed chan struct{} // closed, and replaced, whenever state changes
 	subs    map[string][]*Subscription
 
+	abilities abilities
+
 	names   names
 	secrets secrets
 	leaving atomic.Int32
@@ -42,7 +44,7 @@ func Open(cfg Config) *Session {
 		state:   State{Since: time.Now()},
 		route:   newRoute(&cfg),
 		changed: make(chan struct{}),
-		subs:    make(map[string][]*Subscription),
+		subs:    make(map[string][]*Subscription), abilities: make(abilities),
 		secrets: secrets{fixed: cfg.Auth, funcs: cfg.AuthFuncs},
 	}
 	s.wg.Go(s.run)
@@ -87,7 +89,7 @@ func (s *Session) openLine() *line {
 	return l
 }
 
-// up notes that link k of line l is ready for requests.
+// up notes that link k of line l serves.
 func (s *Session) up(l *line, k *link) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -104,9 +106,9 @@ func (s *Session) up(l *line, k *link) {
 	s.link = k
 	st.Link++
 	st.ID, st.Timeout, st.Server = k.sessionID.Load(), k.sessionTimeout(), k.target.String()
-	st.Rounds, st.Refused = 0, false
+	st.Rounds, st.Refused, st.Extension = 0, false, k.extension
+	k.window.extend(k.extension)
 	s.setConnected(true)
-	s.wg.Go(k.sendOwn)
 
 	attrs := []any{"server", st.Server, "session", hexID(st.ID), "timeout", st.Timeout, "new_session", newSession}
 	if st.Link > 1 {
@@ -125,11 +127,14 @@ func (s *Session) linkEnded(l *line, k *link) {
 	over := isAny(k.cause, errExpired, errOutdated, errRewatch)
 	switch {
 	case k == s.link:
+		s.probeEnded(k)
 		s.linkLost(k)
 	case over && l.hadSession:
 		s.route.again(k.target.as(false)) // it answers: the next line need not wait
 	case errors.Is(k.cause, errTurned) && !k.target.asNew && l.hadSession && time.Since(s.state.Since) > s.state.Timeout:
 		s.route.again(k.target.as(true))
+	case !over && s.probeEnded(k):
+		s.route.again(k.target.as(false))
 	default:
 		s.attemptFailed(k.target.String(), k.cause)
 	}

@@ -7,7 +7,9 @@ type State struct {
 	Connected bool          // requests can be made
 	Closed    bool          // Close was called
 	Session   int64         // grows with every new ZooKeeper session; 0: there was none yet. Watches live as long as it stays the same
-	Link      int64         // grows with every connection that was established
+	Link      int64         // grows with every connection that was established, and when Extension changes within one
+	Forgotten int64         // grows when one-shot watches are not set again within a session, because a server has lasting ones
+	Extension Extension     // what the server that is connected has, and is made use of
 	ID        int64         // ZooKeeper's id of the newest session
 	Timeout   time.Duration // negotiated for the newest session
 	Server    string        // the server that is, or was last, connected

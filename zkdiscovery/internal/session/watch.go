@@ -124,6 +124,30 @@ func (w *watches) release(path string, wanted func(path string) bool) {
 	}
 }
 
+// letGo has all watches on path taken away, of which one stays until then.
+func (w *watches) letGo(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.set(path, 0)
+	w.released[path] = struct{}{}
+}
+
+// keep notes that path has a watch that stays.
+func (w *watches) keep(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.released, path)
+}
+
+// clear forgets all watches: the connection has none, and none is to be set again.
+func (w *watches) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.below)
+	clear(w.released)
+	w.n = 0
+}
+
 // releaseOne is release for a watch that was placed when nobody wanted it any more.
 func (w *watches) releaseOne(path string) { w.release(path, func(p string) bool { return p != path }) }
 

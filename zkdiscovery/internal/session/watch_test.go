@@ -89,8 +89,8 @@ func TestWatchGoesWhenItFiresAndComesWithTheNextRead(t *testing.T) {
 			want   Hints
 		}{
 			{"data", func() error { return zk.Set("/app/"+names[0], []byte("b")) }, 3, Hints{Children: map[string]Change{names[0]: Changed}}},
-			{"a new child", func() error { return zk.Create("/app/new", nil) }, 3, Hints{List: true}},
-			{"a child that goes", func() error { return zk.Delete("/app/new") }, 3, Hints{List: true, Children: map[string]Change{"new": Gone}}},
+			{"a new child", func() error { return zk.Create("/app/new", nil) }, 3, Hints{List: true, Names: true}},
+			{"a child that goes", func() error { return zk.Delete("/app/new") }, 3, Hints{List: true, Names: true, Children: map[string]Change{"new": Gone}}},
 		} {
 			must(t, tc.change())
 			settle(0)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What may be under way on one connection at once. It is enough to keep a fast connection busy. It is little enough that an answer over a slow
+// What may be under way on one connection at once, without batches. It is enough to keep a fast connection busy. It is little enough that an answer over a slow
 // one does not wait long behind the others: 128 KiB take 2.7 s over 48 KB/s.
 const (
 	maxFlying   = 512       // requests
@@ -14,6 +14,11 @@ const (
 	batch = 128 // requests in one write
 	turn  = 16  // requests of one large exchange before it is the next one's turn
 	small = 4   // an exchange of so many requests at most does not wait for its turn
+
+	// A batch is one request, so there are fewer and larger answers with them: two of the largest keep a connection busy.
+	maxBatch      = 500       // reads
+	maxBatchBytes = 512 << 10 // of its answer
+	maxBatchAsk   = 128 << 10 // bytes of the request: the server's limit is 1 MiB
 )
 
 // window holds what the library asks on one link: the requests that are under way, and the exchanges whose requests wait for room. It decides what
@@ -30,6 +35,11 @@ type window struct {
 	lists    int             // bytes of a list's answer, lately
 	nodes    int             // bytes of a node's answer, lately
 	pings    []time.Duration // after link.born: when the pings under way were sent
+
+	extension  Extension
+	batchBytes int                 // of a batch's answer, at most
+	lasting    map[string]struct{} // paths that have a lasting watch over this link
+	paths      []string            // of the batch that is being made
 }
 
 // asked is a request of the library's own that is under way.
@@ -41,7 +51,7 @@ type asked struct {
 	expected  int  // bytes of the answer
 	path      string
 	x         *exchange // nil for the removal of watches
-	i         int
+	i, n      int       // of x, from i on, n
 }
 
 // leftWatch reports whether the request that was answered with code has left a watch. One that fails leaves none, but for exists, which waits for a
@@ -55,7 +65,78 @@ func (a *asked) leftWatch(code int32) bool {
 
 // newWindow begins with guesses that are rather too large: the first answers correct them.
 func newWindow() window {
-	return window{wake: make(chan struct{}, 1), lists: 16 << 10, nodes: 1 << 10}
+	return window{
+		wake: make(chan struct{}, 1), lists: 16 << 10, nodes: 1 << 10, batchBytes: maxBatchBytes, lasting: make(map[string]struct{}),
+	}
+}
+
+// extend says what the server has.
+func (w *window) extend(e Extension) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.extension = e
+}
+
+// wantsLasting reports whether a list of path relies on a lasting watch, and what is to be asked ahead of it for that.
+func (w *window) wantsLasting(path string) (lasting bool, ahead []int32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.extension.Lasting {
+		return false, nil
+	}
+	if _, there := w.lasting[path]; !there {
+		ahead = []int32{opAddWatch}
+	}
+	return true, ahead
+}
+
+// isWatched reports whether a lasting watch tells of the data of path. The caller holds mu.
+func (w *window) isWatched(path string) bool {
+	if !w.extension.Lasting {
+		return false
+	}
+	parent, _ := splitPath(path)
+	_, above := w.lasting[parent]
+	_, at := w.lasting[path]
+	return above || at
+}
+
+// dropLasting has the lasting watch on path taken away, if there is one.
+func (w *window) dropLasting(path string, ws *watches) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, there := w.lasting[path]; there {
+		delete(w.lasting, path)
+		ws.letGo(path)
+		w.poke()
+	}
+}
+
+// outstanding is the number of lasting watches.
+func (w *window) outstanding() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.lasting)
+}
+
+// halve makes batches smaller, after an answer to one of n reads that was over the size limit.
+func (w *window) halve(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.batchBytes = max(w.batchBytes/2, 1)
+	w.nodes = max(w.nodes, 2*w.batchBytes/n)
+}
+
+// opOf is the kind of a request that is under way, 0 if there is none of that xid.
+func (w *window) opOf(xid int32) int32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.flying {
+		if w.flying[i].xid == xid {
+			return w.flying[i].op
+		}
+	}
+	return 0
 }
 
 // add makes the requests of x wait for room.
@@ -90,11 +171,13 @@ func (w *window) next(frames []byte, ws *watches, removes bool) []byte {
 			break
 		}
 		begin := x.sent
-		for x.sent < x.n && x.sent-begin < turn && n < batch && w.hasRoom(x.opOf(x.sent)) {
-			a := asked{op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent}
-			a.watch = x.watch && a.op != opSync && ws.lacks(watchKey{a.path, watchOf(a.op)})
+		for x.sent < x.n && x.sent-begin < turn && n < batch {
+			a := w.request(x, ws)
+			if !w.hasRoom(a.expected) {
+				break
+			}
 			frames = w.send(frames, a)
-			x.sent++
+			x.sent += a.n
 			n++
 		}
 		if x.sent == begin {
@@ -104,18 +187,50 @@ func (w *window) next(frames []byte, ws *watches, removes bool) []byte {
 	}
 	if removes && w.first() == nil {
 		for _, path := range ws.takeReleased(min(batch-n, maxFlying-len(w.flying))) {
-			frames = w.send(frames, asked{op: opRemove, path: path})
+			frames = w.send(frames, asked{op: opRemove, path: path, n: 1, expected: w.size(opRemove)})
 		}
 	}
 	return frames
 }
 
-// send appends the frame of a request and notes it as under way. The caller holds mu.
+// request is the next one of x: a batch, where the server has those and no read in it is to leave a watch. The caller holds mu.
+func (w *window) request(x *exchange, ws *watches) asked {
+	wants := func(op int32, path string) bool {
+		switch {
+		case !x.watch || op == opSync || op == opAddWatch:
+			return false
+		case op == opGetData && w.isWatched(path):
+			return false
+		}
+		return ws.lacks(watchKey{path, watchOf(op)})
+	}
+	a := asked{op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent, n: 1}
+	a.watch = wants(a.op, a.path)
+	w.paths = append(w.paths[:0], a.path)
+	if a.op == opGetData && w.extension.Batches && !a.watch && x.n-x.sent > 1 {
+		most := min(maxBatch, max(w.batchBytes/max(w.nodes, 1), 1), x.n-x.sent)
+		for ask := len(a.path); a.n < most; a.n++ {
+			path := x.path(x.sent + a.n)
+			if ask += multiHeaderSize + 4 + len(path) + 1; ask > maxBatchAsk || wants(a.op, path) {
+				break
+			}
+			w.paths = append(w.paths, path)
+		}
+		a.op = opMultiRead
+	}
+	a.expected = a.n * w.size(a.op)
+	return a
+}
+
+// send appends the frame of a request and notes it as under way. The caller holds mu, and w.paths are a batch's.
 func (w *window) send(frames []byte, a asked) []byte {
-	a.xid, a.expected = xidOwn-w.asks, w.size(a.op)
+	a.xid = xidOwn - w.asks
 	w.asks = (w.asks + 1) % (1 << 30)
 	w.flying = append(w.flying, a)
 	w.expected += a.expected
+	if a.op == opMultiRead {
+		return appendMultiRead(frames, a.xid, w.paths)
+	}
 	return appendRead(frames, a.xid, a.op, a.path, a.watch)
 }
 
@@ -128,7 +243,7 @@ func (w *window) forget(path string, wanted func(path string) bool) {
 		return (p == path || parent == path) && !wanted(p)
 	}
 	for i := range w.flying {
-		if a := &w.flying[i]; a.watch && isBelow(a.path) {
+		if a := &w.flying[i]; (a.watch || a.op == opAddWatch) && isBelow(a.path) {
 			a.forgotten = true
 		}
 	}
@@ -167,8 +282,16 @@ func (w *window) served(x *exchange) {
 }
 
 // hasRoom reports whether a request may be sent now. A single one always may, whatever its answer's size. The caller holds mu.
-func (w *window) hasRoom(op int32) bool {
-	return len(w.flying) == 0 || len(w.flying) < maxFlying && w.expected+w.size(op) <= maxExpected
+func (w *window) hasRoom(expected int) bool {
+	return len(w.flying) == 0 || len(w.flying) < maxFlying && w.expected+expected <= w.most()
+}
+
+// most is how many bytes of answers may be expected at once. The caller holds mu.
+func (w *window) most() int {
+	if w.extension.Batches {
+		return 2 * maxBatchBytes
+	}
+	return maxExpected
 }
 
 // size is how long an answer is expected to be. The caller holds mu.
@@ -176,7 +299,7 @@ func (w *window) size(op int32) int {
 	switch op {
 	case opChildren2:
 		return w.lists
-	case opGetData:
+	case opGetData, opMultiRead:
 		return w.nodes
 	default:
 		return 4 + replyHeader + statSize
@@ -201,6 +324,18 @@ func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, 
 		w.lists += (size - w.lists) / 8
 	case opGetData:
 		w.nodes += (size - w.nodes) / 8
+	case opMultiRead:
+		w.nodes += (max(size/a.n, 4+replyHeader+statSize) - w.nodes) / 2 // many that are gone say nothing about the others
+	case opAddWatch:
+		switch {
+		case code != 0:
+		case a.forgotten:
+			ws.letGo(a.path)
+			w.poke()
+		default:
+			w.lasting[a.path] = struct{}{}
+			ws.keep(a.path)
+		}
 	}
 	if a.leftWatch(code) {
 		ws.placed(watchKey{a.path, watchOf(a.op)})
@@ -210,7 +345,7 @@ func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, 
 		}
 	}
 	// Half the window is sent at once rather than one request at a time.
-	if len(w.flying) <= maxFlying/2 && w.expected <= maxExpected/2 && (len(w.few)+len(w.many) > 0 || ws.anyReleased()) {
+	if len(w.flying) <= maxFlying/2 && w.expected <= w.most()/2 && (len(w.few)+len(w.many) > 0 || ws.anyReleased()) {
 		w.poke()
 	}
 	return a, true

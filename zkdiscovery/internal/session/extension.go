@@ -1,0 +1,76 @@
+package session
+
+import "time"
+
+// Extension is what a server can do beyond one-shot watches and single reads, and the session makes use of.
+type Extension struct {
+	Lasting bool // List leaves a watch that stays and tells of everything below the path (addWatch, 3.6); Read leaves none there
+	Batches bool // Read asks for hundreds of nodes in one request (multiRead, 3.6)
+}
+
+// rememberFor is how long an answer about what a server can do counts. Then the next connection to it asks again.
+const rememberFor = time.Hour
+
+// maxHangUps is how many probes in a row a server may answer by hanging up before that is taken for a no. Once, it may have been the network.
+const maxHangUps = 2
+
+// ability is what is known of one of a server's abilities.
+type ability struct {
+	known   bool
+	has     bool
+	hangUps int
+	until   time.Time // when the knowledge is too old
+}
+
+// abilities are those of the servers by address. Servers of one ensemble may differ during an upgrade. The Session's mu guards them.
+type abilities map[string]*[2]ability
+
+// of is the ability to answer op, opAddWatch or opMultiRead, of the server at addr.
+func (a abilities) of(addr string, op int32, now time.Time) *ability {
+	both := a[addr]
+	if both == nil {
+		for other, old := range a { // of names that have moved
+			if now.After(old[0].until) && now.After(old[1].until) {
+				delete(a, other)
+			}
+		}
+		both = new([2]ability)
+		a[addr] = both
+	}
+	one := &both[0]
+	if op == opMultiRead {
+		one = &both[1]
+	}
+	if now.After(one.until) {
+		*one = ability{until: now.Add(rememberFor)}
+	}
+	return one
+}
+
+// note keeps an answer.
+func (a abilities) note(addr string, op int32, has bool, now time.Time) {
+	*a.of(addr, op, now) = ability{known: true, has: has, until: now.Add(rememberFor)}
+}
+
+// hungUp notes that the server has ended the connection on which op was the only request under way.
+func (a abilities) hungUp(addr string, op int32, now time.Time) {
+	if one := a.of(addr, op, now); !one.known {
+		if one.hangUps++; one.hangUps >= maxHangUps {
+			a.note(addr, op, false, now)
+		}
+	}
+}
+
+// extension is what the server at addr is known to have of what is wanted, and what of that is not known.
+func (a abilities) extension(addr string, wanted Extension, now time.Time) (ext Extension, unknown []int32) {
+	ask := func(wanted bool, op int32) bool {
+		one := a.of(addr, op, now)
+		if wanted && !one.known {
+			unknown = append(unknown, op)
+		}
+		return wanted && one.has
+	}
+	ext.Lasting = ask(wanted.Lasting, opAddWatch)
+	ext.Batches = ask(wanted.Batches, opMultiRead)
+	return ext, unknown
+}
