@@ -20,11 +20,7 @@ func (lp *loop) ask(j mirror.Job) {
 		if j.Rearm {
 			s.Rearm(lp.path)
 		}
-		list := s.List
-		if j.Sync {
-			list = s.SyncedList
-		}
-		l, err = list(lp.ctx, lp.path)
+		l, err = s.ListWith(lp.ctx, lp.path, session.ListOptions{Sync: j.Sync, Names: j.Watch})
 		if errors.Is(err, session.ErrNoNode) {
 			err = nil
 			apply = func() { m.Missing(j) }
@@ -33,13 +29,19 @@ func (lp *loop) ask(j mirror.Job) {
 		}
 	case mirror.Read:
 		var nodes []session.Node
-		nodes, err = s.Read(lp.ctx, lp.path, j.Names, !lp.root.cfg.noMetadata)
+		if j.Path {
+			nodes, err = s.ReadWithin(lp.ctx, lp.path, j.Names)
+		} else {
+			nodes, err = s.Read(lp.ctx, lp.path, j.Names, !lp.root.cfg.noMetadata)
+		}
 		apply = func() { m.Read(j, nodes, false) }
 		lose = func() { m.Read(j, nodes, true) } // with what was answered before the connection was lost
 	case mirror.Check:
 		var st *session.Stat
 		var nodes []session.Node
-		if st, err = s.Stat(lp.ctx, lp.path); err == nil {
+		if j.Path {
+			nodes, st, err = lp.checkOnce(j.Names)
+		} else if st, err = s.Stat(lp.ctx, lp.path); err == nil {
 			nodes, err = s.Read(lp.ctx, lp.path, j.Names, !lp.root.cfg.noMetadata)
 		}
 		apply = func() { m.Checked(j, st, nodes) }
@@ -51,6 +53,22 @@ func (lp *loop) ask(j mirror.Job) {
 	case lp.answers <- answer:
 	case <-lp.ctx.Done():
 	}
+}
+
+// checkOnce reads what a look at rest compares in one request.
+func (lp *loop) checkOnce(names []string) ([]session.Node, *session.Stat, error) {
+	nodes, err := lp.root.session.ReadWithin(lp.ctx, lp.path, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := nodes[len(names)]
+	switch {
+	case at.Err == nil:
+		return nodes[:len(names)], &at.Stat, nil
+	case errors.Is(at.Err, session.ErrNoNode):
+		return nodes[:len(names)], nil, nil
+	}
+	return nil, nil, at.Err
 }
 
 // answered gives an answer to the mirror.

@@ -52,7 +52,7 @@ func TestWatchesThatAreMissingAreNoticedAndSetAgain(t *testing.T) {
 		w.put("Arith", "tcp@a:1", "weight=1")
 		var losing atomic.Bool
 		losing.Store(true)
-		d := w.discover("Arith", unwatched(w.zk, &losing))
+		d := w.discover("Arith", unwatched(w.zk, &losing), WithoutWireExtension())
 		losing.Store(false)
 		if n := w.zk.Stats().Watches; n > 0 {
 			t.Fatalf("%d watches", n)

@@ -175,6 +175,7 @@ func TestAsOfIsNoLaterThanAChangeThatCouldNotBeRead(t *testing.T) {
 		d := w.discover("Arith", WithSessionTimeout(9*time.Second))
 		pass(time.Hour)
 		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1000)
+		w.zk.FailNext(zktest.OpMultiRead, zktest.CodeNoAuth, 1000)
 		changed := time.Now()
 		w.put("Arith", "tcp@b:1", "")
 		for range 100 {
@@ -202,6 +203,7 @@ func TestPingsBehindAHintThatNobodyHasTakenConfirmNothing(t *testing.T) {
 		w.put("Arith", "tcp@b:1", "")
 		pass(time.Second)
 		w.zk.FailNext(zktest.OpGetChildren2, zktest.CodeNoAuth, 1000)
+		w.zk.FailNext(zktest.OpMultiRead, zktest.CodeNoAuth, 1000)
 		changed := time.Now()
 		w.put("Arith", "tcp@c:1", "")
 		for range 60 {

@@ -16,7 +16,7 @@ import (
 func TestAZooKeeperThatGivesTheListByTurnsFillsNoLog(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
-		d := w.discover("Arith")
+		d := w.discover("Arith", WithoutWireExtension())
 		pass(time.Minute)
 		turns := func(n int) (refusals int) {
 			for i := range n {
@@ -80,7 +80,7 @@ func TestADiskThatIsFullByTurnsFillsNoLog(t *testing.T) {
 func TestChildrenThatAreNoInstancesAreToldAFewTimes(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
-		d := w.discover("Arith")
+		d := w.discover("Arith", WithoutWireExtension())
 		for i := range 100 {
 			w.put("Arith", fmt.Sprintf("lock-%d", i), "")
 			pass(time.Second)

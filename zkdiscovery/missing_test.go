@@ -68,7 +68,7 @@ func TestAPathAboveTheServicesThatDoesNotExistIsTold(t *testing.T) {
 func TestHundredsOfServicesThatDoNotExistMakeOneLook(t *testing.T) {
 	const services = 300
 	inBubble(t, func(w *world) {
-		d := w.at("/rpxc", "zk:2181")
+		d := w.at("/rpxc", "zk:2181", WithoutWireExtension())
 		all := func() {
 			var wg sync.WaitGroup
 			for i := range services {

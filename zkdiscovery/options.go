@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,7 @@ type config struct {
 	log            *slog.Logger
 	observer       Observer
 	noMetadata     bool
+	noExtension    bool
 
 	mistakes []error // found by options themselves
 }
@@ -223,6 +225,20 @@ func WithObserver(o Observer) Option { return optionFunc(func(c *config) { c.obs
 // WithoutMetadataWatch follows membership only: an instance's metadata is read when it appears, and looked at again now and then. It spares
 // ZooKeeper a watch per instance and client, for services that rewrite their metadata all the time.
 func WithoutMetadataWatch() Option { return optionFunc(func(c *config) { c.noMetadata = true }) }
+
+// WithoutWireExtension does without ZooKeeper's persistent watches and batched reads on servers that have them (3.6 and later): one watch per service,
+// and one small read per change, become one watch per instance, and a list of all names per change. By default they are used where a server has them,
+// and Status.Wire says so. The environment variable HOLDFAST_WIRE=off does the same for a program that cannot be built anew. With
+// WithoutMetadataWatch persistent watches are not used: they would tell every change of metadata.
+func WithoutWireExtension() Option { return optionFunc(func(c *config) { c.noExtension = true }) }
+
+// extension is what is made use of on servers that have it.
+func (c *config) extension() session.Extension {
+	if c.noExtension || os.Getenv("HOLDFAST_WIRE") == "off" {
+		return session.Extension{}
+	}
+	return session.Extension{Lasting: !c.noMetadata, Batches: true}
+}
 
 func (c *config) mistake(format string, args ...any) {
 	c.mistakes = append(c.mistakes, fmt.Errorf(format, args...))

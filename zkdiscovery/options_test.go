@@ -201,6 +201,12 @@ var effects = map[string]func(w *world){
 			w.Errorf("%d lists observed", len(h.published))
 		}
 	},
+	"WithoutWireExtension": func(w *world) {
+		w.put("Arith", "tcp@b:1", "")
+		if d := w.discover("Arith", WithoutWireExtension()); w.zk.Stats().Watches != 3 || d.Status().Wire != "one-shot watches, single reads" {
+			w.Errorf("%d watches, %s", w.zk.Stats().Watches, d.Status().Wire)
+		}
+	},
 	"WithoutMetadataWatch": func(w *world) {
 		d := w.discover("Arith", WithoutMetadataWatch())
 		if n := w.zk.Stats().Watches; n != 1 {

@@ -56,7 +56,7 @@ func TestNewSaysWhyNeitherZooKeeperNorTheFileCouldServe(t *testing.T) {
 		wantError(t, err, ErrNoSnapshot, "no answer within 3s", "file does not exist")
 		w.zk.Silence(false)
 		w.zk.Delay(2 * time.Second)
-		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options()...)
+		_, err = New("/rpcx", "Arith", []string{"zk:2181"}, w.options(WithoutWireExtension())...)
 		wantError(t, err, ErrNoSnapshot, "connected to zk:2181, but the list is not read within 3s", "file does not exist")
 	})
 }

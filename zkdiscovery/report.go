@@ -29,6 +29,11 @@ func (lp *loop) report(now time.Time) {
 }
 
 func (lp *loop) reportNews(n mirror.News) {
+	if n.Untold {
+		lp.log.Warn("ZooKeeper's persistent watch does not tell what it should, watching each instance on this server for an hour",
+			"server", lp.root.session.State().Server)
+		lp.root.session.Distrust(lp.mirror.Link())
+	}
 	if n.Mended > 0 {
 		lp.log.Warn("found changes that no watch had told of, setting the watches again", "changes", n.Mended)
 		lp.note(func(st *serviceStatus) { st.Mended += int64(n.Mended) })

@@ -41,6 +41,7 @@ func newRoot(cfg *config) *root {
 	r.cacheDir = onceFound(func() (string, error) { return cacheDirectory(cfg.cacheDir, cfg.log) })
 	r.session = session.Open(session.Config{
 		Servers: cfg.addrs, Chroot: cfg.chroot, SessionTimeout: cfg.sessionTimeout, Auth: cfg.auth, AuthFuncs: cfg.authFuncs, TLS: cfg.tls, Dial: cfg.dial, Logger: cfg.log,
+		Extension: cfg.extension(),
 	})
 	r.missing = &missing{session: r.session, log: cfg.log, chroot: cfg.chroot, base: cfg.base}
 	if cfg.observer.Connection != nil {

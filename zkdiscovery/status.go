@@ -36,6 +36,7 @@ type Status struct {
 	Since          time.Time     // when Connected changed last
 	Sessions       int64         // sessions so far
 	Connections    int64         // connections so far
+	Wire           string        // what is made use of on the server that is connected: see WithoutWireExtension
 	FailedRounds   int           // through all servers, since the last connection
 	MissingPath    string        // the topmost that does not exist of the chroot and the base path; "" when they exist, or nobody knows
 
@@ -97,7 +98,7 @@ func (r *root) status(path string, conn session.State) Status {
 		Service:   path,
 		Connected: conn.Connected, Server: conn.Server, SessionID: conn.ID, SessionTimeout: conn.Timeout, Since: conn.Since,
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, MissingPath: r.missing.now(),
-		LastErr: conn.Err, LastErrAt: conn.ErrAt,
+		LastErr: conn.Err, LastErrAt: conn.ErrAt, Wire: wire(conn),
 	}
 }
 
@@ -146,6 +147,21 @@ func (sv *service) whole(st *Status, conn session.State) *list {
 	}
 	st.HeldServers = heldOf(l.Held)
 	return l
+}
+
+// wire says in words what is made use of.
+func wire(conn session.State) string {
+	if !conn.Connected {
+		return ""
+	}
+	watches, reads := "one-shot watches", "single reads"
+	if conn.Extension.Lasting {
+		watches = "persistent watches"
+	}
+	if conn.Extension.Batches {
+		reads = "batched reads"
+	}
+	return watches + ", " + reads
 }
 
 // status fills in what v shows.
@@ -205,6 +221,9 @@ func (st Status) String() string {
 		fmt.Fprintf(&b, ", for ever: %v", st.LastErr)
 	case st.Connected:
 		fmt.Fprintf(&b, "; connected to %s since %s", st.Server, st.Since.Format(time.RFC3339))
+		if st.Wire != "" {
+			fmt.Fprintf(&b, " (%s)", st.Wire)
+		}
 		if st.Source != Live && st.Source != Override && st.LastErr != nil && !st.LastErrAt.Before(st.Since) {
 			fmt.Fprintf(&b, ", which does not give the list: %v", st.LastErr)
 		}

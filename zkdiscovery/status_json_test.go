@@ -20,6 +20,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
 		CacheErr: &OpError{Op: "save", Path: "/c/list.json", Err: errors.New("disk full")}, LastErr: io.EOF, LastErrAt: at,
 		SourceSince: at, HeldServers: []Held{{Key: "tcp@a:1", Since: at, Until: at, Reason: HeldSilent, Err: io.EOF}},
 		History:  []ConnectionEvent{{At: at, Connected: true, NewSession: true, Server: "zk:2181", SessionID: 0x181b15427400001}},
+		Wire:     "one-shot watches, batched reads",
 		Counters: Counters{Lists: 9, Reads: 10, Checks: 11, Mended: 12, Saves: 13, SaveErrors: 14}, inert: true,
 	}
 	const want = `{
@@ -51,6 +52,7 @@ func TestAStatusInJSONHasItsReasonsInWords(t *testing.T) {
   "since": "2026-01-02T03:04:05Z",
   "sessions": 6,
   "connections": 7,
+  "wire": "one-shot watches, batched reads",
   "failedRounds": 8,
   "missingPath": "",
   "cacheFile": "/c/list.json",

@@ -73,7 +73,7 @@ func TestStatusCountsAndTells(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
 		w.put("Arith", "lock", "")
-		d := w.discover("Arith")
+		d := w.discover("Arith", WithoutWireExtension())
 		d.WatchService()
 		pass(time.Second)
 		st := d.Status()
@@ -119,7 +119,7 @@ func TestStatusCountsAndTells(t *testing.T) {
 func TestStatusTellsTheNewestError(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.put("Arith", "tcp@a:1", "")
-		d := w.discover("Arith")
+		d := w.discover("Arith", WithoutWireExtension())
 		newest := func(what string, within time.Duration) {
 			t.Helper()
 			if st := d.Status(); st.LastErr == nil || !strings.Contains(st.LastErr.Error(), what) || time.Since(st.LastErrAt) > within {

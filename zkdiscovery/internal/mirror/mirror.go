@@ -23,6 +23,9 @@ type Mirror struct {
 	// The connection.
 	session, link int64 // State.Session and State.Link, of which the mirror was told last
 	connected     bool
+	forgotten     int64 // State.Forgotten
+	lasting       bool  // it has lasting watches: hints name every child, see lasting.go
+	told          int   // so many times a child was told to have been created or deleted
 
 	plan plan // what is to be asked, and when
 	look look // whether ZooKeeper is still what it was
@@ -85,7 +88,7 @@ func (m *Mirror) Skipped() (children int, one string) { return m.pass.skipped, m
 // AtRest reports that nothing is to be asked and that, but for a check, nothing is being asked.
 func (m *Mirror) AtRest() bool {
 	p := &m.plan
-	return (p.running == None || p.running == Check) && !p.list && !m.pass.open && len(p.dirty) == 0
+	return (p.running == None || p.running == Check) && !p.list && !p.path && !m.pass.open && len(p.dirty) == 0
 }
 
 // Connection tells the mirror the state of the connection.
@@ -98,15 +101,24 @@ func (m *Mirror) Connection(st session.State, now time.Time) {
 	m.drop()
 	m.plan.connected(m.err, now)
 	m.beginLook()
+	was := m.lasting
+	m.lasting = st.Extension.Lasting
 	if st.Session != m.session {
 		m.session, m.plan.sync = st.Session, true
 		m.allDirty() // which leaves nothing to be looked at
+	} else if was || m.lasting || st.Forgotten != m.forgotten { // nobody tells what has changed meanwhile
+		m.allDirty()
 	}
+	m.forgotten = st.Forgotten
 }
 
 // Hinted tells the mirror what may have changed. An instance that may be gone is treated as one that may have changed: the list, which is
 // hinted at too, says that it is gone. If that hint was lost, the read finds out.
 func (m *Mirror) Hinted(h session.Hints, now time.Time) {
+	if m.lasting {
+		m.hintedLasting(h, now)
+		return
+	}
 	for name := range h.Children {
 		if m.knows(name) {
 			m.plan.dirty[name] = struct{}{}

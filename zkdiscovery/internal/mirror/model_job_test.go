@@ -89,9 +89,17 @@ func (m *model) serve() bool {
 }
 
 func (m *model) list(j *modelJob) {
-	watch := !m.placed.child
+	lasting := m.st.Extension.Lasting
+	watch := !m.placed.child && (!lasting || j.Watch)
 	m.request(j, func() func() {
 		s := m.history[m.at]
+		m.watching.lasting = m.watching.lasting || lasting
+		if !s.exists && lasting {
+			return func() {
+				j.absent = true
+				j.finish(nil)
+			}
+		}
 		if !s.exists {
 			return func() { m.await(j) }
 		}
@@ -125,26 +133,24 @@ func (m *model) await(j *modelJob) {
 }
 
 func (m *model) readAll(j *modelJob, watchData bool) {
+	lasting := m.st.Extension.Lasting
+	if lasting && !m.single {
+		m.readBatch(j)
+		return
+	}
+	if j.Path && j.Kind == Read {
+		j.Names = append(j.Names, "")
+	}
 	j.nodes = make([]session.Node, len(j.Names))
 	if j.waiting = len(j.Names); j.waiting == 0 {
 		j.finish(nil)
 	}
 	for i, name := range j.Names {
-		watch := watchData && !m.placed.data[name]
+		watch := watchData && !m.placed.data[name] && !lasting
 		m.request(j, func() func() {
-			s := m.history[m.at]
-			n, ok := s.nodes[name]
-			got := session.Node{Name: name}
-			switch {
-			case !ok:
-				got.Err = session.ErrNoNode
-			case n.denied:
-				got.Err = session.ErrNoAuth
-			default:
-				got.Data, got.Stat = []byte(n.value), session.Stat{Czxid: n.czxid, Mzxid: n.mzxid}
-				if watch {
-					m.watching.data[name] = true
-				}
+			got := m.node(name)
+			if got.Err == nil && watch {
+				m.watching.data[name] = true
 			}
 			return func() {
 				if watch && got.Err == nil {
@@ -157,6 +163,41 @@ func (m *model) readAll(j *modelJob, watchData bool) {
 			}
 		})
 	}
+}
+
+// node is what the server answers to a read; "" is the service path.
+func (m *model) node(name string) session.Node {
+	s := m.history[m.at]
+	n, ok := s.nodes[name]
+	got := session.Node{Name: name}
+	switch {
+	case name == "" && s.exists:
+		got.Stat = s.stat()
+	case !ok:
+		got.Err = session.ErrNoNode
+	case n.denied:
+		got.Err = session.ErrNoAuth
+	default:
+		got.Data, got.Stat = []byte(n.value), session.Stat{Czxid: n.czxid, Mzxid: n.mzxid}
+	}
+	return got
+}
+
+// readBatch reads everything at one moment.
+func (m *model) readBatch(j *modelJob) {
+	m.request(j, func() func() {
+		var nodes []session.Node
+		for _, name := range j.Names {
+			nodes = append(nodes, m.node(name))
+		}
+		if j.Path && j.Kind == Read {
+			nodes = append(nodes, m.node(""))
+		}
+		return func() {
+			j.nodes = nodes
+			j.finish(nil)
+		}
+	})
 }
 
 // answered is the nodes that the client was told of.

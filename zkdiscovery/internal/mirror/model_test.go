@@ -28,6 +28,11 @@ type model struct {
 	wire     []func() // notifications and replies on their way
 	hints    session.Hints
 
+	lasting bool // the servers to come have lasting watches …
+	single  bool // … and no batches
+	filter  bool // nobody is told of what may not be read, where a lasting watch tells
+	paths   bool // lasting watches tell their own path
+
 	job      *modelJob // under way, or its answer not taken yet
 	requests int
 }
@@ -38,6 +43,7 @@ type state struct {
 	clock        int64 // apart from that of other ensembles
 	exists       bool
 	czxid, ctime int64
+	mzxid        int64
 	pzxid        int64
 	cversion     int32
 	nodes        map[string]modelNode
@@ -69,6 +75,7 @@ const (
 type watchSet struct {
 	child, exist bool
 	data         map[string]bool
+	lasting      bool // over this connection
 }
 
 func newModel() *model {
@@ -99,7 +106,7 @@ func (s *state) tell(kind eventKind, name string) {
 
 func (s *state) create(name, value string) {
 	if !s.exists {
-		s.exists, s.czxid, s.ctime, s.pzxid, s.cversion = true, s.zxid, s.clock+s.zxid, s.zxid, 0
+		s.exists, s.czxid, s.ctime, s.mzxid, s.pzxid, s.cversion = true, s.zxid, s.clock+s.zxid, s.zxid, s.zxid, 0
 		s.tell(created, "")
 	}
 	if _, ok := s.nodes[name]; ok || name == "" {
@@ -108,7 +115,16 @@ func (s *state) create(name, value string) {
 	s.nodes[name] = modelNode{value: value, czxid: s.zxid, mzxid: s.zxid}
 	s.pzxid = s.zxid
 	s.cversion++
+	s.tell(created, name)
 	s.tell(childrenChanged, "")
+}
+
+// setPath changes the data of the service path itself.
+func (s *state) setPath() {
+	if s.exists {
+		s.mzxid = s.zxid
+		s.tell(dataChanged, "")
+	}
 }
 
 func (s *state) remove(name string) {
@@ -149,7 +165,7 @@ func (s *state) removePath() {
 }
 
 func (s *state) stat() session.Stat {
-	return session.Stat{Czxid: s.czxid, Ctime: s.ctime, Pzxid: s.pzxid, Cversion: s.cversion}
+	return session.Stat{Czxid: s.czxid, Ctime: s.ctime, Mzxid: s.mzxid, Pzxid: s.pzxid, Cversion: s.cversion}
 }
 
 // newest is the zxid that a client's list of this state has.
@@ -228,6 +244,11 @@ func (m *model) connect(lag int) {
 	m.st.Connected = true
 	m.st.Link++
 	m.st.Heard = m.now
+	m.st.Extension.Lasting = m.lasting
+	if m.lasting { // a session that knows the server brings no watches
+		m.forgetWatches()
+		m.st.Forgotten++
+	}
 	clear(m.passed[m.at+1:]) // another server may have been further
 	m.pass()
 	if fresh {
@@ -242,7 +263,7 @@ func (m *model) connect(lag int) {
 // setWatches is what the server does with the watches that a client brings with it: it tells at once what has changed since.
 func (m *model) setWatches(since int64) {
 	s := &m.history[m.at]
-	m.watching = watchSet{m.placed.child, m.placed.exist, maps.Clone(m.placed.data)}
+	m.watching, m.placed.lasting = watchSet{child: m.placed.child, exist: m.placed.exist, data: maps.Clone(m.placed.data)}, false
 	if m.watching.child && !s.exists {
 		m.fire(modelEvent{deleted, ""})
 	} else if m.watching.child && s.pzxid > since {
@@ -284,7 +305,11 @@ func (m *model) pass() {
 // fire sends a notification if somebody watches, and forgets the watch on both sides in time.
 func (m *model) fire(ev modelEvent) {
 	w, p := &m.watching, &m.placed
+	if w.lasting {
+		m.fireLasting(ev)
+	}
 	switch {
+	case ev.name != "" && ev.kind == created, ev.name == "" && ev.kind == dataChanged:
 	case ev.name != "":
 		if w.data[ev.name] {
 			delete(w.data, ev.name)
@@ -306,7 +331,43 @@ func (m *model) fire(ev modelEvent) {
 		}
 	case w.child:
 		w.child = false
-		m.send(func() { m.hint(); p.child, m.hints.List = false, true })
+		m.send(func() { m.hint(); p.child, m.hints.List, m.hints.Names = false, true, true })
+	}
+}
+
+// fireLasting sends the notification of a lasting watch.
+func (m *model) fireLasting(ev modelEvent) {
+	before := m.history[max(m.at-1, 0)].nodes[ev.name].denied
+	if ev.kind == childrenChanged || m.filter && ev.name != "" && (m.history[m.at].nodes[ev.name].denied || ev.kind == deleted && before) {
+		return
+	}
+	m.send(func() {
+		m.hint()
+		switch {
+		case ev.name == "" || m.paths:
+			m.hints.List = true
+		case m.hints.Children == nil:
+			m.hints.Children = make(map[string]session.Change)
+			fallthrough
+		default:
+			if m.hints.Children[ev.name] = session.Changed; ev.kind == deleted {
+				m.hints.Children[ev.name] = session.Gone
+			}
+			if ev.kind != dataChanged {
+				m.hints.Members++
+			}
+		}
+	})
+}
+
+// distrust does without lasting watches from now on, over the connection that is up.
+func (m *model) distrust() {
+	if m.st.Connected {
+		m.st.Link++
+		m.st.Extension.Lasting = false
+		if m.job != nil && !m.job.done {
+			m.job.finish(session.ErrLost)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"maps"
 	"strings"
 	"time"
 
@@ -17,12 +16,15 @@ type pass struct {
 
 	exists   bool
 	lineage  string
+	mzxid    int64
 	pzxid    int64
 	cversion int32
+	told     int    // Mirror.told when the request was made that has told cversion
 	skipped  int    // children whose name is no instance's …
 	odd      string // … and one of these names
 
 	fresh map[string]struct{} // listed, and never read
+	names bool                // a watch on the children was left beside a lasting one
 
 	// What it proves.
 	synced bool  // the list followed a sync, and nothing was found that is newer
@@ -45,6 +47,7 @@ func (m *Mirror) Missing(j Job) {
 	}
 	m.turn(j, p)
 	clear(m.plan.dirty)
+	m.plan.hinted = nil
 	m.dropUnlisted()
 	m.commit()
 }
@@ -55,7 +58,7 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 		return
 	}
 	was, p := m.pass, &pass{
-		exists: true, lineage: LineageOf(l.Stat), pzxid: l.Stat.Pzxid, cversion: l.Stat.Cversion, fresh: make(map[string]struct{}),
+		exists: true, lineage: LineageOf(l.Stat), mzxid: l.Stat.Mzxid, pzxid: l.Stat.Pzxid, cversion: l.Stat.Cversion, fresh: make(map[string]struct{}),
 	}
 	m.turn(j, p)
 	listed, again := 0, 0 // of those that were read before, and of those that were listed before and not read
@@ -78,6 +81,7 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 	if gone > 0 {
 		newestGone = m.dropUnlisted()
 	}
+	m.hintedStay()
 	if !m.watchData && was.exists {
 		// Only the count of changes tells of an instance that was replaced by its successor since the last list.
 		come, left := len(p.fresh)-again, gone+len(was.fresh)-again
@@ -85,16 +89,25 @@ func (m *Mirror) Listed(j Job, l session.Listing) {
 			m.allDirty()
 		}
 	}
-	maps.DeleteFunc(m.plan.dirty, func(name string, _ struct{}) bool { return m.children[name] == nil }) // the fresh are read anyway
 	m.lookAtNewest()
-	p.full = len(m.plan.dirty) == len(m.children)
+	known := 0 // of the dirty. The fresh are read anyway
+	for name := range m.plan.dirty {
+		_, fresh := p.fresh[name]
+		switch {
+		case m.children[name] != nil:
+			known++
+		case fresh || !m.lasting:
+			delete(m.plan.dirty, name)
+		}
+	}
+	p.full = known == len(m.children)
 	if p.lineage == was.lineage && (p.pzxid < was.pzxid || newestGone > p.pzxid) { // an instance goes after its last change
 		m.wentBack()
 	}
 	switch {
 	case p.older:
 		m.drop()
-	case len(m.plan.dirty)+len(p.fresh) > 0:
+	case known+len(p.fresh) > 0:
 		p.open = true
 	default:
 		m.commit()
@@ -118,6 +131,7 @@ func (m *Mirror) turn(j Job, p *pass) {
 	if j.Rearm {
 		m.plan.rearm = false
 	}
+	p.names, p.told = j.Watch, j.told
 	m.newest = max(m.newest, p.pzxid)
 	m.pass = p
 }
@@ -169,5 +183,8 @@ func (m *Mirror) commit() {
 	}
 	if m.show(synced, proof); doubt {
 		m.Doubt()
+	}
+	if m.lasting {
+		m.judge()
 	}
 }

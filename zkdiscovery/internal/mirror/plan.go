@@ -41,11 +41,16 @@ type Job struct {
 	Names []string // of instances
 	Sync  bool
 	Rearm bool // set all watches of the path again
+	Path  bool // of a Read or a Check: the path itself is read in the same request. Of a Read, its node comes last. No watch is left
+	Watch bool // of a List: a watch on the children is left although there is a lasting one
 	Asked time.Time
 
 	session, link int64  // of the connection over which it is asked
 	doubts        int64  // plan.doubts when it was
 	look          string // the instance of Names that is read for the look
+	accused       bool   // plan.accused when it was
+	lasting       bool   // that connection has lasting watches
+	told          int    // Mirror.told when it was begun
 }
 
 // plan is what is to be asked, and when.
@@ -57,6 +62,15 @@ type plan struct {
 	doubts  int64               // so many times somebody has doubted …
 	settled int64               // … of which so many are answered
 	rearm   bool                // watches were found missing: set all of them again
+
+	// Over a connection that has lasting watches:
+	hinted  map[string]struct{} // dirty when the list under way was asked for: it says whether they are still there
+	path    bool                // the path is to be read
+	accused bool                // … because of an event that came while nothing was known to have changed
+	odd     bool                // children that are no instances may have come or gone
+	behind  int                 // reads in a row after which children were still to be read
+	names   bool                // lists are to leave a watch on the children, too
+	suspect bool                // a change was found of which nobody has told
 
 	torn       int // answers in a row that contradict each other
 	checkAt    time.Time
@@ -119,24 +133,37 @@ func (m *Mirror) Todo(now time.Time) (Job, time.Time) {
 		return Job{}, time.Time{}
 	case now.Before(p.retryAt):
 		return Job{}, p.retryAt
-	case m.pass.open || !p.list && len(p.dirty) > 0:
-		return m.begin(Job{Kind: Read, Names: m.toRead()}, now), time.Time{}
+	case m.pass.open || !p.list && (len(p.dirty) > 0 || p.path):
+		j := Job{Kind: Read, Path: m.lasting && !m.pass.open, accused: p.accused}
+		if j.Path {
+			p.path, p.accused = false, false
+		}
+		j.Names = m.toRead()
+		return m.begin(j, now), time.Time{}
 	case p.list:
-		p.list = false
-		return m.begin(Job{Kind: List, Sync: p.sync, Rearm: p.rearm}, now), time.Time{}
+		p.list, p.path, p.accused, p.odd = false, false, false, false
+		if m.lasting {
+			p.hinted, p.dirty = p.dirty, make(map[string]struct{})
+		}
+		return m.begin(Job{Kind: List, Sync: p.sync, Rearm: p.rearm, Watch: p.names && m.lasting}, now), time.Time{}
 	case m.Phase() != Live:
 		return Job{}, time.Time{}
 	case now.Before(p.checkAt):
 		return Job{}, p.checkAt
+	case p.odd && m.lasting: // only a list tells
+		p.nextCheck(now)
+		p.list = true
+		return m.Todo(now)
 	default:
 		p.nextCheck(now)
-		return m.begin(Job{Kind: Check, Names: m.sample()}, now), time.Time{}
+		return m.begin(Job{Kind: Check, Names: m.sample(), Path: m.lasting}, now), time.Time{}
 	}
 }
 
 func (m *Mirror) begin(j Job, now time.Time) Job {
 	m.plan.running = j.Kind
 	j.session, j.link, j.doubts, j.look, j.Asked = m.session, m.link, m.plan.doubts, m.look.name, now
+	j.lasting, j.told = m.lasting, m.told
 	return j
 }
 
@@ -148,9 +175,12 @@ func (m *Mirror) toRead() []string {
 		delete(m.plan.dirty, name)
 	}
 	for name := range m.plan.dirty {
+		if m.pass.open && m.children[name] == nil {
+			continue // a list and its reads come first
+		}
 		names = append(names, name)
+		delete(m.plan.dirty, name)
 	}
-	clear(m.plan.dirty)
 	if i := slices.Index(names, m.look.name); i >= 0 { // last, so that a connection that breaks early has answered something new
 		names[i], names[len(names)-1] = names[len(names)-1], names[i]
 	}
@@ -181,7 +211,9 @@ func (m *Mirror) ended(j Job) bool {
 func (m *Mirror) Lost(j Job) {
 	m.ended(j)
 	m.stillOwed(j, j.Names)
+	m.hintedStay()
 	m.drop()
+	m.plan.behind = 0
 }
 
 // stillOwed has instances of a job read again, if the last list had them. Those that were never read need no mark: the next list finds them

@@ -24,7 +24,11 @@ func (c *child) isReadable() bool { return c != nil && !c.denied }
 // Read is the answer to Read, or what had been answered of it when the connection was lost: nodes has what was answered, in any order.
 func (m *Mirror) Read(j Job, nodes []session.Node, lost bool) {
 	current := m.ended(j)
-	if j.session != m.session { // which reads everything again
+	if j.session != m.session || !current && (j.lasting || m.lasting) { // which reads everything again
+		return
+	}
+	if j.Path && current && !lost {
+		m.readAtRest(j, nodes)
 		return
 	}
 	if lost {
@@ -63,6 +67,10 @@ func unanswered(names []string, nodes []session.Node) []string {
 func (m *Mirror) Checked(j Job, st *session.Stat, nodes []session.Node) {
 	if !m.ended(j) {
 		return // a list is to be asked for over the new connection
+	}
+	if m.lasting {
+		m.checkedLasting(j, st, nodes)
+		return
 	}
 	missed := 0
 	if !m.plan.list && !m.pass.agrees(st) {

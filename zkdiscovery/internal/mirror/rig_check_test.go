@@ -44,6 +44,16 @@ func (r *rig) noteList(j *modelJob) {
 
 // noteReads notes what was read.
 func (r *rig) noteReads(j *modelJob, lost bool) {
+	if j.Path && !lost && j.link == r.m.link {
+		for _, n := range j.nodes[:len(j.nodes)-1] { // which says who is a member
+			gone := errors.Is(n.Err, session.ErrNoNode)
+			if r.listed[n.Name] = true; gone {
+				delete(r.listed, n.Name)
+				r.missing[n.Name] = true
+			}
+		}
+		return
+	}
 	for _, n := range j.answered() {
 		switch {
 		case j.session != r.m.session:
@@ -197,7 +207,7 @@ func (r *rig) equal() {
 		r.fatalf("lineage %q, zxid %d; ZooKeeper has %q, %d", w.Lineage, w.Zxid, s.lineage(), s.newest())
 	}
 	for _, p := range want {
-		if r.m.watchData && !r.lossy && !r.zk.watching.data[p.Key] {
+		if r.m.watchData && !r.lossy && !r.zk.watching.lasting && !r.zk.watching.data[p.Key] {
 			r.fatalf("nobody watches %s", p.Key)
 		}
 	}

@@ -33,6 +33,7 @@ type rig struct {
 	rolledBack bool
 	denied     bool // some instance could not be read at some time
 	pass       rigPass
+	mixed      bool // some servers have lasting watches
 	forgetful  bool // what was answered of a read that is lost half-way is not handed in
 	lossy      bool // watches were lost: until the next look at rest, anything may be outdated
 	wake       time.Time
@@ -124,6 +125,9 @@ func (r *rig) step(op, arg byte) {
 		r.note("cut")
 		zk.cut(session.ErrLost)
 	case 19, 20:
+		if r.mixed && !zk.st.Connected {
+			zk.lasting, zk.single = arg>>3&1 == 1, arg>>4&1 == 1
+		}
 		zk.connect(int(arg) % 8)
 		r.note("connect: %v", zk)
 	case 21:
@@ -145,7 +149,7 @@ func (r *rig) step(op, arg byte) {
 // rare is what happens less often.
 func (r *rig) rare(arg byte) {
 	zk := r.zk
-	switch arg % 13 {
+	switch arg % 14 {
 	case 0:
 		r.note("remove the path")
 		zk.txn((*state).removePath)
@@ -168,9 +172,9 @@ func (r *rig) rare(arg byte) {
 		r.rolledBack = true
 	case 5, 6:
 		name := rigNames[int(arg>>4)%len(rigNames)]
-		r.note("deny %s: %v", name, arg%13 == 5)
+		r.note("deny %s: %v", name, arg%14 == 5)
 		r.denied = true
-		zk.txn(func(s *state) { s.deny(name, arg%13 == 5) })
+		zk.txn(func(s *state) { s.deny(name, arg%14 == 5) })
 	case 7:
 		if j := zk.job; j != nil && !j.done {
 			r.note("refuse the job")
@@ -190,6 +194,9 @@ func (r *rig) rare(arg byte) {
 	case 10:
 		r.note("doubt")
 		r.doubt()
+	case 13:
+		r.note("set the path's data")
+		zk.txn((*state).setPath)
 	case 11:
 		r.forgetful = arg>>4&1 == 1
 		r.note("forgetful: %v", r.forgetful)
@@ -286,7 +293,7 @@ func (r *rig) answer(j *modelJob) {
 	m, now, was := r.m, r.zk.now, r.m.Whole()
 	r.note("answer to job %d: err %v, absent %v, names %v, stat %+v, nodes %v", j.Kind, j.err, j.absent, j.listing.Names, j.listing.Stat, j.nodes)
 	switch {
-	case j.Kind == Read && errors.Is(j.err, session.ErrLost) && !r.forgetful:
+	case j.Kind == Read && errors.Is(j.err, session.ErrLost) && !r.forgetful && !j.Path:
 		r.noteReads(j, true)
 		m.Read(j.Job, j.answered(), true)
 	case errors.Is(j.err, session.ErrLost), errors.Is(j.err, session.ErrNotConnected):
@@ -312,7 +319,14 @@ func (r *rig) answer(j *modelJob) {
 		r.checkProof(w)
 	}
 	n := m.TakeNews()
-	if n.Mended > 0 && !r.lossy {
+	if n.Untold {
+		if !r.lossy && !r.zk.paths && !r.denied {
+			r.fatalf("a server is distrusted that has told everything")
+		}
+		r.note("distrust")
+		r.zk.distrust()
+	}
+	if n.Mended > 0 && !r.lossy && (!r.zk.filter || !r.denied) {
 		r.fatalf("%d changes found that no watch had told of, and yet none was lost", n.Mended)
 	}
 	if n.Changed {

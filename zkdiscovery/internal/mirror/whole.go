@@ -39,13 +39,14 @@ type News struct {
 	Changed     bool     // Whole.Pairs is new …
 	OnlyMetrics bool     // … in nothing but calls and connections
 	Mended      int      // changes that no watch had told of
+	Untold      bool     // the server's lasting watch has not told, or tells something else: it is not to be relied on
 	BadMetadata []string // instances whose metadata rpcx cannot parse
 	Denied      []string // instances that may not be read any more, or never could be
 }
 
 // Any reports whether there is news.
 func (n *News) Any() bool {
-	return n.Changed || n.Mended > 0 || len(n.BadMetadata) > 0 || len(n.Denied) > 0
+	return n.Changed || n.Untold || n.Mended > 0 || len(n.BadMetadata) > 0 || len(n.Denied) > 0
 }
 
 // LineageOf names the life of a service path. A path that was made anew, or is another ensemble's, has another lineage. Zxids of two

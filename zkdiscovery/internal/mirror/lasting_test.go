@@ -1,0 +1,196 @@
+package mirror
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
+)
+
+// lastingRig is liveRig over a connection with lasting watches.
+func lastingRig(t *testing.T, names ...string) *rig {
+	t.Helper()
+	r := newRig(t, true)
+	r.zk.lasting = true
+	r.zk.txn(func(s *state) {
+		s.create("", "")
+		for _, name := range names {
+			s.create(name, "weight=1")
+		}
+	})
+	r.noteValues()
+	r.zk.connect(0)
+	r.settle()
+	r.equal()
+	return r
+}
+
+func TestWithALastingWatchAChangeIsOneReadOfTheChildAndThePath(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+	for _, tc := range []struct {
+		what   string
+		change func(*state)
+		want   []string
+	}{
+		{"added", func(s *state) { s.create("tcp@c:1", "weight=2") }, []string{"tcp@a:1 weight=1", "tcp@b:1 weight=1", "tcp@c:1 weight=2"}},
+		{"changed", func(s *state) { s.set("tcp@c:1", "weight=3") }, []string{"tcp@a:1 weight=1", "tcp@b:1 weight=1", "tcp@c:1 weight=3"}},
+		{"taken over", func(s *state) { s.remove("tcp@a:1"); s.create("tcp@a:1", "weight=4") }, []string{"tcp@a:1 weight=4", "tcp@b:1 weight=1", "tcp@c:1 weight=3"}},
+		{"removed", func(s *state) { s.remove("tcp@c:1") }, []string{"tcp@a:1 weight=4", "tcp@b:1 weight=1"}},
+	} {
+		before := r.zk.requests
+		r.change(tc.change)
+		r.told()
+		if j := r.ask(Read); !j.Path || len(j.Names) != 1 {
+			t.Errorf("%s: %+v", tc.what, j)
+		}
+		r.served()
+		r.mustShow(tc.want...)
+		r.equal()
+		if n := r.zk.requests - before; n != 1 {
+			t.Errorf("%s: %d requests", tc.what, n)
+		}
+	}
+}
+
+func TestWhatComesDuringAReadIsShownWithIt(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1")
+	r.change(func(s *state) { s.create("tcp@b:1", "") })
+	r.told()
+	r.ask(Read)
+	r.change(func(s *state) { s.create("tcp@c:1", "") })
+	shown := len(r.published)
+	r.told()
+	r.served()
+	if len(r.published) != shown {
+		t.Error("one of two is shown")
+	}
+	r.settle()
+	r.equal()
+	if len(r.published) != shown+1 {
+		t.Errorf("%d lists for two that came together", len(r.published)-shown)
+	}
+}
+
+func TestReadsThatNeverCatchUpAreShownNowAndThen(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1")
+	shown := len(r.published)
+	for i := range 12 {
+		r.change(func(s *state) { s.set("tcp@a:1", string(rune('a'+i))) })
+		r.told()
+		r.ask(Read)
+		r.change(func(s *state) { s.set("tcp@a:1", string(rune('A'+i))) })
+		r.told()
+		r.served()
+	}
+	if n := len(r.published) - shown; n != 12/(maxBehind+1) {
+		t.Errorf("%d lists", n)
+	}
+}
+
+func TestNewConnectionWithLastingWatchesReadsEverything(t *testing.T) {
+	for _, to := range []bool{true, false} {
+		r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+		r.zk.cut(session.ErrLost)
+		r.change(func(s *state) { s.set("tcp@b:1", "weight=2") }) // of which nobody will tell
+		r.zk.lasting = to
+		r.zk.connect(0)
+		r.told()
+		r.ask(List)
+		r.served()
+		if j := r.ask(Read); len(j.Names) != 2 {
+			t.Errorf("to lasting %v: %v are read", to, j.Names)
+		}
+		r.settle()
+		r.equal()
+	}
+}
+
+func TestLocksBesideInstancesCostNoList(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1")
+	r.change(func(s *state) { s.create("lock-0001", "") })
+	r.told()
+	if j := r.ask(Read); len(j.Names) != 0 || !j.Path {
+		t.Errorf("%+v", j)
+	}
+	r.served()
+	r.equal()
+	r.zk.now = r.zk.now.Add(2 * firstCheck)
+	r.ask(List) // at rest: to count them
+	r.served()
+	if n, _ := r.m.Skipped(); n != 1 {
+		t.Errorf("%d skipped", n)
+	}
+}
+
+// The data of a service's path is rewritten by some old servers at each registration.
+func TestDataOfThePathCostsNoListAndNoBlame(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1")
+	for range 3 {
+		r.change((*state).setPath)
+		r.change((*state).setPath)
+		r.told()
+		j := r.ask(Read)
+		r.change((*state).setPath)
+		r.told()
+		r.served()
+		if len(j.Names) != 0 {
+			t.Errorf("%+v", j)
+		}
+		r.settle()
+	}
+	if r.m.lasting != true || r.zk.st.Extension.Lasting != true {
+		t.Error("distrusted")
+	}
+}
+
+func TestServerThatDoesNotTellIsDistrustedWithTheListThatShowsIt(t *testing.T) {
+	for _, swap := range []func(*state){
+		func(s *state) { s.create("tcp@c:1", "") },
+		func(s *state) { s.remove("tcp@a:1"); s.create("tcp@c:1", "") },
+		func(s *state) { s.set("tcp@a:1", "weight=9") },
+	} {
+		r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+		r.zk.watching.lasting = false
+		r.lossy = true
+		r.change(swap)
+		r.zk.advance()
+		r.zk.now = r.zk.now.Add(2 * firstCheck)
+		r.settle()
+		if r.zk.st.Extension.Lasting {
+			t.Error("trusted on")
+		}
+		r.lossy = false
+		r.equal()
+	}
+}
+
+// ClickHouse Keeper tells the path of the watch, whichever child has changed.
+func TestServerThatTellsTheWatchsPathIsDistrusted(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+	r.zk.paths = true
+	r.change(func(s *state) { s.set("tcp@b:1", "weight=2") })
+	r.settle()
+	if r.zk.st.Extension.Lasting {
+		t.Error("trusted on")
+	}
+	r.equal()
+}
+
+func TestChildThatMayNotBeReadKeepsAWatchOnTheChildren(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1")
+	r.zk.filter, r.denied = true, true
+	r.change(func(s *state) { s.create("tcp@b:1", "x"); s.deny("tcp@b:1", true) }) // which nobody tells
+	r.zk.advance()
+	r.zk.now = r.zk.now.Add(2 * firstCheck)
+	r.settle()
+	r.mustShow("tcp@a:1 weight=1", "tcp@b:1 ")
+	if !r.zk.st.Extension.Lasting || !r.zk.watching.child {
+		t.Errorf("lasting %v, watches %+v", r.zk.st.Extension.Lasting, r.zk.watching)
+	}
+	r.change(func(s *state) { s.remove("tcp@b:1") })
+	r.settle()
+	r.mustShow("tcp@a:1 weight=1")
+	if !slices.Equal(r.shows(), []string{"tcp@a:1 weight=1"}) || !r.zk.st.Extension.Lasting {
+		t.Error("distrusted although somebody else has told")
+	}
+}
