@@ -43,6 +43,20 @@ screenshots: ## pictures of the status page before, during and after an outage, 
 	@mkdir -p bin/screenshots
 	HOLDFAST_BROWSER=required HOLDFAST_SCREENSHOTS=$(CURDIR)/bin/screenshots go -C tests/browser test -count=1 ./...
 
+# What 3.4 does not have: a dump of sessions as 3.8 writes it, the removal of watches, 3.8's idea of a path.
+COMPAT_NOT_34 = KnowsNoSessionAfterClose|AgreesAboutPaths|RemovesTheWatches
+
+.PHONY: compat
+compat: ## the tests on real ZooKeepers again on 3.4.13 and 3.9 (Debian's archive; elsewhere they are left out, with a word)
+	@set -e; for home in $$(.ci/zookeeper-versions "$${COMPAT_DIR:-/tmp/holdfast-zookeeper-versions}"); do \
+		export HOLDFAST_REAL_ZOOKEEPER=required ZOOKEEPER_HOME=$$home; skip='^$$'; \
+		case $$home in */3.4.*) skip='$(COMPAT_NOT_34)';; esac; set -x; \
+		go test $(COMPAT) -timeout=5m .; \
+		go test $(COMPAT) -run 'Real' -skip "$$skip" -timeout=5m ./zkdiscovery/internal/session ./zkdiscovery/serverplugin; \
+		go test $(COMPAT) -run 'TestAnswersAre|TestConversations' -timeout=5m ./zkdiscovery/zktest; \
+		{ set +x; } 2>/dev/null; \
+	done
+
 .PHONY: lint
 lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no binary committed (the first run builds the linters: minutes)
 	$(GOLANGCI) run

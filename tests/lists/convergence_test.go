@@ -257,7 +257,7 @@ func (h *history) atRest() {
 		h.Errorf("seed %d: %d connections and %d sessions for %d discoveries", h.seed, st.Connections, st.Sessions, want)
 	}
 	// A path that appeared between two questions has one more, for its data.
-	if n, least := st.Watches, len(h.members)*(1+len(h.nodes)); n < least || n > least+len(h.members) {
+	if n, least := st.Watches, len(h.members)*harness.Watches(len(h.nodes)); n < least || n > least+len(h.members) {
 		h.Errorf("seed %d: %d watches, not one per znode and connection, %d", h.seed, n, least)
 	}
 }

@@ -21,7 +21,7 @@ func TestAChangeCostsAtMostTwoRequestsWhateverTheSize(t *testing.T) {
 					t.Put(path(i), "n=0")
 				}
 				before := zk.Stats()
-				d := t.Discover("Arith")
+				d := t.Discover("Arith", zkdiscovery.WithoutWireExtension())
 				t.Follow(d)
 				if asked := asked(zk.Stats().Since(before)); asked > int64(size)+2 {
 					t.Errorf("starting has cost %d requests", asked)
