@@ -230,6 +230,11 @@ var acts = []act{
 	}},
 
 	// What ZooKeeper does.
+	{"another version", 3, true, func(r *run, s step) {
+		v := versions[s.a%uint64(len(versions))]
+		r.note("ZooKeeper is %v", v)
+		r.zk.SetVersion(v)
+	}},
 	{"stopped", 3, true, func(r *run, s step) { r.toggle("stopped", s.long(), r.zk.Stop, func() { _ = r.zk.Start() }) }},
 	{"restarted", 2, true, func(r *run, _ step) {
 		if !r.is("stopped") {
@@ -402,8 +407,11 @@ func slowLink(d direction) func(r *run, s step) {
 // ops are the requests of discoveries and registrations.
 var ops = [...]zktest.Op{
 	zktest.OpGetChildren2, zktest.OpGetData, zktest.OpExists, zktest.OpSync, zktest.OpSetWatches, zktest.OpConnect, zktest.OpPing,
-	zktest.OpCreate, zktest.OpMulti, zktest.OpSetData, zktest.OpDelete, zktest.OpClose,
+	zktest.OpCreate, zktest.OpMulti, zktest.OpSetData, zktest.OpDelete, zktest.OpClose, zktest.OpAddWatch, zktest.OpMultiRead, zktest.OpRemoveWatches,
 }
+
+// versions are those of the servers: 3.8 more often than the others.
+var versions = [...]zktest.Version{zktest.Version34, zktest.Version35, zktest.Version38, zktest.Version38, zktest.Version39}
 
 // codes are all errors of wire.md and those that go-zookeeper has names for.
 var codes = [...]zktest.Code{-1, -2, -3, -4, -5, -6, -7, -8, -9, -101, -102, -103, -108, -110, -111, -112, -113, -114, -115, -118, -119, -121, -122, -124, -125, -127}

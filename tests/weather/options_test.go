@@ -43,12 +43,7 @@ var settings = map[string]setting{
 		return zkdiscovery.WithAuth("digest", []byte("user:password"))
 	}},
 	"WithAuthFunc": {of: 15, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {
-		return zkdiscovery.WithAuthFunc(func() (string, []byte, error) {
-			if p.run.is("no credentials") {
-				return "", nil, errors.New("the vault is away")
-			}
-			return "digest", []byte("rotated:password"), nil
-		})
+		return zkdiscovery.WithAuthFunc(p.run.rotated)
 	}},
 	"WithCacheDir": {of: 80, unless: withoutCache, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {
 		p.dir = p.disk.dir
@@ -107,10 +102,19 @@ var settings = map[string]setting{
 		return zkdiscovery.WithoutCache()
 	}},
 	"WithoutGuard": {of: 15, make: func(*rand.Rand, *process) zkdiscovery.Option { return zkdiscovery.WithoutGuard() }},
+	"WithoutWireExtension": {of: 25, make: func(*rand.Rand, *process) zkdiscovery.Option { return zkdiscovery.WithoutWireExtension() }},
 	"WithoutMetadataWatch": {of: 25, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {
 		p.membersOnly = true
 		return zkdiscovery.WithoutMetadataWatch()
 	}},
+}
+
+// rotated is what a vault gives.
+func (r *run) rotated() (string, []byte, error) {
+	if r.is("no credentials") {
+		return "", nil, errors.New("the vault is away")
+	}
+	return "digest", []byte("rotated:password"), nil
 }
 
 func withoutCache(p *process) bool { return p.has["WithoutCache"] }
@@ -149,6 +153,9 @@ var registrantSettings = map[string]struct {
 }{
 	"WithAuth": {20, func(*rand.Rand, *registrant) serverplugin.ZooKeeperOpt {
 		return serverplugin.WithAuth("digest", []byte("user:password"))
+	}},
+	"WithAuthFunc": {15, func(_ *rand.Rand, g *registrant) serverplugin.ZooKeeperOpt {
+		return serverplugin.WithAuthFunc(g.run.rotated)
 	}},
 	"WithDialer": {100, func(_ *rand.Rand, g *registrant) serverplugin.ZooKeeperOpt {
 		return serverplugin.WithDialer(g.way.Dial)
@@ -204,7 +211,7 @@ func drawRegistrant(r *rand.Rand, g *registrant) (opts []serverplugin.ZooKeeperO
 	has := make(map[string]bool)
 	for _, name := range slices.Sorted(maps.Keys(registrantSettings)) {
 		s := registrantSettings[name]
-		if r.IntN(100) < s.of || name == "WithZkACL" && has["WithAuth"] {
+		if r.IntN(100) < s.of || name == "WithZkACL" && (has["WithAuth"] || has["WithAuthFunc"]) {
 			has[name] = true
 			opts = append(opts, s.make(r, g))
 			g.run.count("registrant " + name)

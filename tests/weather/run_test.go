@@ -89,7 +89,7 @@ func play(t *testing.T, seed uint64, steps []step, verbose bool) *run {
 		r.began = time.Now()
 		r.record, r.fleet = newRecord(), newFleet()
 		r.record.complain, r.record.wanted = r.violate, r.isRegistered
-		r.zk = zktest.NewServer(zktest.WithJournal(r.record.take))
+		r.zk = zktest.NewServer(zktest.WithJournal(r.record.take), zktest.WithVersion(versions[seed%uint64(len(versions))]))
 		_ = r.zk.Put("/prod/rpcx", nil)
 		for i, s := range steps {
 			pass(s.pause)

@@ -220,11 +220,29 @@ func (s *Server) replace(st state) {
 	s.cfg.logger.Info("tree and sessions replaced")
 }
 
+// SetVersion makes the server one of another version, as an upgrade does, or a client's next server while an ensemble is being upgraded: what is stored
+// and the sessions stay, every connection is cut.
+func (s *Server) SetVersion(v Version) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	dropped := s.killConnections()
+	s.cfg.version = v
+	s.watches = newWatchTable(v)
+	s.state.tree.setVersion(v)
+	if s.checkpoint != nil {
+		s.checkpoint.tree.setVersion(v)
+	}
+	s.mu.Unlock()
+	await(dropped)
+	s.cfg.logger.Info("version", "now", v)
+}
+
 // ForgetWatches takes every watch away without a word, as no real server should: whoever waits for one is told nothing. Connections stay.
 func (s *Server) ForgetWatches() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watches = watchTable{}
+	s.watches = newWatchTable(s.cfg.version)
 	s.cfg.logger.Info("watches forgotten")
 }
 

@@ -56,7 +56,7 @@ func NewServer(opts ...Option) *Server {
 		clockWake: make(chan struct{}, 1),
 		clockDone: make(chan struct{}),
 		state:     newState(cfg.version),
-		watches:   watchTable{several: cfg.version >= Version39},
+		watches:   newWatchTable(cfg.version),
 		faults:    make(faults),
 		conns:     make(map[watcher]*conn),
 		// Below server 1's byte, as in ZooKeeper, and from a place of its own, so that two servers do not know each other's sessions.

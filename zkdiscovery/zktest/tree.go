@@ -64,27 +64,34 @@ const configPath = "/zookeeper/config"
 func newTree(v Version) *tree {
 	open := []ACL{{permAll, "world", "anyone"}}
 	t := &tree{
-		version:    v,
 		nodes:      make(map[string]*node),
 		ephemerals: make(map[int64]map[string]struct{}),
 		containers: make(map[string]struct{}),
 	}
-	paths := []string{"/", "/zookeeper", "/zookeeper/quota", configPath}
-	if v == Version34 {
-		paths = paths[:3]
-	}
-	for _, path := range paths {
+	for _, path := range []string{"/", "/zookeeper", "/zookeeper/quota"} {
 		t.nodes[path] = &node{data: []byte{}, acl: open}
 		if path != "/" {
 			parent, name := split(path)
 			t.nodes[orRoot(parent)].children.add(name)
 		}
 	}
-	if config := t.nodes[configPath]; config != nil {
-		config.acl, config.aversion = []ACL{{permRead, "world", "anyone"}}, -1
-	}
 	t.nodes[""] = t.nodes["/"] // the parent of "/a", cut off at the slash; clients may ask for it too
+	t.setVersion(v)
 	return t
+}
+
+// setVersion has the tree be one of another version's: it gains or loses the node of the configuration.
+func (t *tree) setVersion(v Version) {
+	t.version = v
+	parent, name := split(configPath)
+	switch _, there := t.nodes[configPath]; {
+	case v == Version34 && there:
+		delete(t.nodes, configPath)
+		t.nodes[parent].children.remove(name)
+	case v > Version34 && !there:
+		t.nodes[configPath] = &node{data: []byte{}, acl: []ACL{{permRead, "world", "anyone"}}, aversion: -1}
+		t.nodes[parent].children.add(name)
+	}
 }
 
 // clone is a copy that shares nothing that either of the two changes.

@@ -51,6 +51,33 @@ func TestVersionsDifferInWhatTheyKnow(t *testing.T) {
 	}
 }
 
+func TestServerThatIsUpgradedKeepsTreeAndSessions(t *testing.T) {
+	s := NewServer(WithVersion(Version34))
+	defer s.Close()
+	w := dialPipe(t, s)
+	r := create("/a", 0)
+	if list, err := w.call(OpCreate, r.encode()); err != nil || list[0].code != CodeOK {
+		t.Fatal(list, err)
+	}
+	s.SetVersion(Version39)
+	if list, err := w.call(OpExists, exists("/a").encode()); err == nil {
+		t.Errorf("the connection was not cut: %v", list)
+	}
+	if got := s.Stats().Sessions; got != 1 {
+		t.Errorf("%d sessions", got)
+	}
+	w = dialPipe(t, s)
+	for path, want := range map[string]Code{"/a": CodeOK, configPath: CodeOK} {
+		if list, err := w.call(OpExists, exists(path).encode()); err != nil || list[0].code != want {
+			t.Errorf("%s: %v, %v", path, list, err)
+		}
+	}
+	s.SetVersion(Version34)
+	if _, err := s.Get(configPath); err == nil {
+		t.Errorf("%s is still there", configPath)
+	}
+}
+
 func TestEventsAreThoseOfTheVersion(t *testing.T) {
 	for _, c := range []struct {
 		opts []Option

@@ -38,6 +38,9 @@ type watchTable struct {
 	recursive int // in all, of both kinds
 }
 
+// newWatchTable is an empty table of version v.
+func newWatchTable(v Version) watchTable { return watchTable{several: v >= Version39} }
+
 // add reports whether the watch is new.
 func (t *watchTable) add(w watcher, kind watchKind, path string) bool {
 	return t.addMode(w, watchKey{kind, path}, watchOnce)
