@@ -101,7 +101,7 @@ var settings = map[string]setting{
 	"WithoutCache": {of: 15, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {
 		return zkdiscovery.WithoutCache()
 	}},
-	"WithoutGuard": {of: 15, make: func(*rand.Rand, *process) zkdiscovery.Option { return zkdiscovery.WithoutGuard() }},
+	"WithoutGuard":         {of: 15, make: func(*rand.Rand, *process) zkdiscovery.Option { return zkdiscovery.WithoutGuard() }},
 	"WithoutWireExtension": {of: 25, make: func(*rand.Rand, *process) zkdiscovery.Option { return zkdiscovery.WithoutWireExtension() }},
 	"WithoutMetadataWatch": {of: 25, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {
 		p.membersOnly = true
