@@ -205,6 +205,38 @@ func TestServerIsAskedOnceAnHourWhatItCanDo(t *testing.T) {
 	}
 }
 
+// During an hour in which a server is remembered as a newer one than it is, each thing that it does not know costs a connection once.
+func TestServerThatWasMadeAnOlderOneIsForgottenAtTheFirstAnswer(t *testing.T) {
+	for i, wanted := range []Extension{{true, true}, {false, true}, {false, true}} {
+		reads := i < 2
+		bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+			cfg.Extension = wanted
+			s := connected(t, cfg)
+			zk.SetVersion(zktest.Version34)
+			settle(MaxBackoff)
+			before := zk.Stats().Accepted
+			for i := range 5 {
+				sub := s.Subscribe("/app")
+				_, _ = s.List(t.Context(), "/app")
+				if reads {
+					_, _ = s.Read(t.Context(), "/app", []string{"a", "b"}, false)
+				}
+				sub.Close() // and its watch is to be removed
+				settle(MaxBackoff)
+				if i == 0 {
+					continue
+				}
+				if got := zk.Stats().Accepted - before; got > 2 {
+					t.Errorf("%+v: %d connections", wanted, got)
+				}
+			}
+			if st := s.State(); !st.Connected || st.Extension != (Extension{}) {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
 func TestBatchesBecomeSmallerUntilTheirAnswersFit(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		cfg.Extension, cfg.MaxReply = Extension{true, true}, 20<<10

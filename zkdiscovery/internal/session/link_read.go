@@ -181,9 +181,9 @@ func (k *link) takeAnswer(size int) error {
 		return err
 	}
 	xid, zxid, code := i32(frame[4:]), i64(frame[8:]), i32(frame[16:])
-	if op := k.window.opOf(xid); code == codeUnknown && (op == opAddWatch || op == opMultiRead) { // which may be ahead of earlier answers
+	if op := k.window.opOf(xid); code == codeUnknown && (op == opAddWatch || op == opMultiRead || op == opRemove) { // which may be ahead of earlier answers
 		k.probing.Store(op)
-		return fmt.Errorf("%w: %d", errUnknown, op)
+		return fmt.Errorf("%w: %s", errUnknown, extensionName[op])
 	}
 	a, ok := k.window.answered(xid, size, code, k.line.watches)
 	if !ok {

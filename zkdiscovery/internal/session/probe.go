@@ -13,6 +13,9 @@ import (
 // errUnknown is why a connection ended on which the server was asked something that it does not know.
 var errUnknown = errors.New("the server does not know this kind of request")
 
+// extensionName has ZooKeeper's names of what older servers do not know.
+var extensionName = map[int32]string{opAddWatch: "addWatch", opMultiRead: "multiRead", opRemove: "removeWatches"}
+
 // errAgain is why a connection is made again: watches were set on it which the session would not have left, had it known the server.
 var errAgain = errors.New("the server has persistent watches")
 
@@ -137,6 +140,9 @@ func (s *Session) somePath() string {
 func (s *Session) probeEnded(k *link) (again bool) {
 	op, addr := k.probing.Load(), k.target.String()
 	switch {
+	case errors.Is(k.cause, errUnknown) && op == opRemove: // a server before 3.5 has taken the place of another
+		s.abilities.note(addr, opAddWatch, false, time.Now())
+		s.abilities.note(addr, opMultiRead, false, time.Now())
 	case errors.Is(k.cause, errUnknown):
 		s.abilities.note(addr, op, false, time.Now())
 	case errors.Is(k.cause, errAgain):
