@@ -243,6 +243,11 @@ func TestWhatAServiceKnewIsForEveryCloneOfItsPath(t *testing.T) {
 		w.lists(first, "tcp@a:1")
 		second.Close()
 		pass(5 * time.Second)
+		third := w.clone(tmpl, "Arith")
+		w.lists(third, "tcp@a:1")
+		third.Close()
+		first.Close() // the last one
+		pass(5 * time.Second)
 		w.lists(w.clone(tmpl, "Arith"), "tcp@a:1")
 	})
 }

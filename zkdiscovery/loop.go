@@ -78,6 +78,7 @@ func (lp *loop) run() {
 			if lp.keeper != nil {
 				lp.keeper.SaveLast(lp.belief, time.Now())
 			}
+			lp.handOn()
 			return
 		case <-lp.sub.C:
 		case <-lp.pokes:
@@ -215,7 +216,7 @@ type memory struct {
 	reached bool  // a probe has reached an instance
 }
 
-// handOn leaves what is known to the next service of the path, if this one was closed: others may have let it go before.
+// handOn leaves what is known to the next service of the path, unless that has begun already.
 func (lp *loop) handOn() {
 	lp.root.mu.Lock()
 	defer lp.root.mu.Unlock()

@@ -105,7 +105,7 @@ func gusts() []gust {
 // instance is a real rpcx server that registers through the plugin.
 func instance(t *testing.T, zk []string, log *slog.Logger) (key string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	harness.Must(t, err)
 	key = "tcp@" + ln.Addr().String()
 	s := server.NewServer()
@@ -152,7 +152,7 @@ func TestStorm(t *testing.T) {
 		*seed = rand.Uint64N(1 << 32)
 	}
 	t.Logf("-storm.seed %d", *seed)
-	r := rand.New(rand.NewPCG(*seed, 0)) //nolint:gosec // it is to be repeatable
+	r := rand.New(rand.NewPCG(*seed, 0))
 	e := zktest.StartEnsemble(t, 3)
 	log := slog.New(slog.DiscardHandler)
 	want := make(map[string]bool)

@@ -29,7 +29,6 @@ type fleet struct {
 	since map[string]time.Time // when it has changed last
 	began time.Time
 	last  map[string]time.Time // newest probe, by process, and instance
-	tight int                  // probes that came less than half a second after the one before
 	asked int
 }
 

@@ -25,7 +25,7 @@ func TestEveryTestThatTheHazardsNameExists(t *testing.T) {
 		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // a file of the module
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

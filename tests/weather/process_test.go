@@ -213,7 +213,6 @@ func (v *view) setFilter(f filter) {
 type replica struct {
 	v    *view
 	ch   chan []*client.KVPair
-	slow bool // reads now and then
 	done chan struct{}
 
 	mu    sync.Mutex
@@ -295,7 +294,6 @@ type logbook struct {
 	run   *run
 	name  string
 	lines atomic.Int64
-	with  string
 }
 
 func (b *logbook) logger() *slog.Logger { return slog.New(handler{b, ""}) }

@@ -1,6 +1,7 @@
 package weather
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -57,9 +58,7 @@ func (r *record) take(c zktest.Commit) {
 		own := func() {
 			if !copied {
 				nodes := make(map[string]string, len(next.nodes)+1)
-				for k, v := range next.nodes {
-					nodes[k] = v
-				}
+				maps.Copy(nodes, next.nodes)
 				next.nodes, copied = nodes, true
 			}
 			changed = true

@@ -50,7 +50,6 @@ type run struct {
 	forgotten   bool // watches were lost
 	faults      int
 	lines       int64 // logged by processes that have ended
-	serversAt   map[string]bool
 
 	mu         sync.Mutex
 	violations []violation

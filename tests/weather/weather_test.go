@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		scratch = dir
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		for name, sub := range map[string]string{"XDG_CACHE_HOME": "home", "HOME": "home"} {
 			if err := os.Setenv(name, filepath.Join(dir, sub)); err != nil {
 				fmt.Fprintln(os.Stderr, err)

@@ -29,7 +29,7 @@ var elsewhere = []string{
 
 // drawn returns faults at random places.
 func drawn(root string, seed uint64) func() (mutant, bool, error) {
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it is to be repeatable
+	r := rand.New(rand.NewPCG(seed, 0))
 	var files []string
 	for _, p := range packages {
 		names, _ := filepath.Glob(filepath.Join(root, p, "*.go"))
@@ -42,7 +42,7 @@ func drawn(root string, seed uint64) func() (mutant, bool, error) {
 	return func() (mutant, bool, error) {
 		for {
 			name := files[r.IntN(len(files))]
-			text, err := os.ReadFile(name) //nolint:gosec // a file of the module
+			text, err := os.ReadFile(name)
 			if err != nil {
 				return mutant{}, false, err
 			}

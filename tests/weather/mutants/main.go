@@ -42,7 +42,7 @@ func main() {
 }
 
 func run() error {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output() //nolint:noctx // it ends at once
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return fmt.Errorf("where is the module? %w", err)
 	}
@@ -120,7 +120,7 @@ func (m mutant) play(root, dir string) (caught bool, how string, err error) {
 		return false, "", err
 	}
 	binary := filepath.Join(dir, "weather.test")
-	build := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", binary, "./tests/weather") //nolint:gosec,noctx // our own paths; it ends
+	build := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", binary, "./tests/weather")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return false, string(out), errNoProgram
@@ -129,7 +129,7 @@ func (m mutant) play(root, dir string) (caught bool, how string, err error) {
 		return true, "compiles", nil
 	}
 	began := time.Now()
-	test := exec.Command(binary, "-test.run", "TestWeather", "-test.timeout", "30m", "-weather.seeds", fmt.Sprint(*seeds), "-weather.from", "1", //nolint:gosec,noctx // our own paths; it ends
+	test := exec.Command(binary, "-test.run", "TestWeather", "-test.timeout", "30m", "-weather.seeds", fmt.Sprint(*seeds), "-weather.from", "1",
 		"-weather.failures", "1", "-weather.shrink", "-1s")
 	test.Dir = dir
 	out, err := test.CombinedOutput()
