@@ -62,9 +62,7 @@ func (r *run) heal() {
 	r.zk.Delay(0)
 	_ = r.zk.Start() // it is not closed
 	if r.forgotten { // what a one-shot watch has not told of is found by looks at rest, or in a new session
-		for _, p := range r.processes {
-			r.zk.ExpireSession(p.root.Status().SessionID)
-		}
+		r.zk.ExpireAll()
 	}
 }
 

@@ -49,6 +49,14 @@ func codeError(code int32) error {
 	return why // go-zookeeper's, with words of its own
 }
 
+// notOfANode is the refusal of a request that asks about no one node. What would be an answer about a node is none then, for any caller.
+func notOfANode(request string, refusal error) error {
+	if !isAny(refusal, ErrNoNode, ErrNoAuth) {
+		return refusal
+	}
+	return errors.New("the server answers " + request + " with: " + refusal.Error())
+}
+
 // inWords is err, or says what it means where go-zookeeper has nothing but a code.
 func inWords(err error) error {
 	if err == nil {

@@ -237,6 +237,33 @@ func TestServerThatWasMadeAnOlderOneIsForgottenAtTheFirstAnswer(t *testing.T) {
 	}
 }
 
+// Only the answer to a read is about the node that was read.
+func TestRefusalOfAnotherRequestSaysNothingAboutTheNode(t *testing.T) {
+	for _, op := range []zktest.Op{zktest.OpSync, zktest.OpAddWatch, zktest.OpMultiRead} {
+		for _, code := range []zktest.Code{zktest.CodeNoNode, zktest.CodeNoAuth} {
+			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+				cfg.Extension = Extension{true, true}
+				s := connected(t, cfg)
+				names := fill(t, zk, 3)
+				zk.FailNext(op, code, 1)
+				_, err := s.SyncedList(t.Context(), "/app")
+				nodes, errRead := s.Read(t.Context(), "/app", names, false)
+				for _, n := range nodes {
+					if n.Err != nil {
+						t.Errorf("%v %v: %+v", op, code, n)
+					}
+				}
+				if err == nil {
+					err = errRead
+				}
+				if err == nil || isAny(err, ErrNoNode, ErrNoAuth) {
+					t.Errorf("%v %v: %v", op, code, err)
+				}
+			})
+		}
+	}
+}
+
 func TestBatchesBecomeSmallerUntilTheirAnswersFit(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		cfg.Extension, cfg.MaxReply = Extension{true, true}, 20<<10

@@ -218,8 +218,10 @@ func (a *asked) answer(refusal error, body []byte) error {
 	switch {
 	case a.x == nil:
 		return nil
-	case refusal != nil || a.op != opMultiRead:
+	case a.op != opMultiRead:
 		return a.x.answer(a.i, refusal, body)
+	case refusal != nil:
+		return a.x.answer(a.i, notOfANode("multiRead", refusal), nil)
 	}
 	return a.takeParts(body)
 }

@@ -65,7 +65,9 @@ func (s *Session) ListWith(ctx context.Context, path string, opts ListOptions) (
 		x.take = func(i int, refusal error, body []byte) error {
 			switch op := x.opOf(i); {
 			case op == opAddWatch && refusal != nil:
-				return because(errNoLasting, refusal)
+				return because(errNoLasting, notOfANode("addWatch", refusal))
+			case op == opSync:
+				return notOfANode("sync", refusal)
 			case refusal != nil || op != opChildren2:
 				return refusal
 			}
