@@ -343,9 +343,13 @@ func TestANewConnectionIsAskedAtOnceUnlessAnAnswerOverTheLimitCostTheLast(t *tes
 		if wait := r.m.plan.retryAt.Sub(r.zk.now); wait < tc.last*9/10 || wait > tc.last*11/10 {
 			t.Errorf("%v: waits %v at last, want %v, give or take a tenth", tc.err, wait, tc.last)
 		}
+		until := r.m.plan.retryAt
 		r.zk.cut(session.ErrLost)
 		r.zk.connect(0)
 		r.look()
+		if tc.wait && !r.m.plan.retryAt.Equal(until) {
+			t.Errorf("%v: a connection that ends for another reason makes the wait longer, until %v instead of %v", tc.err, r.m.plan.retryAt, until)
+		}
 		if waits := r.zk.now.Before(r.m.plan.retryAt); waits != tc.wait {
 			t.Errorf("%v: the new connection waits: %v, want %v", tc.err, waits, tc.wait)
 		}

@@ -82,9 +82,7 @@ type plan struct {
 // connected begins a new connection: with a list.
 func (p *plan) connected(last error, now time.Time) {
 	p.list, p.torn = true, 0
-	if errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too
-		p.pause(now, lastCostly)
-	} else {
+	if !errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too: the pause after it goes on
 		p.retryEvery, p.retryAt = 0, time.Time{}
 	}
 	p.checkEvery = 0
