@@ -55,7 +55,24 @@ var faults = []fault{
 	},
 	{
 		"a list is shown before all of it is read", "zkdiscovery/internal/mirror/pass.go",
-		"case len(m.plan.dirty)+len(p.fresh) > 0:\n		p.open = true", "case len(m.plan.dirty)+len(p.fresh) > 0:\n		p.open = true\n		m.show(false, false)",
+		"case known+len(p.fresh) > 0:\n		p.open = true", "case known+len(p.fresh) > 0:\n		p.open = true\n		m.show(false, false)",
+	},
+	{
+		"what a persistent watch tells of a child is not read", "zkdiscovery/internal/mirror/lasting.go",
+		"			p.dirty[name] = struct{}{}\n", "			_ = name\n",
+	},
+	{
+		"a new connection with a persistent watch reads nothing again", "zkdiscovery/internal/mirror/mirror.go",
+		"was || m.lasting || st.Forgotten != m.forgotten", "was",
+	},
+	{
+		"one-shot watches are forgotten on a server that has no others", "zkdiscovery/internal/session/probe.go",
+		"	forgets := s.cfg.Extension.Lasting && s.abilities.of(k.target.String(), opAddWatch, time.Now()).has\n	if forgets {\n		s.state.Forgotten++\n	}\n	return forgets",
+		"	return s.cfg.Extension.Lasting",
+	},
+	{
+		"a server that refuses multiRead is asked again and again", "zkdiscovery/internal/session/probe.go",
+		"		s.abilities.note(addr, op, false, time.Now())\n	case errors.Is(k.cause, errAgain):", "	case errors.Is(k.cause, errAgain):",
 	},
 	{
 		"an older answer replaces a newer one", "zkdiscovery/internal/mirror/read.go",
