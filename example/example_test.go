@@ -237,11 +237,7 @@ func TestHelpExplainsTheFlags(t *testing.T) {
 // chrooted is a ZooKeeper with a node for a chroot.
 func chrooted(t *testing.T) *zktest.Server {
 	t.Helper()
-	s := zktest.NewServer(zktest.WithTick(sessionTimeout / 4))
-	t.Cleanup(s.Close)
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	s := zktest.Start(t, zktest.WithTick(sessionTimeout/4))
 	if err := s.Put("/prod", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,7 @@ func TestMain(m *testing.M) {
 // registry is a ZooKeeper that has exactly what it is told.
 func registry(t *testing.T) (zk *zktest.Server, set func(service string, list map[string]string)) {
 	t.Helper()
-	zk = zktest.NewServer(zktest.WithTick(100 * time.Millisecond))
-	t.Cleanup(zk.Close)
-	if err := zk.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	zk = zktest.Start(t, zktest.WithTick(100*time.Millisecond))
 	return zk, func(service string, list map[string]string) {
 		path := "/rpcx/" + service
 		children, _ := zk.Children(path) // no node: none

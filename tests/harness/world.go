@@ -61,9 +61,7 @@ func InBubble(t *testing.T, scenario func(*World, *zktest.Server)) {
 // OnTheNetwork plays a scenario on the in-process server, outside a bubble. Sessions last 2 s.
 func OnTheNetwork(t *testing.T, scenario func(*World)) {
 	t.Helper()
-	zk := zktest.NewServer(zktest.WithTick(100 * time.Millisecond))
-	t.Cleanup(zk.Close)
-	Must(t, zk.Listen("127.0.0.1:0"))
+	zk := zktest.Start(t, zktest.WithTick(100*time.Millisecond))
 	scenario(newWorld(t, &overTCP{InProcess{t: t, server: zk}}, "/rpcx"))
 }
 

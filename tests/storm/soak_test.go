@@ -52,9 +52,7 @@ func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("make soak DURATION=10m")
 	}
-	zk := zktest.NewServer()
-	t.Cleanup(zk.Close)
-	harness.Must(t, zk.Listen("127.0.0.1:0"))
+	zk := zktest.Start(t)
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	tmpl, err := zkdiscovery.NewTemplate("rpcx", []string{zk.Addr()}, zkdiscovery.WithCacheDir(dir), zkdiscovery.WithLogger(log))
 	harness.Must(t, err)

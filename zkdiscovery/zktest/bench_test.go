@@ -63,11 +63,7 @@ func BenchmarkTell(b *testing.B) {
 
 func benchServer(b *testing.B, children int) *Server {
 	b.Helper()
-	s := NewServer()
-	b.Cleanup(s.Close)
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		b.Fatal(err)
-	}
+	s := Start(b)
 	for i := range children {
 		if err := s.Put(fmt.Sprintf("/service/tcp@127.0.%d.%d:8972", i/250, i%250), []byte("weight=1")); err != nil {
 			b.Fatal(err)

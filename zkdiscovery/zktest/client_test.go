@@ -240,7 +240,7 @@ func TestClientListsThousandsOfChildren(t *testing.T) {
 
 // Over TCP as well: the same client, and nothing of the bubble.
 func TestClientOverTCP(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	c, _, err := zk.Connect([]string{s.Addr()}, 10*time.Second, zk.WithLogger(logger{t}), zk.WithLogInfo(false))
 	if err != nil {
 		t.Fatal(err)

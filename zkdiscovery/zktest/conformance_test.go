@@ -17,11 +17,7 @@ import (
 func TestAnswersAreThoseOfARealServer(t *testing.T) {
 	timeouts := WithSessionTimeouts(20*time.Second, time.Minute)
 	real := StartEnsemble(t, 1, timeouts)
-	s := NewServer(timeouts, WithVersion(versionOf(t, real)))
-	defer s.Close()
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	s := Start(t, timeouts, WithVersion(versionOf(t, real)))
 	seed := rand.Uint64()
 	if v := os.Getenv("HOLDFAST_SEED"); v != "" {
 		var err error

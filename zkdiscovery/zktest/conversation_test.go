@@ -28,11 +28,7 @@ func TestConversationsAreThoseWithARealServer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			opts := []Option{WithTick(100 * time.Millisecond), WithSessionTimeouts(500*time.Millisecond, time.Minute)}
 			real := StartEnsemble(t, 1, opts...)
-			s := NewServer(append(opts, WithVersion(versionOf(t, real)))...)
-			defer s.Close()
-			if err := s.Listen("127.0.0.1:0"); err != nil {
-				t.Fatal(err)
-			}
+			s := Start(t, append(opts, WithVersion(versionOf(t, real)))...)
 			var lines [2][]string
 			for i, addr := range []string{real.Servers()[0], s.Addr()} {
 				tr := &transcript{T: t, printer: printer{owners: make(map[int64]int), started: time.Now()}, addr: addr}

@@ -9,17 +9,6 @@ import (
 	"time"
 )
 
-// listening returns a server on a free port.
-func listening(t *testing.T) *Server {
-	t.Helper()
-	s := NewServer()
-	t.Cleanup(s.Close)
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // mustRefuse wants the address of s to be free.
 func mustRefuse(t *testing.T, addr string) {
 	t.Helper()
@@ -33,7 +22,7 @@ func mustRefuse(t *testing.T, addr string) {
 }
 
 func TestStopAndStartKeepTheAddress(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	addr := s.Addr()
 	for range 3 {
 		w := openWire(t, addr)
@@ -51,7 +40,7 @@ func TestStopAndStartKeepTheAddress(t *testing.T) {
 }
 
 func TestStartFailsWhileTheAddressIsTaken(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	s.Stop()
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.Addr())
 	if err != nil {
@@ -71,7 +60,7 @@ func TestStartFailsWhileTheAddressIsTaken(t *testing.T) {
 }
 
 func TestRefusalOverTCP(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	w := openWire(t, s.Addr())
 	s.Refuse(true)
 	s.Refuse(true)
@@ -92,7 +81,7 @@ func TestRefusalOverTCP(t *testing.T) {
 }
 
 func TestRefusalEndsWhenTheAddressIsFreeAgain(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	s.Refuse(true)
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.Addr())
 	if err != nil {
@@ -113,7 +102,7 @@ func TestRefusalEndsWhenTheAddressIsFreeAgain(t *testing.T) {
 }
 
 func TestListenOnce(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	if err := s.Listen("127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), s.Addr()) {
 		t.Errorf("a second Listen: %v", err)
 	}

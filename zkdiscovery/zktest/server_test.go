@@ -15,7 +15,7 @@ import (
 )
 
 func TestCloseEndsEverything(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	var clients []*wire
 	for range 10 {
 		clients = append(clients, openWire(t, s.Addr()))
@@ -157,7 +157,7 @@ func TestConnectionOfAGoneClientEnds(t *testing.T) {
 
 // Whatever is called at the same time must not deadlock, race or tear the tree apart.
 func TestEverythingAtOnce(t *testing.T) {
-	s := listening(t)
+	s := Start(t)
 	over := make(chan struct{})
 	var clients, faults sync.WaitGroup
 	for i := range 4 {

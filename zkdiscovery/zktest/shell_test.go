@@ -18,11 +18,7 @@ var shellNoise = regexp.MustCompile(`^\d{4}-\d\d-\d\d .*|\[zk: [^\]]*\]`)
 // Another client than Go's, which has ideas of its own about what to send: ZooKeeper's shell, written in Java.
 func TestZooKeepersOwnShellSeesNoDifference(t *testing.T) {
 	real := StartEnsemble(t, 1)
-	ours := NewServer()
-	defer ours.Close()
-	if err := ours.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	ours := Start(t)
 	install, err := findInstallation()
 	if err != nil {
 		t.Fatal(err)

@@ -32,11 +32,7 @@ func TestFieldsSurviveTheLine(t *testing.T) {
 // zooKeeper is an in-process server, and a registry in it.
 func zooKeeper(t *testing.T) (addr string, r *registry.Registry) {
 	t.Helper()
-	server := zktest.NewServer()
-	t.Cleanup(server.Close)
-	if err := server.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	server := zktest.Start(t)
 	r, err := registry.Connect(t.Context(), []string{server.Addr()}, "/bench", 5*time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,7 @@ import (
 // discovery is rpcx-zookeeper's on a ZooKeeper that has exactly what set says.
 func discovery(t *testing.T) (d client.ServiceDiscovery, set func(service string, list map[string]string)) {
 	t.Helper()
-	zk := zktest.NewServer(zktest.WithTick(100 * time.Millisecond))
-	t.Cleanup(zk.Close)
-	if err := zk.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	zk := zktest.Start(t, zktest.WithTick(100*time.Millisecond))
 	for _, service := range []string{"Arith", "Other"} { // its constructor fails without
 		if err := zk.Put("/rpcx/"+service, nil); err != nil {
 			t.Fatal(err)

@@ -16,11 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T) *zktest.Server {
 	t.Helper()
-	server := zktest.NewServer()
-	t.Cleanup(server.Close)
-	if err := server.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	server := zktest.Start(t)
 	return server
 }
 

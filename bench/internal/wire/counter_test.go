@@ -12,11 +12,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRequestsAndBytesAreThoseThatTheServerSees(t *testing.T) {
-	server := zktest.NewServer()
-	defer server.Close()
-	if err := server.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	server := zktest.Start(t)
 	c, err := NewCounter(server.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -59,11 +55,7 @@ func TestRequestsAndBytesAreThoseThatTheServerSees(t *testing.T) {
 }
 
 func TestClosingEndsConnections(t *testing.T) {
-	server := zktest.NewServer()
-	defer server.Close()
-	if err := server.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	server := zktest.Start(t)
 	c, err := NewCounter(server.Addr())
 	if err != nil {
 		t.Fatal(err)
