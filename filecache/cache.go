@@ -15,6 +15,16 @@ import (
 
 // Cache is the file of one service of one ensemble. All methods may be called at once from anywhere; several Caches and several
 // processes may share the file.
+//
+// The package's promises have these bounds:
+//
+//   - F1. What a file system refuses to do (set a mode, link, lock, sync) costs what that protects and no more, and is reported once.
+//   - F2. A damaged file gets a name with ".corrupt-" in it; the newest three are kept. A file that cannot be read stays where it is, since nothing
+//     proves it bad. So does one that a later version of this library has written.
+//   - F3. A list that came from a file or an override is not saved again. Wrap saves nothing before the discovery has listed something.
+//   - F4. The failure is an error and a log line. A Keeper writes a file again that somebody has removed.
+//   - F5. Readers always see a whole file, also between the generations. Writers take an advisory lock for the moment of writing and wait a second for
+//     it at most; Load never waits. The age of a list counts from when its source last confirmed it.
 type Cache struct {
 	dir, service string
 	id           ensemble // ours
@@ -65,12 +75,41 @@ const (
 const orphanAge = 10 * time.Minute
 
 // Open prepares the file of a service below dir; it does not read it. The ensemble is a name, which may be empty, or hosts with ports and what all
-// paths begin with, as in "zk1:2181,zk2:2181/prod" (see WithNamedEnsemble). Which directory below dir is the ensemble's is decided now and does not change; see
-// the package documentation, "Places". Open makes the directories (mode 0700) where it can and removes what writers that were killed have
-// left there. That they cannot be made or written now is not an error: Save will say so.
+// paths begin with, as in "zk1:2181,zk2:2181/prod" (see WithNamedEnsemble). Open makes the directories (mode 0700) where it can and removes what writers
+// that were killed have left there. That they cannot be made or written now is not an error: Save will say so.
 //
 // An error names the value and the rule that it breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory
 // or negative option. Open waits at most a second for other processes that are in it at the same time.
+//
+// # Places
+//
+// Each ensemble has a directory below dir, and each service one in that:
+//
+//	zk1_2181,zk2_2181/ensemble.json                            whose the directory is
+//	zk1_2181,zk2_2181/prod/rpcx/Arith~c1/list.json             the snapshot of /prod/rpcx/Arith: JSON, a server on each line
+//	zk1_2181,zk2_2181/prod/rpcx/Arith~c1/prev.json             the list before it
+//	zk1_2181,zk2_2181/prod/rpcx/Arith~c1/override.json         what an operator wants instead, written by hand; see Cache.LoadOverride
+//	zk1_2181,zk2_2181/prod/rpcx/Arith~c1/list.lock             the writers' lock; empty, never removed
+//
+// The ensemble's directory is called by the ensemble's name, or after its hosts. Open decides which one is ours, once:
+//
+//   - the one that says it has our name, or exactly our hosts and root;
+//   - else, for hosts, the one with our root and at least one host of ours; of several, the one whose list is newest;
+//   - else a new one.
+//
+// For example, a client that knows zk1 and zk2 has made the directory. A client of zk2 and zk3 uses it, too, since zk2 is in both. A client of zk3 alone
+// does not: the directory goes on saying zk1 and zk2, because zk3 may belong to another ensemble by now.
+//
+// The directory of a service is its path. A name is escaped only where a file system needs it, in the same way everywhere. "~c1" behind a name with capital
+// letters keeps Arith apart from arith where a file system ignores case; the digits say which letters are capitals. What Windows forbids in names, a
+// dot at the beginning, and a name that one of our files has are escaped as in a URL.
+//
+// All files have mode 0600 and all directories 0700, because who writes them decides which servers are called. So processes of different users cannot
+// share them. The list is not meant to be edited, which breaks its checksum. The override is, and a copy of the list is a valid one. WithOverrideDir adds a
+// second place for overrides, such as a mounted ConfigMap.
+//
+// Give Open a directory, not a file: a single file that is mounted into a container cannot be replaced, and Save says so. The list itself may not be a
+// symbolic link, which a replacement would destroy. Its directory may be one, and the override, too.
 func Open(dir, ensemble, service string, opts ...Option) (*Cache, error) {
 	cfg := newConfig(opts)
 	c, err := prepare(disk{}, dir, ensemble, service, cfg, cfg.forOpen())

@@ -7,12 +7,16 @@ import (
 )
 
 // Snapshot is a service's list of servers as it was at one moment.
+//
+// Which of two snapshots is the later one? The one of the greater Era. In the same Era and Lineage, the one with the greater Zxid; if that is equal, too,
+// the one with the later AsOf. In the same Era and different Lineages, the one with the later AsOf: their zxids have nothing to do with each other.
 type Snapshot struct {
 	Ensemble string // whose it is; Save writes the Cache's own
 	Service  string // what it lists; Save writes the Cache's own
 
-	// Lineage, Era and Zxid say which of two snapshots is the later one; see the package documentation. Era grows when a new lineage is
-	// accepted, Zxid within a lineage. A discovery that knows no such thing leaves them zero: then AsOf decides.
+	// Lineage names one history of the registry: another one begins when the registry is wiped or replaced. Zxid grows within a lineage. Era counts the
+	// histories that were accepted one after the other: it grows with a new lineage, and when a restored backup was recognised. A discovery that knows no
+	// such thing leaves all three zero.
 	Lineage string
 	Era     int64
 	Zxid    int64

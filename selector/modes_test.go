@@ -14,7 +14,7 @@ import (
 
 var question = "who?"
 
-// What each mode can know, as the package's doc has it. Every test waits for the exact account: no attempt is told twice, and none is left in flight.
+// What each mode can know, as the doc of Wrap has it. Every test waits for the exact account: no attempt is told twice, and none is left in flight.
 
 func TestFailfastPairsThePickWithItsOutcome(t *testing.T) {
 	n := startNode(t)

@@ -17,7 +17,7 @@ import (
 )
 
 // Wrap makes s the selector of xc and returns an XClient that is to be used in its place: it tells s what became of every call, as far as rpcx
-// lets it know (see Modes in the package's doc). Wrap xc before its first call; give xc the select mode client.SelectByUser, since the
+// lets it know (see Modes, below). Wrap xc before its first call; give xc the select mode client.SelectByUser, since the
 // selector of any other is made for nothing. NewXClient does both at once.
 //
 // One Selector serves all XClients of one service; those of different services need one each. Closing what Wrap returns closes xc, ends what
@@ -31,6 +31,36 @@ import (
 //
 // Wrap reads the fail mode and some options from inside xc. It cannot when xc is not rpcx's own; then it warns, and xc is taken for one that fails
 // fast. WrapAs is told them. Wrap panics when xc or s is nil.
+//
+// # Several XClients
+//
+// XClients of one service may share a Selector, and share what is known of the servers. Of those that share a list, because they have the same
+// Option.Group, one leads: its list is the Selector's. When it is closed, the XClient that has received a list last leads. XClients of different groups
+// each call the servers of their own list.
+//
+// # Modes
+//
+// What became of a call is told by the XClient that Wrap returns, and by those of NewXClient, XClientPool, OneClient and OneClientPool, which stand in for
+// rpcx's, whose own XClients nobody can reach. An attempt ends in one of six ways: it was not sent, which says nothing; it was written, where no answer is
+// expected; it was given up, and the server takes at least that long; it failed; it was answered; or the service refused it with an error. rpcx v1.9.4
+// does not let the wrapper know everything; each line is a test.
+//
+//   - Call in the modes Failfast and Failover, and SendRaw: every pick with its outcome and latency. A dial that failed is told at once, and its
+//     pick was not sent. So was that of Failover's last Select, whose server rpcx does not call.
+//   - Call in the mode Failtry: one pick, and the outcome of every attempt at its server.
+//   - Call in the mode Failbackup: both picks with their outcomes, also that of the request that lost, until the deadline or for a minute. The
+//     wrapper makes both requests itself.
+//   - Go: the pick with its outcome. The context does not end the request, but the pick is given up with it.
+//   - Oneshot, and a Call, Go or SendRaw that asks for no reply: the pick was written. Failures to dial are told, and those to write, but for Oneshot's.
+//   - Broadcast and Fork: no pick. Dial failures, and connections that end.
+//   - Inform: no pick. Every server's outcome and latency when all have answered.
+//   - A sticky XClient (Option.Sticky): only the first call selects. The outcomes of the others are told of the server that it keeps, without a
+//     count of those in flight.
+//   - Stream, SendFile and DownloadFile: the call that they begin with, as in the XClient's mode, but for Failbackup: there only dial failures.
+//     What follows on another connection is not seen.
+//
+// A call whose arguments cannot be encoded, that a plugin or a breaker refuses, or whose deadline had passed, was not sent. One whose connection this side has
+// closed was given up.
 func Wrap(xc client.XClient, s *Selector) client.XClient {
 	check(xc, s)
 	known := settingsOf(xc)

@@ -15,6 +15,18 @@ var _ client.ServiceDiscovery = (*Discovery)(nil)
 // Discovery is rpcx's client.ServiceDiscovery on ZooKeeper: the instances of one service, or a template of which OneClient makes clones.
 // All methods may be called at once from anywhere. One exception: Close waits for the caller's own code that the library runs (a filter, an
 // Observer's hook, a probe, a log handler), so such code must not call it.
+//
+// The package's promises have these bounds:
+//
+//   - L1. Every caller and every watcher gets a slice of its own. The pairs in it are shared and must not be changed.
+//   - L6. An instance that may not be read is listed with its last known metadata, or with none, and is reported once.
+//   - L10. An instance that is replaced in one transaction is never seen missing.
+//   - O1. Two things besides ZooKeeper change a list: an operator's override, and, while the list is not live, a newer file that another process has saved.
+//   - O6. The pauses between attempts to connect grow to 5 s, with some chance in them. The log tells changes of state, not attempts.
+//   - F3. A list that came from a file or an override is not saved again. What is saved is unfiltered. A held instance that was let go is saved no more.
+//   - F4. Writing never delays a list. A failure is told by the log, a counter and the Status.
+//   - F5. The age of a file counts from when ZooKeeper last confirmed the list, not from when the list changed.
+//   - C2. The path of a service has a second watch where one of its children may not be read.
 type Discovery struct {
 	// RetriesAfterWatchFailed is there for programs written for rpcx-zookeeper. It has no effect: a Discovery always goes on trying.
 	RetriesAfterWatchFailed int

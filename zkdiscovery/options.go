@@ -68,7 +68,7 @@ func defaultConfig() config {
 	}
 }
 
-// WithCacheDir names the directory of the cache files. In it each ensemble has a directory, and each service one in that, see package filecache, "Places".
+// WithCacheDir names the directory of the cache files. In it each ensemble has a directory, and each service one in that, see filecache.Open, "Places".
 // The default is "holdfast" in the user's cache directory (os.UserCacheDir), or, where that cannot be written, a private directory below os.TempDir, if that
 // is this user's alone; then a line in the log says so. It is created with mode 0700 when missing. Processes may share it. In a container, give it a volume
 // that outlives the container, or a restart during an outage finds no file.
@@ -182,7 +182,9 @@ func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) Optio
 	})
 }
 
-// WithTLS encrypts the connection. Without a ServerName in tc, the name in the server entry that is being connected is verified.
+// WithTLS encrypts the connection to ZooKeeper. It has nothing to do with the connections to the service's instances: for those, rpcx has
+// client.Option.TLSConfig, and Guard.TLS wants the same. Without a ServerName in tc, ZooKeeper's certificate must be for the name in the server entry that
+// is being connected.
 func WithTLS(tc *tls.Config) Option {
 	return optionFunc(func(c *config) {
 		if tc == nil {

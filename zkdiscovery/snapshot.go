@@ -30,6 +30,9 @@ func (s Source) String() string {
 }
 
 // Snapshot is a list of instances with where it came from.
+//
+// Its Zxid orders the lists of one lineage. A lineage is one life of the service's path in ZooKeeper: it ends when the path is deleted, or when ZooKeeper
+// is wiped or replaced. Zxids of two lineages have nothing to do with each other.
 type Snapshot struct {
 	Service  string          // znode path
 	Servers  []client.KVPair // sorted by key, filtered, the caller's own

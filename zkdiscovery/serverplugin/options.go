@@ -147,7 +147,8 @@ func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) ZooKe
 	}
 }
 
-// WithTLS encrypts the connection. Without a ServerName in tc, the name in the server entry that is being connected is verified.
+// WithTLS encrypts the connection to ZooKeeper. Clients' connections to this server are rpcx's: server.WithTLSConfig is for those. Without a ServerName
+// in tc, ZooKeeper's certificate must be for the name in the server entry that is being connected.
 func WithTLS(tc *tls.Config) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
 		if tc == nil {

@@ -5,7 +5,18 @@ import (
 	"time"
 )
 
-// TestTenSituations is the table in the package's doc, row by row: a node as it is known, what happens, and what is known and done then.
+// TestTenSituations plays this table, row by row: a node as it is known, what happens, and what is known and done then.
+//
+//  1. somebody has deleted the node                            it is created, with the operator's word
+//  2. an operator has written a key of his                     it is a word; a write answers
+//  3. somebody has written something else                      it is restored
+//  4. an older state of the node stands there, from a backup   it is nobody's word, and restored
+//  5. a newer process has the address                          it yields
+//  6. the same, and the program has registered again           it takes over
+//  7. the session is a new one                                 nothing that is known counts: it looks
+//  8. the connection is back, in the session                   it looks, since a backup looks unchanged to a watch
+//  9. the program has registered while a look was under way    the answer is older than that: it looks once more
+//  10. a backup has brought an unregistered node back           it is removed
 func TestTenSituations(t *testing.T) {
 	held := func(change func(n *node)) node { // registered, at rest
 		n := node{session: 1, connected: true, touched: 1, phase: Registered, once: true}

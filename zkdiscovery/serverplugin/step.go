@@ -15,6 +15,21 @@ func versionAfterTakeOver(v int32) int32 { return (v + 1) & 3 }
 
 // step is the whole decision: it takes what has happened, and says what is known then and what is to be done about it. It does no I/O, reads
 // no clock and starts nothing. The action is taken as begun: no other follows until one of the answers has come.
+//
+//	seen            wanted                            not wanted
+//	unknown         look                              look, if anything may have been written
+//	absent          create                            rest
+//	ours            look, if no watch is on it;       remove
+//	                set, if it says something else,
+//	                or an operator wants an answer
+//	an earlier      take over                         remove
+//	session's
+//	persistent      take over                         rest
+//	foreign         take over with a claim,           rest
+//	                otherwise yield
+//
+// Nothing is done while an action is under way, without a connection, and for a while after a failure. To rest is to be looked at once more after
+// each reconnect while the session lives.
 func step(n node, e event, now time.Time) (node, action) {
 	n.learn(e, now)
 	a := n.next(now)
