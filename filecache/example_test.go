@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -116,6 +117,41 @@ func ExampleWrap() {
 	}
 	start(&client.KVPair{Key: "tcp@127.0.0.1:8972"})
 	start() // the registry is away
+	// Output:
+	// tcp@127.0.0.1:8972
+	// tcp@127.0.0.1:8972
+}
+
+// With etcd, and every other registry whose constructor fails while the registry is away. For rpcx-etcd, open is
+//
+//	func() (client.ServiceDiscovery, error) {
+//		return etcdclient.NewEtcdV3Discovery("/rpcx", "Arith", []string{"etcd1:2379"}, false, nil)
+//	}
+func ExampleConnect_etcd() {
+	dir, err := os.MkdirTemp("", "filecache")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	start := func(open func() (client.ServiceDiscovery, error)) {
+		d, err := filecache.Connect(open, dir, filecache.WithEnsemble("etcd"), filecache.WithService("Arith"),
+			filecache.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			fmt.Println(err) // a mistake in the arguments
+			return
+		}
+		defer d.Close()
+		for _, kv := range d.GetServices() {
+			fmt.Println(kv.Key)
+		}
+	}
+	start(func() (client.ServiceDiscovery, error) { // etcd answers
+		return client.NewMultipleServersDiscovery([]*client.KVPair{{Key: "tcp@127.0.0.1:8972"}})
+	})
+	start(func() (client.ServiceDiscovery, error) { // etcd is away
+		return nil, errors.New("context deadline exceeded")
+	})
 	// Output:
 	// tcp@127.0.0.1:8972
 	// tcp@127.0.0.1:8972

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
@@ -82,4 +83,55 @@ func ExampleZooKeeperRegisterPlugin() {
 	// Output:
 	// clients find weight=3
 	// clients find 0 servers, <nil>
+}
+
+// With credentials, others may read the nodes and only their owner may write: clients need no credentials then.
+func ExampleWithZkACL() {
+	zks := zktest.NewServer()
+	defer zks.Close()
+	if err := zks.Listen("127.0.0.1:0"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	p := serverplugin.NewZooKeeperRegisterPlugin(
+		serverplugin.WithZKServiceAddress("tcp@127.0.0.1:8972"),
+		serverplugin.WithZKServersAddress([]string{zks.Addr()}),
+		serverplugin.WithZKBasePath("/rpcx"),
+		serverplugin.WithAuth("digest", []byte("registrar:secret")),
+		serverplugin.WithZkACL(append(zk.DigestACL(zk.PermAll, "registrar", "secret"), zk.WorldACL(zk.PermRead)...)))
+	if err := p.Start(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = p.Stop() }()
+	if err := p.Register("Greeter", nil, "weight=3"); err != nil { // rpcx's server calls it
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := p.WaitRegistered(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	d, err := zkdiscovery.New("/rpcx", "Greeter", []string{zks.Addr()}, zkdiscovery.WithoutCache())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer d.Close()
+	fmt.Println("a client without credentials finds", d.GetServices()[0].Value)
+
+	stranger, _, err := zk.Connect([]string{zks.Addr()}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer stranger.Close()
+	_, err = stranger.Set("/rpcx/Greeter/tcp@127.0.0.1:8972", nil, -1)
+	fmt.Println("a stranger who writes hears:", err)
+	// Output:
+	// a client without credentials finds weight=3
+	// a stranger who writes hears: zk: not authenticated
 }

@@ -164,3 +164,27 @@ func ExampleNewProxy() {
 		proxy.Cut(false)
 	}
 }
+
+// A test of one's own: a ZooKeeper of its own, for as long as the test runs.
+func ExampleStart() {
+	_ = func(t *testing.T) { // TestMyClientSurvivesARestart
+		server := zktest.Start(t, zktest.WithTick(100*time.Millisecond)) // sessions last from 0.2 s to 2 s
+		if err := server.Put("/app/config", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		conn, _, err := zk.Connect([]string{server.Addr()}, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+
+		server.Stop()
+		if err := server.Start(); err != nil { // at the same address, with what it had stored
+			t.Fatal(err)
+		}
+		data, _, err := conn.Get("/app/config")
+		if err != nil || string(data) != "1" {
+			t.Errorf("%q, %v", data, err)
+		}
+	}
+}
