@@ -41,10 +41,10 @@ func (d *drill) hold(ctx context.Context, servers []string) (err error) {
 	if d.zookeeper, err = openZooKeeper(ctx, servers); err != nil {
 		return err
 	}
-	d.tale.heading("The outage drill: on %v, with real rpcx servers and clients that call all the time", d.zookeeper)
+	d.tale.heading("The outage drill: on %s, with real rpcx servers and clients that call all the time", d.zookeeper.where(d.tale.words))
 	for p, play := range timeline {
 		d.now.Store(int32(p))
-		d.tale.heading("%s", titles[p])
+		d.tale.heading(titles[p])
 		if err := play(d, ctx); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (d *drill) tellCalls(p phase) {
 	for _, server := range slices.Sorted(maps.Keys(t.byServer)) {
 		parts = append(parts, server+" "+count(t.byServer[server]))
 	}
-	d.tale.say("calls", "%s: %s", calls(t.calls, t.failed), strings.Join(parts, ", "))
+	d.tale.say("calls", "%s: %s", d.tale.calls(t.calls, t.failed), strings.Join(parts, ", "))
 }
 
 // calls are those of a phase, of both clients.
@@ -147,9 +147,9 @@ func (d *drill) telling(who string) func(view) {
 	return func(v view) {
 		switch {
 		case v.lists > was.lists:
-			d.tale.news(v.at, who, "has the list: %s", describe(v.servers))
+			d.tale.news(v.at, who, "has the list: %s", d.tale.list(v.servers))
 		case was.connected && !v.connected:
-			d.tale.news(v.at, who, "has lost ZooKeeper, keeps the list: %s", describe(v.servers))
+			d.tale.news(v.at, who, "has lost ZooKeeper, keeps the list: %s", d.tale.list(v.servers))
 		}
 		was = v
 	}

@@ -4,6 +4,7 @@
 //	go run ./example                        on a ZooKeeper in this process
 //	go run ./example -zk host:2181,...      on a real one, which is left as it was
 //	go run ./example -status 127.0.0.1:0    with the status page, whose address is printed
+//	go run ./example -lang zh               in Chinese
 //
 // It exits with status 0 when every promise was kept, 1 when one was broken or the drill could not be held, 2 for bad arguments and 130 when
 // interrupted, or when nobody reads on (go run ./example | head). It leaves nothing behind then either. The programs to copy from are in example/server and example/client.
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tale := newNarrator(output{stdout, cancel}, colourful(stdout))
+	tale := newNarrator(output{stdout, cancel}, colourful(stdout), s.language)
 	d := newDrill(s.step, tale)
 	if s.page != "" {
 		var url string
@@ -119,7 +120,7 @@ func (l lostOutput) Unwrap() error { return l.error }
 
 // judge reports the outcome, and is the program's status.
 func judge(o *outcome, tale *narrator) (status int) {
-	promises := o.promises()
+	promises := o.promises(tale.words)
 	tale.report(o, promises)
 	if slices.ContainsFunc(promises, func(p promise) bool { return !p.kept }) {
 		return statusBroken
@@ -132,6 +133,8 @@ type settings struct {
 	zk   []string      // a real ZooKeeper's servers, the last perhaps with a chroot; none: one in this process
 	step time.Duration // how long each step is watched
 	page string        // where to serve the status page; none: nowhere
+
+	language words
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -140,6 +143,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	zk := flags.String("zk", "", "hold the drill on the real ZooKeeper at `host:port,...` instead of one in this process;\nit is cut off by a proxy in between, and left as it was")
 	step := flags.Duration("step", 1500*time.Millisecond, "how long to watch each step")
 	page := flags.String("status", "", "serve the status page at `host:port`, 127.0.0.1:0 for a free one, while the drill is held")
+	lang := flags.String("lang", "en", "tell it in `en` or zh (用中文讲述)")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -154,7 +158,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	case *step < shortestStep:
 		return settings{}, fmt.Errorf("-step %v: at least %v", *step, shortestStep)
 	}
-	s := settings{step: *step, page: *page}
+	language, ok := languages[*lang]
+	if !ok {
+		return settings{}, fmt.Errorf("-lang %q: en and zh are there", *lang)
+	}
+	s := settings{step: *step, page: *page, language: language}
 	if *zk == "" {
 		return s, nil
 	}

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
-// narrator tells what happens, a line each, with the seconds since the start. Whoever notices something tells it himself, so its methods may
-// be called from anywhere.
+// narrator tells what happens, a line each, with the seconds since the start. It is given English, and speaks the language of words. Its methods may be
+// called from anywhere, by the one who notices something.
 type narrator struct {
 	colour bool
+	words
 
 	mu    sync.Mutex // guards what follows; nothing else is locked under it
 	out   io.Writer
@@ -20,9 +20,9 @@ type narrator struct {
 	since time.Time // the last change: news of the list are told with the time that they took from there
 }
 
-func newNarrator(out io.Writer, colour bool) *narrator {
+func newNarrator(out io.Writer, colour bool, w words) *narrator {
 	now := time.Now()
-	return &narrator{out: out, colour: colour, start: now, since: now}
+	return &narrator{out: out, colour: colour, words: w, start: now, since: now}
 }
 
 // The escape sequences of the few styles.
@@ -45,19 +45,19 @@ func (n *narrator) in(style, text string) string {
 func (n *narrator) heading(format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.title(format, args...)
+	n.title(n.text(format, args...))
 }
 
 // title writes what begins a phase or a table. The caller holds mu.
-func (n *narrator) title(format string, args ...any) {
-	say(n.out, "\n%s\n", n.in(bold, hang(0, fmt.Sprintf(format, args...))))
+func (n *narrator) title(text string) {
+	say(n.out, "\n%s\n", n.in(bold, hang(0, text)))
 }
 
 // say tells what somebody does or meets.
 func (n *narrator) say(who, format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.line(time.Now(), who, fmt.Sprintf(format, args...), "")
+	n.line(time.Now(), who, n.text(format, args...), "")
 }
 
 // change tells what somebody does, and counts from now until the news of it arrive.
@@ -65,7 +65,7 @@ func (n *narrator) change(who, format string, args ...any) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.since = time.Now()
-	n.line(n.since, who, fmt.Sprintf(format, args...), "")
+	n.line(n.since, who, n.text(format, args...), "")
 	return n.since
 }
 
@@ -73,7 +73,7 @@ func (n *narrator) change(who, format string, args ...any) time.Time {
 func (n *narrator) news(at time.Time, who, format string, args ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.line(at, who, fmt.Sprintf(format, args...), duration(at.Sub(n.since))+" later")
+	n.line(at, who, n.text(format, args...), n.text("%s later", duration(at.Sub(n.since))))
 }
 
 // The columns of a line: the time and who it is about, what there is to say, and how much later that is.
@@ -88,12 +88,13 @@ func (n *narrator) line(at time.Time, who, what, after string) {
 	elapsed := n.in(dim, fmt.Sprintf("%6.2f s", at.Sub(n.start).Seconds()))
 	lines := fold(what, width-whatColumn)
 	if last := lines[len(lines)-1]; after != "" {
-		if utf8.RuneCountInString(last) >= afterColumn-whatColumn {
+		if columns(last) >= afterColumn-whatColumn {
 			lines, last = append(lines, ""), ""
 		}
 		lines[len(lines)-1] = last + pad(last, afterColumn-whatColumn) + n.in(dim, after)
 	}
-	say(n.out, "%s  %-9s %s\n", elapsed, who, strings.Join(lines, "\n"+strings.Repeat(" ", whatColumn)))
+	who = n.text(who)
+	say(n.out, "%s  %s%s\n", elapsed, who+pad(who, 10), strings.Join(lines, "\n"+strings.Repeat(" ", whatColumn)))
 }
 
 // hang breaks text that begins in a column, so that all of it stands there.
@@ -101,25 +102,28 @@ func hang(column int, text string) string {
 	return strings.Join(fold(text, width-column), "\n"+strings.Repeat(" ", column))
 }
 
-// fold breaks text into lines of a width, at spaces. A word that is longer has a line of its own.
+// fold breaks text into lines of a width, at spaces and between Chinese characters. A word that is longer has a line of its own.
 func fold(text string, width int) (lines []string) {
 	line, n := "", 0
 	for word := range strings.SplitSeq(text, " ") {
-		more := utf8.RuneCountInString(word)
-		if n > 0 && n+1+more > width {
-			lines, line, n = append(lines, line), "", 0
+		space := " "
+		for _, piece := range pieces(word) {
+			more := columns(piece)
+			if n > 0 && n+len(space)+more > width {
+				lines, line, n = append(lines, line), "", 0
+			}
+			if n > 0 {
+				line, n = line+space, n+len(space)
+			}
+			line, n, space = line+piece, n+more, ""
 		}
-		if n > 0 {
-			line, n = line+" ", n+1
-		}
-		line, n = line+word, n+more
 	}
 	return append(lines, line)
 }
 
 // pad is what brings text to a width.
 func pad(text string, width int) string {
-	return strings.Repeat(" ", max(1, width-utf8.RuneCountInString(text)))
+	return strings.Repeat(" ", max(1, width-columns(text)))
 }
 
 // duration is d with as many digits as anybody wants to read.
@@ -143,12 +147,4 @@ func count(n int) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// calls is a number of calls and how many of them failed.
-func calls(n, failed int) string {
-	if failed == 0 {
-		return count(n) + " calls, none failed"
-	}
-	return fmt.Sprintf("%s calls, %s failed", count(n), count(failed))
 }

@@ -14,7 +14,7 @@ import (
 
 func TestNarratorAlignsItsColumns(t *testing.T) {
 	var out bytes.Buffer
-	n := newNarrator(&out, false)
+	n := newNarrator(&out, false, nil)
 	n.start = time.Now().Add(-12340 * time.Millisecond)
 	n.heading("A weight changes")
 	began := n.change("server D", "gets weight %d", 6)
@@ -31,7 +31,7 @@ func TestNarratorAlignsItsColumns(t *testing.T) {
 
 func TestNarratorBreaksWhatIsTooLong(t *testing.T) {
 	var out bytes.Buffer
-	n := newNarrator(&out, false)
+	n := newNarrator(&out, false, nil)
 	n.start = time.Now().Add(-12340 * time.Millisecond)
 	n.heading("%s", strings.Repeat("word ", 20))
 	began := n.change("client", "%s", strings.Repeat("word ", 13)+strings.Repeat("w", 70))
@@ -49,7 +49,7 @@ func TestNarratorBreaksWhatIsTooLong(t *testing.T) {
 
 func TestNarratorColoursForATerminal(t *testing.T) {
 	var out bytes.Buffer
-	newNarrator(&out, true).heading("Promises")
+	newNarrator(&out, true, nil).heading("Promises")
 	if want := "\n\x1b[1mPromises\x1b[0m\n"; out.String() != want {
 		t.Errorf("%q, want %q", &out, want)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -49,52 +48,52 @@ type promise struct {
 }
 
 // promises judges the outcome.
-func (o *outcome) promises() []promise {
+func (o *outcome) promises(w words) []promise {
 	live := max(o.returned[0].live, o.returned[1].live)
 	joined, weighed := o.settled[phaseJoined].share("D"), o.settled[phaseWeighed].share("D")
 	return []promise{
 		{
-			"no call failed while servers died, joined and changed weight",
+			w.text("no call failed while servers died, joined and changed weight"),
 			o.served(phaseSteady, phaseDied, phaseJoined, phaseWeighed),
 		},
 		{
-			"every change was noticed within a second while ZooKeeper was there",
+			w.text("every change was noticed within a second while ZooKeeper was there"),
 			o.noticed(),
 		},
 		{
-			fmt.Sprintf("calls followed the weight: server D got %.0f %% of them, then %.0f %%", 100*joined, 100*weighed),
+			w.text("calls followed the weight: server D got %.0f %% of them, then %.0f %%", 100*joined, 100*weighed),
 			joined < 0.5 && weighed > 0.6, // a third and three quarters are due
 		},
 		{
-			"no call failed while ZooKeeper was away, though a server died",
+			w.text("no call failed while ZooKeeper was away, though a server died"),
 			o.served(phaseAway, phaseSecond, phaseDiedUnseen),
 		},
 		{
-			fmt.Sprintf("calls kept away from the dead server: %d of them went there once more", o.metDead),
+			w.text("calls kept away from the dead server: %d of them went there once more", o.metDead),
 			o.metDead <= metDeadLimit,
 		},
 		{
-			"the list stayed as it was while ZooKeeper was away",
+			w.text("the list stayed as it was while ZooKeeper was away"),
 			o.listsAway == 0,
 		},
 		{
-			fmt.Sprintf("a second client started from the %v: %s", o.secondSource, calls(o.secondAway.calls, o.secondAway.failed)),
+			w.text("a second client started from the %v: %s", o.secondSource, w.calls(o.secondAway.calls, o.secondAway.failed)),
 			o.secondSource == zkdiscovery.File && o.secondAlike && o.secondAway.served(),
 		},
 		{
-			fmt.Sprintf("both clients were live %s after ZooKeeper's return (%s at most)", duration(live), duration(o.liveWithin)),
+			w.text("both clients were live %s after ZooKeeper's return (%s at most)", duration(live), duration(o.liveWithin)),
 			o.returned[0].live > 0 && o.returned[1].live > 0 && live <= o.liveWithin,
 		},
 		{
-			"no call failed as ZooKeeper returned, with an empty list at first",
+			w.text("no call failed as ZooKeeper returned, with an empty list at first"),
 			o.served(phaseReturning),
 		},
 		{
-			"both lists then named the servers that live, and nobody else",
+			w.text("both lists then named the servers that live, and nobody else"),
 			o.returned[0].right > 0 && o.returned[1].right > 0 && o.right,
 		},
 		{
-			"no call failed from then on",
+			w.text("no call failed from then on"),
 			o.served(phaseAgain),
 		},
 	}

@@ -65,7 +65,7 @@ func TestEachBrokenPromiseIsFoundAndGivesStatus1(t *testing.T) {
 			o := good()
 			c.spoil(o)
 			var out bytes.Buffer
-			status := judge(o, newNarrator(&out, false))
+			status := judge(o, newNarrator(&out, false, nil))
 			var broken []string
 			for line := range strings.Lines(out.String()) {
 				if what, ok := strings.CutPrefix(line, "  FAIL  "); ok {
@@ -89,8 +89,8 @@ func TestReportShowsWhatFailed(t *testing.T) {
 	o.changes[0].noticed = false
 	o.listsAway = 1
 	var out bytes.Buffer
-	n := newNarrator(&out, false)
-	n.report(o, o.promises())
+	n := newNarrator(&out, false, nil)
+	n.report(o, o.promises(nil))
 	for _, want := range []string{
 		"\n  ZooKeeper returns, sessions expired     100      7   1.0 ms   1.0 ms   1.0 ms\n",
 		"\n    the first error: can not found any server\n",

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -10,49 +10,68 @@ import (
 func (n *narrator) report(o *outcome, promises []promise) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.title("%-37s %7s %6s  %7s  %7s  %7s", "Calls", "made", "failed", "median", "99 %", "longest")
+	n.title(n.row("Calls", 37, n.left("made", 7), n.left("failed", 6), n.left("median", 7), n.left("99 %", 7), n.left("longest", 7)))
 	var all tally
 	for p, t := range o.phases {
 		all = all.plus(t)
-		failed := fmt.Sprintf("%6s", count(t.failed))
+		failed := n.left(count(t.failed), 6)
 		if t.failed > 0 {
 			failed = n.in(red, failed)
 		}
-		say(n.out, "  %-35s %7s %s  %7s  %7s  %7s\n", titles[p], count(t.calls), failed,
-			duration(t.latency(0.5)), duration(t.latency(0.99)), duration(t.latency(1)))
+		say(n.out, "  %s\n", n.row(titles[p], 35, n.left(count(t.calls), 7), failed,
+			n.left(duration(t.latency(0.5)), 7), n.left(duration(t.latency(0.99)), 7), n.left(duration(t.latency(1)), 7)))
 		if t.failed > 0 {
-			say(n.out, "    %s\n", hang(4, "the first error: "+t.firstErr.Error()))
+			say(n.out, "    %s\n", hang(4, n.text("the first error: %v", t.firstErr)))
 		}
 	}
 
-	n.title("Time to notice")
+	n.title(n.text("Time to notice"))
 	changes := slices.Clone(o.changes)
 	for i, who := range []string{"client", "client 2"} {
 		r := o.returned[i]
-		changes = append(changes, change{"ZooKeeper is back: " + who + " is live", r.live, r.live > 0},
-			change{"ZooKeeper is back: its list is right", r.right, r.right > 0})
+		changes = append(changes, change{n.text("ZooKeeper is back: %s is live", n.text(who)), r.live, r.live > 0},
+			change{n.text("ZooKeeper is back: its list is right"), r.right, r.right > 0})
 	}
 	for _, c := range changes {
 		took := duration(c.took)
 		if !c.noticed {
-			took = n.in(red, "   never")
+			took = n.text("never")
 		}
-		say(n.out, "  %-40s %8s\n", c.what, took)
+		cell := n.left(took, 8)
+		if !c.noticed {
+			cell = n.in(red, cell)
+		}
+		say(n.out, "  %s%s%s\n", c.what, pad(c.what, 41), cell)
 	}
 
-	n.title("Promises")
+	n.title(n.text("Promises"))
 	broken := 0
 	for _, p := range promises {
-		verdict := n.in(green, "pass")
+		verdict := n.in(green, n.text("pass"))
 		if !p.kept {
-			verdict = n.in(red, "FAIL")
+			verdict = n.in(red, n.text("FAIL"))
 			broken++
 		}
 		say(n.out, "  %s  %s\n", verdict, hang(8, p.text))
 	}
-	verdict := "every promise was kept"
+	made, took := n.calls(all.calls, all.failed), duration(time.Since(n.start))
 	if broken > 0 {
-		verdict = fmt.Sprintf("%d of %d promises were broken", broken, len(promises))
+		n.title(n.text("%s in %s; %d of %d promises were broken", made, took, broken, len(promises)))
+		say(n.out, "%s\n", n.text("Please report this: https://github.com/holdfast-go/holdfast/issues"))
+		return
 	}
-	n.title("%s in %s; %s", calls(all.calls, all.failed), duration(time.Since(n.start)), verdict)
+	n.title(n.text("%s in %s; every promise was kept", made, took))
+	say(n.out, "%s\n", n.text("Shown: calls go on without ZooKeeper. To copy: example/server, example/client"))
+}
+
+// row is a line of the table of calls: its name in a column of a width, and the cells.
+func (n *narrator) row(name string, width int, calls, failed, median, most, longest string) string {
+	name = n.text(name)
+	return name + pad(name, width+1) + calls + " " + failed + "  " + median + "  " + most + "  " + longest
+}
+
+// left fills a cell from the left.
+func (n *narrator) left(text string, width int) string {
+	text = n.text(text)
+	return strings.Repeat(" ", max(0, width-columns(text))) + text
 }

@@ -67,11 +67,11 @@ var timeline = [phases]func(*drill, context.Context) error{
 
 // change does something to the servers, waits until the first client's list says so, and watches on.
 func (d *drill) change(ctx context.Context, who, what string, do func() error) error {
-	began := d.tale.change(who, "%s", what)
+	began := d.tale.change(who, what)
 	if err := do(); err != nil {
 		return err
 	}
-	if err := d.notice(ctx, who+" "+what, began, lists(d.living())); err != nil {
+	if err := d.notice(ctx, d.tale.text(who)+" "+d.tale.text(what), began, lists(d.living())); err != nil {
 		return err
 	}
 	p := d.first.ledger.phase()
@@ -104,11 +104,11 @@ func (d *drill) loseZooKeeper(ctx context.Context) error {
 		d.tale.say("client", "has not saved the list within %v", awaitLimit)
 	}
 	d.listsBefore = d.first.feed.current().lists
-	d.stopped = d.tale.change("ZooKeeper", "%s", d.zookeeper.stopping())
+	d.stopped = d.tale.change("ZooKeeper", d.zookeeper.stopping())
 	if err := d.zookeeper.stop(); err != nil {
 		return err
 	}
-	if err := d.notice(ctx, "ZooKeeper goes away", d.stopped, func(v view) bool { return !v.connected }); err != nil {
+	if err := d.notice(ctx, d.tale.text("ZooKeeper goes away"), d.stopped, func(v view) bool { return !v.connected }); err != nil {
 		return err
 	}
 	return d.watch(ctx)
@@ -132,7 +132,7 @@ func (d *drill) startSecond(ctx context.Context) error {
 	s := c.discovery.Snapshot()
 	servers := metadataOf(s)
 	d.outcome.secondSource, d.outcome.secondAlike = s.Source, maps.Equal(servers, d.first.feed.current().servers)
-	d.tale.news(up, "client 2", "has the list, from the %v: %s", s.Source, describe(servers))
+	d.tale.news(up, "client 2", "has the list, from the %v: %s", s.Source, d.tale.list(servers))
 	return d.watch(ctx)
 }
 
@@ -169,7 +169,7 @@ func (d *drill) registeredAgain(ctx context.Context) {
 			return
 		}
 	}
-	d.tale.news(time.Now(), "servers", "are registered again: %s", describe(d.living()))
+	d.tale.news(time.Now(), "servers", "are registered again: %s", d.tale.list(d.living()))
 }
 
 // recovered waits until a client is live, has the right list and can call with it.

@@ -26,7 +26,7 @@ type zookeeper interface {
 	close() error      // leaves nothing behind
 	// expire returns when every session that there was before stop is over. It is called when they have timed out.
 	expire(ctx context.Context) error
-	String() string
+	where(words) string // it is, to people
 }
 
 // openZooKeeper opens the real one at servers, or one in this process when there are none.
@@ -49,13 +49,13 @@ func openZooKeeper(ctx context.Context, servers []string) (zookeeper, error) {
 // inProcess is a ZooKeeper of this process, which can be stopped.
 type inProcess struct{ *zktest.Server }
 
-func (z inProcess) servers() []string { return []string{z.Addr()} }
-func (z inProcess) base() string      { return "/rpcx" }
-func (z inProcess) stop() error       { z.Stop(); return nil }
-func (z inProcess) stopping() string  { return "is stopped" }
-func (z inProcess) start() error      { return z.Start() }
-func (z inProcess) close() error      { z.Close(); return nil }
-func (z inProcess) String() string    { return "a ZooKeeper in this process" }
+func (z inProcess) servers() []string    { return []string{z.Addr()} }
+func (z inProcess) base() string         { return "/rpcx" }
+func (z inProcess) stop() error          { z.Stop(); return nil }
+func (z inProcess) stopping() string     { return "is stopped" }
+func (z inProcess) start() error         { return z.Start() }
+func (z inProcess) close() error         { z.Close(); return nil }
+func (z inProcess) where(w words) string { return w.text("a ZooKeeper in this process") }
 
 // expire does what a server that has started again would do a timeout later.
 func (z inProcess) expire(context.Context) error {
@@ -127,7 +127,9 @@ func (z *proxied) servers() []string {
 
 func (z *proxied) base() string     { return z.path }
 func (z *proxied) stopping() string { return "is cut off by a proxy, which refuses new connections" }
-func (z *proxied) String() string   { return "the ZooKeeper at " + strings.Join(z.addrs, ",") }
+func (z *proxied) where(w words) string {
+	return w.text("the ZooKeeper at %s", strings.Join(z.addrs, ","))
+}
 
 func (z *proxied) stop() error {
 	for _, p := range z.proxies {
