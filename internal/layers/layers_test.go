@@ -23,41 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const module = "github.com/holdfast-go/holdfast"
 
-// mayImport says for each directory what its non-test code may import besides the standard library. A directory ending in /... speaks for
-// itself and for all below that have no rule of their own; an import ending in ... allows all that begin so. Paths beginning with ./ are
-// the module's.
-var mayImport = map[string][]string{
-	".":           {}, // discovery_test.go, which is no package
-	"example/...": {"..."},
-	"filecache": { // of internal the watchers, and the belief and what drives it, which Wrap has as zkdiscovery does
-		"./internal/...", "github.com/fsnotify/fsnotify", "github.com/gofrs/flock", "github.com/google/renameio/v2",
-		"github.com/smallnest/rpcx/client", "golang.org/x/sys/...",
-	},
-	"internal/...":    {"./internal/...", "github.com/smallnest/rpcx/client"},
-	"internal/belief": {"./internal/probe", "github.com/smallnest/rpcx/client"}, // pure
-	"internal/plain":  {},
-	"internal/probe":  {"github.com/smallnest/rpcx/protocol", "github.com/smallnest/rpcx/share"}, // it speaks rpcx's heartbeat, and knows no list
-	"selector":        {"./internal/...", "./selector/internal/...", "github.com/cespare/xxhash/v2", "github.com/smallnest/rpcx/..."},
-	// What is known of one server, and whom to call: pure.
-	"selector/internal/health": {},
-	"selector/internal/policy": {"./selector/internal/health"},
-	"tests/...":                {"..."}, // which the library must not import: no rule of its packages allows that
-	"zkdiscovery": {
-		"./filecache", "./internal/...", "./zkdiscovery/internal/...", "github.com/smallnest/rpcx/client",
-		"github.com/rpcxio/libkv/store", // the small package with the Config that the peer's constructors take, none of the stores
-	},
-	"zkdiscovery/internal/...":     {"./zkdiscovery/internal/..."},
-	"zkdiscovery/internal/mirror":  {"./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/client"}, // of session the types of answers
-	"zkdiscovery/internal/session": {"./internal/logs", "github.com/go-zookeeper/zk"},                                                      // the one place that knows its Conn, and the hazards of it
-	// What registers is a plugin of rpcx's server, and shuts it down.
-	"zkdiscovery/serverplugin": {"./internal/logs", "./internal/words", "./zkdiscovery/internal/session", "./zkdiscovery/internal/znode", "github.com/smallnest/rpcx/server", "github.com/rcrowley/go-metrics", "github.com/rpcxio/libkv/store"},
-	"zkdiscovery/metrics":      {"./internal/words", "./selector", "./zkdiscovery", "./zkdiscovery/serverplugin"},
-	"zkdiscovery/statuspage":   {"./internal/plain", "./selector", "./zkdiscovery", "./zkdiscovery/metrics", "./zkdiscovery/serverplugin"},
-	"zkdiscovery/zktest":       {"golang.org/x/sys/..."},
-}
-
 func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
-	for _, v := range violations(t, os.DirFS("../..")) {
+	h := readHouse(t)
+	for _, v := range h.violations(t, os.DirFS("../..")) {
 		t.Error(v)
 	}
 }
@@ -88,7 +56,8 @@ func TestViolationsAreFound(t *testing.T) {
 		}
 		return &fstest.MapFile{Data: []byte(src)}
 	}
-	got := violations(t, fstest.MapFS{
+	h := readHouse(t)
+	got := h.violations(t, fstest.MapFS{
 		"filecache/good.go":                     file("os", "golang.org/x/sys/unix", module+"/internal/watchers"),
 		"filecache/bad_windows.go":              file(module + "/zkdiscovery"),
 		"filecache/bad_test.go":                 file(module + "/zkdiscovery"), // tests may
@@ -108,7 +77,7 @@ func TestViolationsAreFound(t *testing.T) {
 	want := []string{
 		"filecache/bad_windows.go imports " + module + "/zkdiscovery",
 		"selector/bad.go imports " + module + "/tests/harness",
-		"unheard/of has no rule in this test",
+		"unheard/of has no row in DESIGN.md",
 		"zkdiscovery/bad.go imports github.com/go-zookeeper/zk",
 		"zkdiscovery/bad.go imports github.com/rpcxio/libkv",
 		"zkdiscovery/internal/other/bad.go imports github.com/go-zookeeper/zk",
@@ -131,7 +100,7 @@ func TestTheTopLevelHasOneFileOfGo(t *testing.T) {
 }
 
 // violations reads the import clauses of every file, for whatever platform it is, below root.
-func violations(t *testing.T, root fs.FS) []string {
+func (h house) violations(t *testing.T, root fs.FS) []string {
 	t.Helper()
 	var found []string
 	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
@@ -149,9 +118,9 @@ func violations(t *testing.T, root fs.FS) []string {
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
-		allowed, ok := ruleFor(path.Dir(name))
+		allowed, ok := h.ruleFor(path.Dir(name))
 		if !ok {
-			add("%s has no rule in this test", path.Dir(name))
+			add("%s has no row in DESIGN.md", path.Dir(name))
 			return nil
 		}
 		src, err := fs.ReadFile(root, name)
@@ -182,12 +151,12 @@ func violations(t *testing.T, root fs.FS) []string {
 }
 
 // ruleFor finds the rule of a directory or of the nearest one above it that speaks for those below.
-func ruleFor(dir string) ([]string, bool) {
-	if allowed, ok := mayImport[dir]; ok {
+func (h house) ruleFor(dir string) ([]string, bool) {
+	if allowed, ok := h.mayImport[dir]; ok {
 		return allowed, true
 	}
 	for ; dir != "."; dir = path.Dir(dir) {
-		if allowed, ok := mayImport[dir+"/..."]; ok {
+		if allowed, ok := h.mayImport[dir+"/..."]; ok {
 			return allowed, true
 		}
 	}
