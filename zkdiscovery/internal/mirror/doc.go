@@ -10,8 +10,8 @@
 // # What holds
 //
 //   - A Whole is never half of a pass. Its Pairs are never changed.
-//   - Only lists decide who is a member. A watch event or a read that says "gone" asks for the list which confirms it. An instance that is
-//     replaced in one transaction arrives as a deletion first; it is never seen missing.
+//   - Only an answer decides who is a member: a list, or with a lasting watch the read of a child together with its path. A watch event that says
+//     "gone" asks for that answer. An instance that is replaced in one transaction arrives as a deletion first; it is never seen missing.
 //   - Whole.Zxid never falls within a lineage, unless the Whole has Proof.
 //   - An answer of an earlier session counts for nothing: it has left no watch.
 //   - An answer that is older than what was known is not shown before a sync. Over each new connection of a session the newest instance is
