@@ -8,7 +8,8 @@ type Extension struct {
 	Batches bool // Read asks for hundreds of nodes in one request (multiRead, 3.6)
 }
 
-// rememberFor is how long an answer about what a server can do counts. Then the next connection to it asks again.
+// rememberFor is how long a server is not asked again for what it has not. What it has it is asked for over every connection: another server may be
+// behind the address by then, and a request in earnest, that it does not know, would cost a connection that serves.
 const rememberFor = time.Hour
 
 // maxHangUps is how many probes in a row a server may answer by hanging up before that is taken for a no. Once, it may have been the network.
@@ -54,23 +55,22 @@ func (a abilities) note(addr string, op int32, has bool, now time.Time) {
 
 // hungUp notes that the server has ended the connection on which op was the only request under way.
 func (a abilities) hungUp(addr string, op int32, now time.Time) {
-	if one := a.of(addr, op, now); !one.known {
-		if one.hangUps++; one.hangUps >= maxHangUps {
-			a.note(addr, op, false, now)
-		}
+	one := a.of(addr, op, now)
+	if one.hangUps++; one.hangUps >= maxHangUps {
+		a.note(addr, op, false, now)
 	}
 }
 
-// extension is what the server at addr is known to have of what is wanted, and what of that is not known.
-func (a abilities) extension(addr string, wanted Extension, now time.Time) (ext Extension, unknown []int32) {
-	ask := func(wanted bool, op int32) bool {
+// extension is what the server at addr had of what is wanted when it was asked last, and what it is to be asked for: all that it is not known to lack.
+func (a abilities) extension(addr string, wanted Extension, now time.Time) (ext Extension, ask []int32) {
+	had := func(wanted bool, op int32) bool {
 		one := a.of(addr, op, now)
-		if wanted && !one.known {
-			unknown = append(unknown, op)
+		if wanted && (one.has || !one.known) {
+			ask = append(ask, op)
 		}
 		return wanted && one.has
 	}
-	ext.Lasting = ask(wanted.Lasting, opAddWatch)
-	ext.Batches = ask(wanted.Batches, opMultiRead)
-	return ext, unknown
+	ext.Lasting = had(wanted.Lasting, opAddWatch)
+	ext.Batches = had(wanted.Batches, opMultiRead)
+	return ext, ask
 }

@@ -8,7 +8,8 @@ import (
 // A server that does not know a kind of request answers so, out of turn, and hangs up. So what it can do is found out on a connection that does not
 // serve yet: nothing but the one question is under way then. The session lives on, and whoever waits for a connection waits a moment longer.
 //
-// First comes a question that every server answers: 3.5 and later have configNode, and those before it are asked nothing else.
+// First comes a question that every server answers: 3.5 and later have configNode, and those before it are asked nothing else. A server that has had
+// what it is asked for is asked for it at once.
 
 // errUnknown is why a connection ended on which the server was asked something that it does not know.
 var errUnknown = errors.New("the server does not know this kind of request")
@@ -19,7 +20,7 @@ var extensionName = map[int32]string{opAddWatch: "addWatch", opMultiRead: "multi
 // errAgain is why a connection is made again: watches were set on it which the session would not have left, had it known the server.
 var errAgain = errors.New("the server has persistent watches")
 
-// ready notes that link k of line l can be asked: first, where that is not known, what it can do; then it serves.
+// ready notes that link k of line l can be asked: first, unless it is known to lack all that is wanted, what it can do; then it serves.
 func (s *Session) ready(l *line, k *link) {
 	s.mu.Lock()
 	if s.state.Closed || s.line != l || isDone(k) {
@@ -27,43 +28,47 @@ func (s *Session) ready(l *line, k *link) {
 		return
 	}
 	s.wg.Go(k.sendOwn)
-	var unknown []int32
-	k.extension, unknown = s.abilities.extension(k.target.String(), s.cfg.Extension, time.Now())
-	if k.extension != (Extension{}) {
-		k.removes.Store(removesWatches)
-	}
-	if len(unknown) > 0 {
+	had, ask := s.abilities.extension(k.target.String(), s.cfg.Extension, time.Now())
+	if len(ask) > 0 {
 		s.wg.Go(func() {
-			if k.probe(unknown) {
+			if k.probe(ask, had != (Extension{})) {
 				s.up(l, k)
 			}
 		})
 	}
 	s.mu.Unlock()
-	if len(unknown) == 0 {
+	if len(ask) == 0 {
 		s.up(l, k)
 	}
 }
 
-// probe finds out what k's server can do of what is not known, and reports whether k is to serve.
-func (k *link) probe(unknown []int32) bool {
-	s := k.line.s
+// isNew asks k's server whether it is of 3.5 or later.
+func (k *link) isNew() bool {
 	err := k.askProbe(opExists, configNode)
 	switch {
 	case err == nil, errors.Is(err, ErrNoAuth): // which a server says that has it (since 3.8.4 and 3.9.2)
 		k.removes.Store(removesWatches)
+		return true
 	case errors.Is(err, ErrNoNode):
 		k.removes.Store(removesNothing)
-		for _, op := range unknown {
-			s.noteAbility(k, op, false)
+	}
+	return false
+}
+
+// probe finds out what k's server can do of what ask says, and reports whether k is to serve. had says that it could do some of it before.
+func (k *link) probe(ask []int32, had bool) bool {
+	s := k.line.s
+	if !had && !k.isNew() {
+		if k.removes.Load() == removesNothing {
+			for _, op := range ask {
+				s.noteAbility(k, op, false)
+			}
 		}
-		return true
-	default:
 		return !isDone(k)
 	}
-	for len(unknown) > 0 {
-		op := unknown[0]
-		unknown = unknown[1:]
+	for len(ask) > 0 {
+		op := ask[0]
+		ask = ask[1:]
 		k.probing.Store(op)
 		path := configNode
 		if op == opAddWatch {
@@ -82,9 +87,9 @@ func (k *link) probe(unknown []int32) bool {
 		case isCode(err, codeUnreadable):
 			s.noteAbility(k, op, false)
 		}
-		if op == opAddWatch && (err == nil || isCode(err, codeUnreadable)) && len(unknown) > 0 {
+		if op == opAddWatch && (err == nil || isCode(err, codeUnreadable)) && len(ask) > 0 {
 			s.noteAbility(k, opMultiRead, true) // both came with 3.6; should one be missing after all, its answer says so
-			unknown = nil
+			ask = nil
 		}
 		if op == opAddWatch && err == nil {
 			if path == configNode { // nobody is subscribed to anything yet
@@ -111,6 +116,9 @@ func (s *Session) noteAbility(k *link, op int32, has bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abilities.note(k.target.String(), op, has, time.Now())
+	if has {
+		k.removes.Store(removesWatches)
+	}
 	k.extension, _ = s.abilities.extension(k.target.String(), s.cfg.Extension, time.Now())
 }
 
