@@ -1,5 +1,5 @@
 // Bench measures Holdfast beside what people use today: rpcx-zookeeper, rpcx's CacheDiscovery around it, and, where Java and Debian's
-// libcurator-recipes-java are installed, Curator's CuratorCache; and beside the floor, go-zookeeper used as barely as possible.
+// libcurator-recipes-java are installed, Curator's CuratorCache; and beside the floor: bare go-zookeeper, which waits for the event, lists and reads, and does nothing else.
 //
 //	go run . -quick                   less than 2 minutes
 //	go run .                          less than 20

@@ -19,11 +19,11 @@ type Guard struct {
 	// Window over which losses are counted. The default is a minute: a registry that has lost its memory forgets servers one by one, as their leases
 	// or sessions end, and Wrap cannot know how long those are.
 	Window time.Duration
-	// Hold is how long a missing server is kept that could not be asked, or not to an end; two failed probes in a row end it sooner. It does not end
-	// before the server was asked twice, or an hour has passed. The default is 5 min.
+	// Hold is how long a missing server is kept without an answer. Two failed probes in a row end it sooner. A hold does not end before the server was
+	// asked twice, or an hour has passed. The default is 5 min.
 	Hold time.Duration
-	// HoldUnprobed is the same for servers that probes cannot ask: those of a network without a probe (quic, kcp, …), and all of a service of which
-	// no probe has ever reached a server, as where the servers speak TLS and the probe does not. The default is 1 min.
+	// HoldUnprobed is the same for servers that probes cannot ask. A server of a network without a probe (quic, kcp, …) is one. So is every server of a
+	// service that no probe has ever reached, for example because its servers speak TLS and the probe does not. The default is 1 min.
 	HoldUnprobed time.Duration
 	// Probe asks a server whether it is there; nil is the answer "yes". The default is HeartbeatProbe(TLS). It runs outside every lock. One that
 	// panics, or has not returned after ProbeTimeout, counts as no answer. An error of this machine (no file descriptor, no local port, no route) or

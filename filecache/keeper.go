@@ -51,7 +51,7 @@ type KeeperConfig struct {
 	Logger *slog.Logger
 	// Dir is what the log calls the place of a file that cannot be opened, or whose disk does not answer.
 	Dir string
-	// Saved is told of each attempt to write, by the Keeper's goroutine. It must return soon. nil: nobody is told.
+	// Saved is called after each attempt to write, by the Keeper's goroutine. It must return soon. It may be nil.
 	Saved func(Saved)
 }
 

@@ -34,7 +34,7 @@ func (k *Keeper) run() {
 			k.disk(w.sub.attach)
 			k.disk(k.look)
 		case <-wants:
-			if s := k.take(); s != nil { // nil: it was wanted between a token and its taking, and is written already
+			if s := k.take(); s != nil { // nil: the save that this token stands for has been made with an earlier one
 				k.disk(func() { k.save(s) })
 				wants = nil
 				gap.Reset(max(saveGap, k.retry))

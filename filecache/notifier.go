@@ -202,7 +202,7 @@ func (n *notifier) lost(dir string) {
 	}
 }
 
-// tell asks those to look again to whom the file matters, everybody if name is empty.
+// tell asks the watchers of a file to look again, all watchers if name is empty.
 func (n *notifier) tell(dir, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

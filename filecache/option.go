@@ -79,7 +79,7 @@ func WithMaxAge(d time.Duration) Option {
 	return optionFunc(func(c *config) { c.maxAge = d })
 }
 
-// WithLogger says where the Cache reports what is nobody's error to return: a damaged file that was set aside, a bad override, file
+// WithLogger says where the Cache reports what no method can return as an error: a damaged file that was set aside, a bad override, file
 // notifications that do not work. The default, also for nil, is slog.Default(), looked up at each line, for what is at Warn or above;
 // slog.New(slog.DiscardHandler) is silence. Values (metadata) are never logged. A message that is repeated is told a few times, and then counted
 // with the attribute withheld; all that logs to one handler is counted together.
@@ -139,7 +139,7 @@ func WithGuard(g Guard) Option {
 	return optionFunc(func(c *config) { c.guard, c.guardSet = g, true })
 }
 
-// WithoutGuard makes Wrap obey the wrapped discovery at once, whatever it lists. It is for a source whose word is final, such as a
+// WithoutGuard makes Wrap obey the wrapped discovery at once, whatever it lists. It is for a source that is always right, such as a
 // MultipleServersDiscovery that the program updates itself. Trap: behind a registry, one empty list after an outage, and every client is without
 // servers. Open refuses it.
 func WithoutGuard() Option {

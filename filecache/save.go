@@ -21,7 +21,7 @@ const lockTimeout = time.Second
 // greater Zxid, or with the same Zxid, an AsOf that is not earlier and another list; of the same Era and another Lineage with an AsOf that
 // is not earlier. If s only repeats what the file says, there is nothing to write, and no error, unless the file's AsOf is in the future: then it gets
 // that of s. It refuses an Override, a snapshot of another service, one over 64 MiB, and a file that is a symbolic link (which would be
-// replaced by a regular file, behind the back of whoever made it: open the link's target directory instead).
+// replaced by a regular file, unnoticed: open the link's target directory instead).
 //
 // Save blocks while it writes and syncs, and up to a second for another process that is writing. After an error the file is as it was,
 // except that the new one may already be in place if it was only the directory that could not be synced.

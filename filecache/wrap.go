@@ -18,21 +18,21 @@ import (
 // defaultService is the service name of a wrapped discovery that was given none.
 const defaultService = "default"
 
-// Wrap keeps what d says in a file below dir, and says it in d's place while d has nothing to say: rpcx's CacheDiscovery as it should be, for
-// etcd, consul, nacos and whatever else implements the interface. (For ZooKeeper there is package zkdiscovery, which knows more.)
+// Wrap keeps what d lists in a file below dir, and lists it in d's place while d has nothing: rpcx's CacheDiscovery as it should be, for etcd, consul,
+// nacos and every other implementation. (For ZooKeeper there is package zkdiscovery, which knows more.)
 //
 //   - While d has listed nothing since the start, the list is the file's.
-//   - What d says goes to the watchers at once, and to the file behind their backs, be it larger or smaller than before. Only a sudden loss of
-//     many or all servers is suspected, not obeyed, since most discoveries say the same when the registry has lost its entries as when nobody is
-//     there. The missing servers stay in the list and in the file, marked there, and are asked. One that does not answer twice is gone within seconds,
-//     one that answers stays as long as it does. Where no probe has ever reached a server of the service, silence proves nothing: then the missing
-//     ones stay for a minute. See Guard. A server that said state=inactive before it went passes at once.
+//   - What d lists goes to the watchers at once, and to the file in the background. Only a sudden loss of many or all servers is suspected, not obeyed:
+//     most discoveries list nothing both when the registry has lost its entries and when no server is there. The missing servers stay in the list and
+//     in the file, marked there, and are asked. A server that does not answer twice is gone within seconds. One that answers stays as long as it
+//     does. Where no probe has ever reached a server of the service, silence proves nothing: then the missing ones stay for a minute. See Guard. The
+//     removal of a server that said state=inactive before passes at once.
 //   - The first list after the file had to do is in doubt as a whole: each server that is missing from it is asked. If d lists something at once, a server
 //     that only the file knows gets into the list when it has answered, and is asked only if more than the share is missing.
 //   - An operator's override (see Cache.LoadOverride) stands above all while it is there.
 //   - Clone wraps the clone, with a file of its own. If d cannot clone because the registry is away, the clone starts from its file and goes
 //     on trying.
-//   - Nobody waits for a silent registry or disk: Wrap and Clone return after half a second at most, with what the file has, and use the registry's
+//   - A silent registry or disk blocks nothing for long: Wrap and Clone return after half a second at most, with what the file has, and use the registry's
 //     answer when it comes. GetServices and WatchService never wait.
 //   - Every caller and watcher gets a slice of its own, of shared pairs which must not be changed. Watchers never wait for each other, nothing
 //     is sent when nothing changed, nothing after RemoveWatcher has returned, and the channels are never closed.
@@ -46,7 +46,7 @@ const defaultService = "default"
 //
 // The files' ensemble is d's type, so that two kinds of registry do not take each other's lists for their own; WithEnsemble gives it another name. AsOf
 // is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a quiet service look old. What d said last is what
-// the file has in the end, whatever the clock does: the lists are numbered. Of two processes that share a file, the one whose d spoke last has the word.
+// the file has in the end, whatever the clock does: the lists are numbered. When two processes share a file, the list that was heard last stays.
 //
 // d's GetServices and WatchService are called once each. The error is a mistake in the arguments, and then nothing was started. Close
 // closes the clones and d, and waits for every goroutine that was started. A call of d's that does not return is left after 2 s, and what it returns

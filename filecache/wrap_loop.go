@@ -21,7 +21,7 @@ type wrapLoop struct {
 	belief  *belief.Belief
 	driver  *drive.Driver
 	answers chan func(now time.Time) // a probe sends what to do with its outcome; run receives
-	by      time.Time                // until then the first list waits for the file, and whoever has started f for a list
+	by      time.Time                // until then the first list waits for the file, and the one that has started f for a list
 	updates chan watchers.List       // while the source's come; nil: none do
 
 	file      Heard
@@ -176,7 +176,7 @@ func (lp *wrapLoop) act(now time.Time) (wake time.Time) {
 	return wake
 }
 
-// settle ends the wait of whoever has started f.
+// settle ends the wait of the one that has started f.
 func (lp *wrapLoop) settle() {
 	if !lp.isSettled {
 		lp.isSettled = true

@@ -17,15 +17,15 @@ type call struct {
 }
 
 const (
-	// redraws is how often a draw is repeated that met a server which starts slowly.
+	// redraws is how often a draw that met a slowly starting server is repeated.
 	redraws = 8
 	// looks is how many servers on trial are looked at for one that may be tried.
 	looks = 8
-	// chances is how many servers a holder says that it had, at most.
+	// chances is how many of the servers that a call had before are left out of its next pick, at most.
 	chances = 2
-	// outOfTurn is how many servers that cannot be used lose their turn in one pick.
+	// outOfTurn is how many unusable servers one pick passes over, at most.
 	outOfTurn = 64
-	// oversight is after how many picks one server is looked at for having been overlooked.
+	// oversight: after so many picks one server is looked at that may have lost every comparison.
 	oversight = 8
 	// dialled is for how long all calls go to one server of which nothing is known: a dial may take as long.
 	dialled = 2000
@@ -129,7 +129,7 @@ func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *s
 		}
 		return ch.servers[u.Balls[u.Draw(rand.Uint64())].Member]
 	}
-	// One that others were preferred to for long is called once, or nobody would ever know that it is well.
+	// A server that has lost every comparison for long is called once, to learn whether it is well.
 	if turn := r.turn.Add(1); turn%oversight == 0 {
 		if i := u.Overlooked(turn/oversight, now); i >= 0 {
 			return ch.servers[u.Balls[i].Member]
@@ -230,7 +230,7 @@ func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint6
 	return s.pickOf(r, ch.servers[m])
 }
 
-// resort is whom all calls go to while no server can be used, for a dial stalls everybody. Its outcome ends that, or its time.
+// resort is the one server that all calls go to while no server can be used. One, because a dial stalls every call. It ends with an outcome, or in time.
 type resort struct {
 	server *server
 	epoch  uint32

@@ -118,7 +118,7 @@ func (h *holder) answered(args, reply any, err error) {
 		h.open = false
 		h.pick.done(o, took)
 		h.x.stickTo(h.key, o)
-	case h.key != "": // Failtry calls again whom it has selected once
+	case h.key != "": // Failtry calls the server again that it has selected once
 		h.x.observe(h.key, o, took)
 	default: // a sticky XClient selects once
 		h.x.observe(h.x.stuckTo(), o, took)

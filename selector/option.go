@@ -186,7 +186,7 @@ func WithoutRetryBudget() Option { return WithRetryBudget(100, math.MaxInt32) }
 
 // WithLogger gets what happens: servers that fail and come back at Info, what concerns them all at Warn, repetitions at Debug. The default is
 // slog.Default(), looked up at each line, for what is at Warn or above. slog.New(slog.DiscardHandler) is silence. A message that is repeated is
-// told a few times, and then counted with the attribute withheld; all that logs to one handler is counted together.
+// logged a few times, then counted in the attribute withheld. Loggers that share a handler share the limit.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
 		if l == nil {

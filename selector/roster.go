@@ -21,7 +21,7 @@ type roster struct {
 	table  atomic.Pointer[table]
 	turn   atomic.Uint64 // counts picks
 	far    far
-	only   atomic.Pointer[resort] // whom all calls go to while none can be used
+	only   atomic.Pointer[resort] // the server that all calls go to while none can be used
 
 	servers []*server // by key
 	byKey   map[string]*server

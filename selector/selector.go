@@ -67,7 +67,8 @@ type union struct {
 	closed    bool
 	published int64 // when tables were
 	changed   bool  // since the tables were published
-	// A probe that never reached anybody is not believed once a call has.
+	// reached: a probe has reached a server. answeredCalls: a call was answered. When only the second is true, probes cannot reach the servers, and
+	// their silence is not believed.
 	reached, answeredCalls bool
 }
 

@@ -27,7 +27,7 @@ type choice struct {
 	policy.Tiers           // of the group's servers; empty when none can be used
 	weight       float64   // of those that can be used
 	first        []*server // of the tag asked for, to be tried before the others, when none of that tag can be used
-	last         []*server // when none can be used at all: whom to try
+	last         []*server // the servers to try when none can be used at all
 }
 
 // counts is how many members of a pool are in a state, and how many are failing.

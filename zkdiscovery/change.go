@@ -50,11 +50,11 @@ func (k *ChangeKind) UnmarshalText(text []byte) error {
 	return words.Parse(changeKindNames, "change", text, k)
 }
 
-// MarshalJSON returns the fields of Change as that of Status does.
+// MarshalJSON writes Change as Status.MarshalJSON writes a Status.
 func (c Change) MarshalJSON() ([]byte, error) { return words.JSON(c) }
 
 // Changes returns the newest changes of all services that have the connection of d, oldest first, 100 at most. The slice is the caller's own. It
-// does not block, and is no use of d.
+// does not block, and does not count as a use of d (see RemoveWatcher).
 func (d *Discovery) Changes() []Change { return d.root.changes.newest() }
 
 // timeline keeps the newest changes.

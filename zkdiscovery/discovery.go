@@ -151,9 +151,9 @@ func (d *Discovery) Live() bool {
 	return s == Live
 }
 
-// WaitLive blocks until the list comes from ZooKeeper over the connection that is up; for a template, until it is connected. It returns
-// ctx's error when that ends first, with the reason why there is no connection or what ZooKeeper says instead of the list, ErrClosed after Close, and at
-// once what is wrong with a clone of an impossible name. While an override is in force the list does not come from ZooKeeper.
+// WaitLive blocks until the list comes from ZooKeeper over the connection that is up. Of a template, until it is connected. When ctx ends first it
+// returns ctx's error, with the reason: why there is no connection, or what ZooKeeper says instead of the list. After Close it returns ErrClosed. For a
+// clone of an impossible name it says at once what is wrong. While an override is in force it waits: the list does not come from ZooKeeper then.
 func (d *Discovery) WaitLive(ctx context.Context) error {
 	switch d.kind {
 	case template:

@@ -44,7 +44,7 @@ func (r *HeldReason) UnmarshalText(text []byte) error {
 	return words.Parse(heldReasonNames, "reason", text, r)
 }
 
-// MarshalJSON returns the fields of Held as that of Status does.
+// MarshalJSON writes Held as Status.MarshalJSON writes a Status.
 func (h Held) MarshalJSON() ([]byte, error) { return words.JSON(h) }
 
 // noteHeld keeps what is known of held instances where Status finds it, if it has changed.

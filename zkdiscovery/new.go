@@ -58,8 +58,8 @@ func (d *Discovery) start() error {
 	return sv.noList()
 }
 
-// NewTemplate returns a Discovery without a service of its own, for rpcx's OneClient and whoever else makes clones: all clones share its one
-// connection. It fails for bad arguments and options only, joining every mistake, and does not wait for ZooKeeper. Its own list is empty and
+// NewTemplate returns a Discovery without a service of its own, for rpcx's OneClient and for programs that call several services: all
+// clones share its one connection. It fails for bad arguments and options only, joining every mistake, and does not wait for ZooKeeper. Its own list is empty and
 // its watchers hear nothing.
 //
 // The caller owns the template and closes it, which ends its clones; rpcx closes neither.

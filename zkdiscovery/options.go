@@ -98,10 +98,10 @@ func WithoutCache() Option { return optionFunc(func(c *config) { c.noCache = tru
 // give none (NFS, FUSE, some container mounts). Without it both are done; it saves the notice, no correctness.
 func WithCachePolling() Option { return optionFunc(func(c *config) { c.pollFiles = true }) }
 
-// WithEnsembleName names the ensemble, and so its directory below the cache directory: what clients of other ensembles write is never taken for ours even when
-// their servers have the same names, and the lists are ours whatever becomes of the servers. Without it, the ensemble is known by its chroot and servers;
-// after a change of servers the lists are found as long as the chroot and one of the servers that there were at the first start are the same. Trap: lists from
-// before the name was given, or changed, are not ours. Start with a new name while ZooKeeper is there.
+// WithEnsembleName names the ensemble, and so its directory below the cache directory. Two ensembles whose servers have the same names stay apart by it,
+// and the lists are found whatever becomes of the servers. Without it, the ensemble is known by its chroot and servers. Then the lists are found after a
+// change of servers while the chroot and one server of the first start are the same. Trap: lists that were saved under another name, or under none, are not
+// found. Start with a new name while ZooKeeper is there.
 func WithEnsembleName(name string) Option {
 	return optionFunc(func(c *config) {
 		if c.ensembleName = name; name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 }) {
@@ -154,11 +154,11 @@ func WithGuard(g Guard) Option {
 	return optionFunc(func(c *config) { c.guard, c.guardSet = g, true })
 }
 
-// WithoutGuard obeys ZooKeeper at once, whatever it says.
+// WithoutGuard obeys ZooKeeper at once: an empty list empties the list of every client.
 func WithoutGuard() Option { return optionFunc(func(c *config) { c.noGuard = true }) }
 
 // WithAuth adds credentials, "digest" and "user:password" for instance, which every connection sends before anything else. It may be given
-// more than once. They never reach a log.
+// more than once. Credentials are never logged.
 func WithAuth(scheme string, credentials []byte) Option {
 	return optionFunc(func(c *config) {
 		c.auth = append(c.auth, session.Auth{Scheme: scheme, Credentials: slices.Clone(credentials)})
@@ -168,10 +168,10 @@ func WithAuth(scheme string, credentials []byte) Option {
 	})
 }
 
-// WithAuthFunc asks f for credentials at every connection, for those that rotate. It may be given more than once, and beside WithAuth, whose credentials
-// come first. An error of f's is that of the attempt to connect: Status tells it, and f is asked again at the next attempt. f is called outside every
-// lock, once at a time, and should return soon: one that does not return in the time of an attempt, which grows up to the session timeout, fails that, and
-// is not asked again before it returns. The credentials are copied, and never reach a log.
+// WithAuthFunc asks f for credentials at every connection, for credentials that rotate. It may be given more than once. With WithAuth too, those of
+// WithAuth come first. If f returns an error, the attempt to connect fails: Status has the error, and f is asked again at the next attempt. f is called
+// outside every lock, once at a time. It must return within the time of an attempt, which grows up to the session timeout. Otherwise the attempt
+// fails, and f is not asked again before it returns. The credentials are copied and never logged.
 //
 // Trap: a connection keeps the credentials that it began with. What replaces them in ZooKeeper must let both in until every client has connected anew.
 func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) Option {
@@ -208,9 +208,9 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 // WithLogger gets what happens: changes at Info and Warn, repetitions at Debug. The default is slog.Default(), looked up at each line, for what is
 // at Warn or above. slog.New(slog.DiscardHandler) is silence. Credentials and metadata never reach it.
 //
-// A message that is repeated is told eight times, and the first time for each of eight services. The rest is withheld and counted: the newest of
-// them is told after a minute, and less and less often while they go on, with the attribute withheld=<how many>. All that logs to one handler is
-// counted together. The handler is called on the library's goroutines: what it waits for, they wait for.
+// A repeated message is limited. It is logged eight times, and once for each of eight services. Then lines are withheld: after a minute the newest is
+// logged with the attribute withheld=<how many>, later after longer pauses. Loggers that share a handler share the limit. The handler is called on
+// the library's goroutines, so a slow handler slows the library.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
 		if l == nil {
@@ -221,7 +221,7 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithObserver sets hooks for metrics.
+// WithObserver sets hooks, for metrics of your own.
 func WithObserver(o Observer) Option { return optionFunc(func(c *config) { c.observer = o }) }
 
 // WithoutMetadataWatch follows membership only: an instance's metadata is read when it appears, and looked at again now and then. It spares

@@ -116,7 +116,7 @@ func (v *view) put(gen int64, l *list, pairs watchers.List) (p *Published) {
 	if news {
 		v.shown.revision++
 		v.shown.pairs = pairs
-		// Under mu, so that whoever receives the list finds Snapshot no older.
+		// Under mu, so that the receiver of the list finds Snapshot no older.
 		v.watchers.Publish(pairs)
 		p = &Published{
 			Service: v.path, Source: Source(l.Source), Revision: v.shown.revision, Instances: len(pairs), Watchers: v.watchers.Len(),

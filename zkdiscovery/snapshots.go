@@ -3,7 +3,7 @@ package zkdiscovery
 import "github.com/smallnest/rpcx/client"
 
 // Snapshots returns the list of every service that is mirrored over the connection of d, by path, for a page or a monitor. Unlike Snapshot's, they
-// are before any filter, and their Revision is that of Status.Services. It does not block, and is no use of any Discovery. After Close they stay as
+// are before any filter, and their Revision is that of Status.Services. It does not block, and does not count as a use (see RemoveWatcher). After Close they stay as
 // they were.
 func (d *Discovery) Snapshots() []Snapshot {
 	conn := d.root.session.State()

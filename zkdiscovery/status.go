@@ -20,12 +20,12 @@ type Status struct {
 	Held      int       // of them kept by the guard
 	Skipped   int       // children of the service path whose name is not network@address
 	Watchers  int       // of this Discovery
-	Resuming  bool      // nobody had used this clone for a minute, so that it let its mirror go; it is Stale for the moment that reading the list takes
+	Resuming  bool      // this clone was not used for a minute and let its mirror go; it is Stale until the list is read again
 	Revision  int64     // of this Discovery
 	Zxid      int64     // of the list
 	AsOf      time.Time // when ZooKeeper last confirmed the list
 
-	SourceSince time.Time // when Source became what it is; zero when nobody keeps the list up to date
+	SourceSince time.Time // when Source became what it is; zero while the clone is let go
 	HeldServers []Held    // the Held ones by key, 200 at most
 	Template    bool      // this is a template's: it has no list
 
@@ -38,7 +38,7 @@ type Status struct {
 	Connections    int64         // connections so far
 	Wire           string        // what is made use of on the server that is connected: see WithoutWireExtension
 	FailedRounds   int           // through all servers, since the last connection
-	MissingPath    string        // the topmost that does not exist of the chroot and the base path; "" when they exist, or nobody knows
+	MissingPath    string        // the topmost part of chroot and base path that does not exist; "" when all exist, or it is not known
 
 	CacheFile    string    // "" without a cache
 	OverrideFile string    // the override that is in force; else where an operator would put one

@@ -16,5 +16,5 @@ func (s *Source) UnmarshalText(text []byte) error {
 // others. These keys stay as they are; later versions may add some. It is not meant to be read back into a Status.
 func (st Status) MarshalJSON() ([]byte, error) { return words.JSON(st, "SessionID", "Zxid") }
 
-// MarshalJSON returns the fields of ConnectionEvent as that of Status does.
+// MarshalJSON writes ConnectionEvent as Status.MarshalJSON writes a Status.
 func (e ConnectionEvent) MarshalJSON() ([]byte, error) { return words.JSON(e, "SessionID") }

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 )
 
-// view is what one Discovery shows: the newest list of its service, through its filter, to whoever watches. It knows its service by number only.
+// view is what one Discovery shows: the newest list of its service, through its filter, to its watchers. It knows its service by number only.
 type view struct {
 	path     string
 	cfg      *config
@@ -246,7 +246,7 @@ func (v *view) snapshot(st session.State) Snapshot {
 	return s
 }
 
-// heldShown is whom the guard has kept in the list, as far as the filter shows them.
+// heldShown are the instances that the guard has kept in the list and the filter shows.
 func (s shown) heldShown() (keys []string) {
 	for _, key := range s.Held {
 		if _, found := slices.BinarySearchFunc(s.pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) }); found {

@@ -25,7 +25,7 @@ type Listing struct {
 type Belief struct {
 	cfg      Config
 	course   course
-	accepted Generation // of the newest list whose losses are not in doubt any more: what the file is stamped with
+	accepted Generation // the file is stamped with it: the newest list, once the guard suspects none of its losses any more
 	guard    guard
 	reach    reach
 	heard    heard

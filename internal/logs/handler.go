@@ -8,7 +8,7 @@ import (
 )
 
 // handler stands in front of the user's handler. It calls the user's WithAttrs and WithGroup when the first line needs them, and not before:
-// whoever makes a logger may hold a lock.
+// the maker of a logger may hold a lock.
 type handler struct {
 	end     *end
 	above   *handler                        // nil for the first

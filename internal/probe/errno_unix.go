@@ -5,7 +5,7 @@ package probe
 import "syscall"
 
 // ours are the errors of connect(2) and socket(2) that come from this machine. A router that knows no way to the instance is told as the same
-// error as a machine without a way of its own. It counts as ours: whoever is held leaves when the hold ends.
+// error as a machine without a way of its own. It counts as ours: an instance that is held leaves when its hold ends.
 var ours = []syscall.Errno{
 	syscall.EMFILE, syscall.ENFILE, // no descriptor
 	syscall.ENOBUFS, syscall.ENOMEM, // no memory in the kernel

@@ -10,7 +10,7 @@ import (
 )
 
 // List is what rpcx's watch channels carry. The pairs are shared by all who receive them and are never changed; the slice belongs to
-// whoever received it (XClient sorts it in place).
+// its receiver (XClient sorts it in place).
 type List = []*client.KVPair
 
 // Set is a published list and the channels that want to hear of it. The zero value is ready: nothing published, nobody watching.

@@ -111,7 +111,7 @@ func (c *config) takePeerOptions(p *ZooKeeperRegisterPlugin) {
 func defaultACL(auth []session.Auth) []ACL {
 	for _, a := range auth {
 		if a.Scheme == "digest" {
-			return []ACL{{Perms: session.PermAll, Scheme: "auth", ID: ""}} // whoever creates it, under all credentials
+			return []ACL{{Perms: session.PermAll, Scheme: "auth", ID: ""}} // the creator, under all its credentials
 		}
 	}
 	return []ACL{{Perms: session.PermAll, Scheme: "world", ID: "anyone"}}

@@ -78,7 +78,7 @@ func (r *registrar) note(e *entry, was node, ev event) {
 	}
 }
 
-// noteWords tells of every word of an operator's that begins or ends: of each change on its own, for whoever asks later what has happened.
+// noteWords logs every word of an operator's that begins or ends, each on its own line, so that somebody can find out later what has happened.
 func (r *registrar) noteWords(e *entry, was node, ev event) {
 	for _, key := range e.node.wish.keys {
 		before, after := was.wish.words.of(key), e.node.wish.words.of(key)

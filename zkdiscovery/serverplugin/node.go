@@ -29,7 +29,7 @@ type wish struct {
 	rival int64 // claimUnsure: czxid of the node that it was made against, 0 for none
 }
 
-// claim is the right to take the address from whoever has it. Register gives it; it is used up when the node is ours, or somebody newer's.
+// claim is the right to take the address from its owner. Register gives it. It is used up when the node is ours, or a newer process's.
 type claim uint8
 
 const (

@@ -17,7 +17,7 @@ type Word struct {
 	Time    time.Time // of the write, by ZooKeeper's clock
 }
 
-// MarshalJSON returns the fields of Word as that of Status does.
+// MarshalJSON writes Word as Status.MarshalJSON writes a Status.
 func (w Word) MarshalJSON() ([]byte, error) { return words.JSON(w) }
 
 // layer is what operators have said and is in force, sorted by key. It never changes: another one takes its place. nil is nothing.

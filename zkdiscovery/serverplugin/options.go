@@ -135,8 +135,8 @@ func WithAuth(scheme string, credentials []byte) ZooKeeperOpt {
 }
 
 // WithAuthFunc asks f for credentials at every connection, for those that rotate. It may be given more than once, and beside WithAuth, whose credentials
-// come first. It needs WithZkACL: who may change the nodes is to be said with names that do not rotate, or the next credentials could not. An error of
-// f's is that of the attempt to connect: Status tells it, and f is asked again at the next attempt. f is called outside every lock, once at a time, and
+// come first. It needs WithZkACL: the list must name users that do not rotate, or the next credentials could not change the nodes. An error of
+// f's fails the attempt to connect: Status has it, and f is asked again at the next attempt. f is called outside every lock, once at a time, and
 // should return soon: one that does not is waited for as long as an attempt may take, and not asked again before it returns. The credentials are
 // copied, and never reach a log. A connection keeps those that it began with.
 func WithAuthFunc(f func() (scheme string, credentials []byte, err error)) ZooKeeperOpt {
@@ -204,11 +204,13 @@ func WithDrainWait(d time.Duration) ZooKeeperOpt {
 // WithOperator names the keys of the metadata that somebody else's write into a node may set; the default is state and weight. group, tag and zone
 // are candidates. Without a key, every such write is overruled.
 //
-// A key is the operator's when its value differs from what this process wrote there last, and from what is registered. His word lies over the
-// registered metadata: over those of later registrations, through expiries and wipes of ZooKeeper, as long as the process lives. It ends when he
-// removes the key, or writes what is registered; on state, when he writes anything but inactive; or by ClearOperator. To delete the node is no word:
-// it is made again, with all of them. Everything else that somebody writes is restored. The process answers with one write of the same data, so that
-// the node's version tells the operator that he was heard; it logs the word, with the value, and Status has it.
+// An operator writes state=inactive into a server's node, by ZooKeeper's shell or rpcx-ui, and clients stop choosing the server, as in Drain's first half.
+// So it is with a weight. Such a write is a word. A key of somebody else's write is a word when its value differs from what this process wrote there
+// last, and from what is registered. A word lies over the registered metadata: over those of later registrations, through expiries and wipes of
+// ZooKeeper, as long as the process lives. A process that is started again is in again. A word ends when the operator removes the key, or writes
+// what is registered; on state, when he writes anything but inactive; or by ClearOperator. To delete the node is no word: it is made again, with all words.
+// Everything else that somebody writes is restored. The process answers with one write of the same data, so that the node's version tells the
+// operator that he was heard. It logs the word with the value, and Status has it.
 //
 // Metadata that are not a URL query have no such keys. While the program itself says state=inactive (Drain, WithReadyAlways), an operator who writes
 // the same has written nothing else than what is there: that is no word.

@@ -40,7 +40,7 @@ type state struct {
 	why       error // why it is not now; nil when it is
 }
 
-// mayRegister reports whether there is anybody whom clients could call.
+// mayRegister reports whether there is a server that clients could call.
 func (st *state) mayRegister() bool { return st.listening && st.ready }
 
 // letter is what the loop takes.

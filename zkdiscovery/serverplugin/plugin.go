@@ -23,7 +23,7 @@ var (
 	_ server.PreCallPlugin          = (*ZooKeeperRegisterPlugin)(nil)
 )
 
-// maxMetadata is how long metadata may be, in bytes: ZooKeeper drops the connection of whoever sends it more than 1 MiB, path and all.
+// maxMetadata is how long metadata may be, in bytes: ZooKeeper drops the connection of a client that sends more than 1 MiB, path and all.
 const maxMetadata = 1_000_000
 
 // ZooKeeperRegisterPlugin registers the services of one rpcx server. It is made by NewZooKeeperRegisterPlugin, or as a literal with the fields
@@ -51,7 +51,7 @@ type ZooKeeperRegisterPlugin struct {
 	ZooKeeperServers []string
 	// BasePath is what all services stand below, com/example/rpcx for instance. It may begin and end with a slash.
 	BasePath string
-	// Metrics, with an UpdateInterval, is whose meters "calls" and "connections" are published. The plugin marks them.
+	// Metrics is the registry in which the plugin counts "calls" and "connections". With an UpdateInterval they are published.
 	Metrics metrics.Registry
 	// Services are the names that are registered. The plugin writes it, and does not read it; look at it where no Register or Unregister is
 	// under way, or ask Status.
@@ -122,7 +122,7 @@ func (p *ZooKeeperRegisterPlugin) Stop() error {
 }
 
 // Register registers a service, and returns at once: the node appears when ZooKeeper is there and, with WithServer, the server listens.
-// WaitRegistered waits for that. It claims the address from whoever has it. name may have slashes. To register a name again replaces its
+// WaitRegistered waits for that. It claims the address from its owner. name may have slashes. To register a name again replaces its
 // metadata, and claims the address once more: until ZooKeeper has confirmed that, the service is not Registered.
 //
 // rpcx calls it from Server.RegisterName and the like. Before Start it starts the plugin. It fails for an impossible name, metadata over

@@ -24,12 +24,12 @@ type registrar struct {
 	session *session.Session
 	ctx     context.Context // ends with stop
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup // the loop, actions and whoever waits for the server
+	wg      sync.WaitGroup // the loop, actions and the goroutine that waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
 	pokes    chan struct{} // one token: look at the mailbox, at hints and at the session. Anybody sends
 	answers  chan answer   // actions send, the loop receives
-	drains   chan struct{} // whoever drains has put a token in
+	drains   chan struct{} // a Drain that is under way has put a token in
 	mail     *mailbox
 	report   atomic.Pointer[report] // never nil
 	patience patience

@@ -18,7 +18,7 @@ type line struct {
 	order    order
 	phase    Phase
 	since    time.Time
-	owner    int64 // Yielded: whom it was lost to
+	owner    int64 // Yielded: the session of the process that has the address
 	inactive bool  // the node says so
 	touched  bool  // something may have been written
 	once     bool  // it was registered, since it is to be

@@ -8,5 +8,5 @@ import "github.com/holdfast-go/holdfast/internal/words"
 // may add some. It is not meant to be read back into a Status.
 func (st Status) MarshalJSON() ([]byte, error) { return words.JSON(st, "SessionID") }
 
-// MarshalJSON returns the fields of ServiceStatus as that of Status does. The owner is a session's id.
+// MarshalJSON writes ServiceStatus as Status.MarshalJSON writes a Status. The owner is a session's id.
 func (st ServiceStatus) MarshalJSON() ([]byte, error) { return words.JSON(st, "Owner") }

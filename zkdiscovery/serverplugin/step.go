@@ -10,7 +10,7 @@ const (
 )
 
 // versionAfterTakeOver is that of a node which replaces one of version v. A node that was just created has version 0, so it is written to until
-// the two differ: whatever the old owner still has under way for its own node's version does nothing to the new one then, nor to the next two.
+// the two differ: a write that the old owner still has under way names its own node's version, and fails at the new one and at the next two.
 func versionAfterTakeOver(v int32) int32 { return (v + 1) & 3 }
 
 // step is the whole decision: it takes what has happened, and says what is known then and what is to be done about it. It does no I/O, reads
@@ -173,7 +173,7 @@ func (n *node) found(f sight, now time.Time) {
 		s.checkAt = now.Add(n.jittered(peekEvery))
 	}
 	if w.claim == claimUnsure {
-		// Where the same still stands, the claim was not executed. Otherwise it was, or whoever is there came after it.
+		// Where the same still stands, the claim was not executed. Otherwise it was executed, or a newer process came after it.
 		if w.claim = claimNone; s.czxid == w.rival {
 			w.claim = claimOpen
 		}

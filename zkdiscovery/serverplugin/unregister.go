@@ -9,7 +9,7 @@ import (
 // unregistered is how long Unregister waits, and all calls in a row together: rpcx makes one after the other, under its locks.
 const unregistered = time.Second
 
-// patience is how long whoever unregisters still waits. It is used up by waiting, and comes back as time goes by without any.
+// patience is how long an Unregister may still wait. Waiting uses it up. Time without waiting brings it back.
 type patience struct {
 	mu      sync.Mutex
 	waiting int

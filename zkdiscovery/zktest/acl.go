@@ -14,7 +14,7 @@ type identity struct{ scheme, id string }
 
 const (
 	schemeWorld  = "world"
-	schemeAuth   = "auth" // in a new ACL: whoever the caller is
+	schemeAuth   = "auth" // in a new ACL: the caller, under its credentials
 	schemeDigest = "digest"
 	schemeIP     = "ip"
 	schemeSuper  = "super" // may everything; here only the Server's own methods do

@@ -36,7 +36,7 @@ func (s *Server) SetACL(path string, acl []ACL) error {
 	return s.do(&request{kind: OpSetACL, path: path, acl: slices.Clone(acl), version: -1})
 }
 
-// Delete deletes a node without children, whoever owns it.
+// Delete deletes a node without children, of any owner.
 func (s *Server) Delete(path string) error {
 	return s.do(&request{kind: OpDelete, path: path, version: -1})
 }

@@ -105,7 +105,7 @@ func (m *member) writeConfig(c ensembleConfig, members []*member) error {
 	return nil
 }
 
-// start runs the server's process, which must not be running. Whoever needs it to serve waits for that.
+// start runs the server's process, which must not be running. It does not wait until the server serves.
 func (m *member) start(ctx context.Context, install installation, c ensembleConfig) error {
 	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -135,7 +135,7 @@ func ExampleStartEnsemble() {
 		if err := ensemble.Kill(leader); err != nil {
 			t.Fatal(err)
 		}
-		// Whoever is connected finds another server, and the session goes on.
+		// A client that was connected to it finds another server, and its session goes on.
 	}
 }
 

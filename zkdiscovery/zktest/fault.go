@@ -238,7 +238,7 @@ func (s *Server) SetVersion(v Version) {
 	s.cfg.logger.Info("version", "now", v)
 }
 
-// ForgetWatches takes every watch away without a word, as no real server should: whoever waits for one is told nothing. Connections stay.
+// ForgetWatches takes every watch away without a word, as no real server should: a client that waits for one is told nothing. Connections stay.
 func (s *Server) ForgetWatches() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

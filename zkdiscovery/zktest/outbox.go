@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// outbox is what waits to be written to one connection, in order. Whoever puts never blocks; a connection whose client does not read holds
+// outbox is what waits to be written to one connection, in order. To put never blocks; a connection whose client does not read holds
 // up its own reader (see room), and only that. What a client can make the server queue without asking is bounded by its watches.
 type outbox struct {
 	mu     sync.Mutex
@@ -16,7 +16,7 @@ type outbox struct {
 	ending bool // close the connection once queue is empty
 	closed bool
 
-	wake chan struct{} // room for one: poked by whoever gives the writer something to do
+	wake chan struct{} // room for one: poked when the writer has something to do
 	free chan struct{} // room for one: poked when bytes or held has shrunk
 }
 

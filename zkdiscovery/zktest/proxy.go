@@ -26,7 +26,7 @@ type Proxy struct {
 	mu        sync.Mutex
 	listener  net.Listener  // nil while connections are refused
 	accepting chan struct{} // closed by the accept loop when it has ended
-	passing   chan struct{} // closed by Cut(false), replaced by Cut(true): whoever carries bytes waits on it
+	passing   chan struct{} // closed by Cut(false), replaced by Cut(true): the goroutines that carry bytes wait on it
 	links     map[*link]struct{}
 	accepted  int
 	closed    bool

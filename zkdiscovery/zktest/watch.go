@@ -96,7 +96,7 @@ type told struct {
 	path string
 }
 
-// fire takes out the watches that ev answers, unless they stay, and returns whom to tell, each once: whoever watches both the data and the
+// fire takes out the watches that ev answers, unless they stay, and returns the watchers to tell, each once: one that watches both the data and the
 // children of a node that is deleted hears of it once, and both watches are gone.
 func (t *watchTable) fire(ev event) []told {
 	switch ev.kind {

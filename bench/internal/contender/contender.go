@@ -15,7 +15,7 @@ const (
 	Peer           = "rpcx-zookeeper"    // what it replaces
 	CacheDiscovery = "CacheDiscovery"    // rpcx's file cache around rpcx-zookeeper
 	Curator        = "Curator"           // Java: CuratorCache, in a program of its own
-	Floor          = "one-shot floor"    // go-zookeeper, used as barely as possible
+	Floor          = "one-shot floor"    // bare go-zookeeper: an event, a list, a read
 	Uncached       = "holdfast, no file" // for what the file costs
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
-// floor is go-zookeeper used as barely as possible: an event, a list, a read of what is new, and the list is out. It does nothing about
+// floor is bare go-zookeeper: an event, a list, a read of what is new, and the list is out. It does nothing about
 // anything that goes wrong, so nobody should use it; it shows what a client that leaves its reads to go-zookeeper cannot be better than.
 type floor struct {
 	conn *zk.Conn

@@ -63,7 +63,7 @@ func (e *Env) record(c result.Cell) { e.Results.Cells = append(e.Results.Cells, 
 // base is the services' path as rpcx has it, without the first slash.
 func (e *Env) base() string { return e.Registry.Base()[1:] }
 
-// among leaves out whom this machine does not have.
+// among leaves out the contenders that this machine does not have.
 func (e *Env) among(names ...string) []string {
 	var there []string
 	for _, name := range names {
@@ -129,7 +129,7 @@ func (e *Env) open(ctx context.Context, p *agent.Process, o agent.Open, limit ti
 	return took, err
 }
 
-// followAll is follow for several contenders at once, each as ask says. Whoever cannot is in failed; the error is ctx's.
+// followAll is follow for several contenders at once, each as ask says. A contender that cannot is in failed; the error is ctx's.
 func (e *Env) followAll(ctx context.Context, names []string, ask func(name string) (service string, n int, o agent.Open)) (
 	followers map[string]*follower, failed map[string]error, err error,
 ) {

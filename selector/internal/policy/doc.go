@@ -1,4 +1,4 @@
-// Package policy says whom to call: given the members of a list with their weights and loads, and those that can be used, it returns the index of one.
+// Package policy says which server to call: given the members of a list with their weights and loads, and those that can be used, it returns the index of one.
 //
 // It knows nothing of why a member cannot be used, starts no goroutine and reads no clock. Random numbers are given to it.
 //
