@@ -14,6 +14,31 @@ import (
 
 // O7 while a program runs. What a real outage does to real servers is in real_test.go.
 
+// F3, too: what happens to the file in the outage of TestO7AnOutageOfTheRegistryIsNoneOfTheService.
+func TestO7TheFileKeepsTheHeldAndTakesTheNewHistoryWhenNobodyIsHeld(t *testing.T) {
+	harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
+		t.Register("Arith", harness.Between(0, 20)...)
+		t.Guarded("Arith", harness.NewFleet(), zkdiscovery.Guard{})
+		harness.Pass(time.Minute)
+		before, err := t.File("Arith")
+		harness.Must(t, err)
+
+		t.WipeOut()
+		harness.Pass(15 * time.Second)
+		if since := t.HeldInFile("Arith"); len(since) != 20 {
+			t.Errorf("the file says of %d that they are held", len(since))
+		}
+		if s, _ := t.File("Arith"); s.Era != before.Era || s.Lineage != before.Lineage {
+			t.Errorf("the new history is in the file (era %d, was %d) before it was accepted", s.Era, before.Era)
+		}
+		t.Register("Arith", harness.Between(0, 20)...) // the servers come back
+		harness.Pass(6 * time.Second)
+		if s, err := t.File("Arith"); err != nil || s.Era <= before.Era || len(t.HeldInFile("Arith")) > 0 || len(s.Servers) != 20 {
+			t.Errorf("afterwards the file has era %d (was %d), %d instances, %d held: %v", s.Era, before.Era, len(s.Servers), len(t.HeldInFile("Arith")), err)
+		}
+	})
+}
+
 func TestO7WithoutTheGuardAnOutageOfTheRegistryIsObeyed(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 		t.Register("Arith", harness.Between(0, 20)...)

@@ -16,6 +16,23 @@ import (
 
 // What is listed of what ZooKeeper has: L8, and of L6 what may not be read.
 
+func TestL8AnInstanceThatIsFilteredOutComesAndGoesUnseen(t *testing.T) {
+	harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
+		t.Register("Arith", 0, 1, 2)
+		d := t.Discover("Arith")
+		revision := d.Snapshot().Revision
+		d.SetFilter(harness.Without(harness.Instance(2)))
+		t.Remove(t.Node("Arith", 2))
+		harness.Pass(time.Second)
+		if got := d.Snapshot().Revision; got != revision+1 {
+			t.Errorf("%d lists were published, want one: the instance that went had been filtered out", got-revision)
+		}
+		if s := d.Snapshot(); len(s.Servers) != 2 || d.Status().Instances != 2 {
+			t.Errorf("Snapshot and Status do not agree with the list: %v, %v", s, d.Status())
+		}
+	})
+}
+
 func TestL8FilterGetsCopiesAndMayCallEverythingButClose(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
 		want := make(map[string]string)

@@ -3,7 +3,10 @@ package outages
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,6 +48,26 @@ func TestO3NewWaitsForAZooKeeperThatBootsWithIt(t *testing.T) {
 				d := t.Discover("Arith", zkdiscovery.WithStartTimeout(20*time.Second))
 				t.Source(d, zkdiscovery.Live)
 				t.Lists(d, map[string]string{harness.Instance(0): "n=0"})
+			})
+		})
+	}
+}
+
+func TestO3TheErrorSaysWhyNeitherZooKeeperNorTheFileServes(t *testing.T) {
+	for _, absence := range harness.Absences() {
+		t.Run(absence.Name, func(t *testing.T) {
+			harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+				absence.Begin(t, zk)
+				_, err := zkdiscovery.New(t.Base, "Arith", t.Servers(), t.Common()...)
+				if !errors.Is(err, zkdiscovery.ErrNoSnapshot) || !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the error does not wrap why the file could not serve: %v", err)
+				}
+				if absence.Name == "refused" && !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("the error does not wrap why ZooKeeper could not serve: %v", err)
+				}
+				if absence.Name == "without an answer" && !errors.Is(err, zktest.CodeRuntimeInconsistency) && !strings.Contains(err.Error(), "ZooKeeper at zk:2181") {
+					t.Errorf("the error does not say what ZooKeeper said: %v", err)
+				}
 			})
 		})
 	}
