@@ -127,6 +127,7 @@ func (z *proxied) servers() []string {
 
 func (z *proxied) base() string     { return z.path }
 func (z *proxied) stopping() string { return "is cut off by a proxy, which refuses new connections" }
+
 func (z *proxied) where(w words) string {
 	return w.text("the ZooKeeper at %s", strings.Join(z.addrs, ","))
 }
