@@ -13,14 +13,14 @@ type Ejection struct {
 	// Consecutive is after how many failed calls in a row a server is ejected: broken connections, and answers that did not come in time. Errors
 	// that the service returned are successes of the server. The default is 5.
 	Consecutive int
-	// Base is how long the first ejection lasts; the next ones last longer by as much each, up to Max, and Base without one is forgiven by one.
+	// Base is how long the first ejection lasts. Each further one lasts longer by Base, up to Max. Each Base without an ejection takes one off again.
 	// The defaults are 30 s and 5 min.
 	Base, Max time.Duration
-	// DialBase is about how long a server is put aside to which no connection could be made; each further failure doubles it, up to DialMax. The
-	// defaults are 1 s and 60 s. From the half of it to the whole, at random.
+	// DialBase is how long a server is put aside when it cannot be connected: half of it to the whole, at random. Each further failure doubles it, up to
+	// DialMax. The defaults are 1 s and 60 s.
 	DialBase, DialMax time.Duration
-	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, those that were ejected because
-	// of their calls are used again, for the evidence is bad and not the servers. Those that could not be reached are not.
+	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, the ejected ones are used
+	// again: then the evidence is bad, not the servers. Servers that could not be reached stay out of use.
 	// While the list is not live (WithLive), half as many are ejected.
 	Share float64
 }

@@ -3,10 +3,10 @@ package selector
 import "time"
 
 // Observer is a set of hooks for metrics; nil ones are skipped. They are called one after the other on a goroutine of the Selector's, outside its
-// locks, a little after what they tell of: a hook must return soon, for dials in the background wait for it, and must not call Close. One that
-// panics is reported and goes on being called. Numbers (picks, calls in flight, latencies) are in Status.
+// locks, a little after the event. A hook must return soon, because probes wait for it, and must not call Close. One that panics is reported and
+// goes on being called. Numbers (picks, calls in flight, latencies) are in Status.
 type Observer struct {
-	// Changed is called when a server's state changes, and when one that is not used will be asked later than was said.
+	// Changed is called when a server's state changes, and when the time changes at which a server out of use is asked again.
 	Changed func(Change)
 	// Panic is called with true when so many servers fail that ejections are ignored, and with false when they count again.
 	Panic func(on bool)

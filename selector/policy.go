@@ -5,13 +5,13 @@ import "github.com/holdfast-go/holdfast/internal/words"
 // Policy is how a server is chosen among those that can be used.
 //
 //   - P2C, the default: the less loaded of two random servers, by latency times calls in flight. A slow answer counts at once, and is forgotten within
-//     seconds. Right for nearly everything: it leaves slow servers alone before they fail.
+//     seconds. Right for nearly everything: slow servers get fewer calls before they fail.
 //   - WeightedRoundRobin: in turn, each as often as its weight says, evenly spread. A new list does not begin the turn anew.
 //   - ConsistentHash: calls with the same key go to the same server, from every process. A server that comes or goes moves its own keys and no
 //     others (when weights differ, also some of others if the median weight changes). A server with a quarter more calls in flight than its
 //     share passes its keys on to the next.
-//   - Locality: near servers first, by zone and distance, in every draw: the first, a retry, a backup, a trial. The next place gets calls when less than
-//     five of seven near servers are in use, and when the near ones are four times as slow as the next. One call in five seconds measures the next place.
+//   - Locality: near servers first, by zone and distance, for first calls, retries, backups and trials. The next place gets calls when less than five of
+//     seven near servers are in use, or when the near ones are four times as slow as the next. One call in five seconds measures the next place.
 //   - Random: any.
 //
 // WithSubset reduces any of them to some of the servers, WithSlowStart spares newcomers, WithTag chooses canaries. Calls in flight are those of this

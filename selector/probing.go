@@ -11,12 +11,11 @@ import (
 )
 
 // Probing configures how servers are asked in the background whether they are there: when they join, and when they are to come back after a
-// failure. A zero field has its default. An rpcx dial happens while XClient's lock is held, so that nobody can call anybody else; a probe's
-// does not. The price is one short connection to each server that joins, from each client that uses it (WithSubset makes that fewer).
+// failure. A zero field has its default. rpcx dials while it holds XClient's lock, and all other calls wait. A probe dials outside it. The price is one short connection to each server that joins, from each client that uses it (WithSubset makes that fewer).
 type Probing struct {
 	// Probe asks a server whether it is there; nil is the answer "yes". The default connects and exchanges one rpcx heartbeat, on the networks tcp,
-	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. A probe that never
-	// reached anybody is not believed once a call has. An error of this machine (no file descriptor, no local port, no route) or of its name server says
+	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. When probes have
+	// reached no server and calls are answered, the silence of probes is not believed. An error of this machine (no file descriptor, no local port, no route) or of its name server says
 	// nothing about the server: a call may find out.
 	Probe Probe
 	// Timeout bounds one probe. The default is 1 s, as rpcx's ConnectTimeout.

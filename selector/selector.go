@@ -14,30 +14,32 @@ import (
 //
 // What holds:
 //
-//   - Select returns the key of a listed server. It returns "" when the list is empty, when the call's retries have no budget left, and with WithOnlyTagged
-//     when no server has the call's tag. It never blocks, allocates nothing where the policy has no key to compute, and never panics, whatever the metadata.
-//   - A dial that fails puts a server aside at once: for about a second, then two, four, up to a minute. It is asked again in the background, outside
-//     XClient's lock.
-//   - A server whose connection ends is asked in the background before anybody dials it, where the network can be probed. That the connection broke is one
-//     failure, however many calls were on it. A connection that ends without a call is noticed where the list has literal addresses.
-//   - Five failed calls in a row eject a server: connections that broke, answers that did not come in time. So does a share of failed calls that is
-//     far above the others'. The first ejection lasts 30 s, the next ones longer, 5 min at most; time without one is forgiven.
-//   - Errors that the service returned are successes of the server. An error that came neither from the network nor from the server is not held against it.
-//   - Only a success brings back a server at which calls have failed: a call that was answered, or a request without an answer that was written (three of
-//     them after an ejection). One call at a time tries it. If the call teaches nothing, the next one tries after a second, then two, up to sixteen. At
-//     most one call at a time dials a server that no probe has found. Only where no server can be used do all calls go to one, until it has answered or failed.
-//   - Never more than half of the servers are ejected, a quarter while the list is not live (WithLive). When more than half are out of use, those that were
-//     ejected because of their calls are used again, for the evidence is bad and not the servers. Those that could not be reached are not.
-//   - Probes that reach nobody are not believed while calls are answered.
-//   - A server that is well has a call at least every second, or as seldom as ten times the time that its last answer took (30 s at most), once each server has
-//     had eight calls since. A weight below the average makes it as much longer. This holds for P2C, Random, and Locality's nearest; WeightedRoundRobin is exact, and with
-//     ConsistentHash the keys decide. A server that failed has calls again a minute after it is well at the latest, and after its ejection if it was ejected.
-//   - A server that leaves the list and comes back within a minute is as trusted as it was. But what it took to answer is forgotten, and if it is out of use it is
-//     asked at once, since it may be another process. The same when the started=… of its metadata changes.
-//   - After Close returns, every goroutine that the Selector started has ended, but for a user's Probe that ignores its context. Select
-//     goes on answering, without regard to failures.
+//   - Select returns the key of a listed server. It returns "" in three cases: the list is empty; the call's retries have no budget left; with
+//     WithOnlyTagged, no server has the call's tag. It never blocks and never panics, whatever the metadata. It allocates nothing, unless the policy
+//     computes a key.
+//   - A dial that fails puts a server aside at once: for about a second, then two, four, up to a minute. The server is asked again in the background,
+//     outside XClient's lock.
+//   - A server whose connection ends is asked in the background before a call dials it, where the network can be probed. A broken connection is one
+//     failure, however many calls were on it. The end of an idle connection is noticed where the list has literal addresses.
+//   - Five failed calls in a row eject a server: connections that broke, answers that did not come in time. So does a share of failed calls that is far
+//     above the other servers'. The first ejection lasts 30 s, the next ones longer, 5 min at most. Time without an ejection shortens the next one.
+//   - An error that the service returns is a success of the server. An error that came neither from the network nor from the server does not count.
+//   - Only a success brings back a server at which calls have failed: an answer, or a request without an answer that was written (three of these after an
+//     ejection). One call at a time tries it. If that call teaches nothing, the next one tries after a second, then two, up to sixteen. At most one
+//     call at a time dials a server that no probe has found. Where no server can be used, all calls go to one, until it has answered or failed.
+//   - Never more than half of the servers are ejected, a quarter while the list is not live (WithLive). When more than half are out of use, the ejected
+//     ones are used again: then the evidence is bad, not the servers. Servers that could not be reached stay out of use.
+//   - The silence of probes is not believed when probes reach no server and calls are answered.
+//   - With P2C, Random, and Locality's nearest servers, no server is forgotten. A server that is well has a call at least every second, or every ten
+//     times its last latency (30 s at most), once each server has had eight calls since. A weight below the average makes that time longer by as
+//     much. WeightedRoundRobin is exact, and with ConsistentHash the keys decide. A server that failed has calls again a minute after it is well at the
+//     latest, and after its ejection.
+//   - A server that leaves the list and comes back within a minute is trusted as before. Its latency is forgotten, since it may be another process. If it
+//     was out of use it is asked at once. The same happens when the started=… of its metadata changes.
+//   - After Close returns, every goroutine that the Selector started has ended, except a user's Probe that ignores its context. Select goes on
+//     answering, and takes no notice of failures.
 //
-// Less formally: callers meet a dead server once, if at all, and do not pay for finding out whether it is back.
+// Less formally: calls meet a dead server once, if at all, and do not pay for finding out whether it is back.
 type Selector struct {
 	config *config
 	began  time.Time // of the clock

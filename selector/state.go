@@ -6,11 +6,11 @@ import "github.com/holdfast-go/holdfast/internal/words"
 type State uint8
 
 const (
-	Fresh   State = iota // nothing certain is known, as of a newcomer, or after a connection broke: it is asked in the background first
+	Fresh   State = iota // a newcomer, or a server whose connection broke: it is asked in the background before a call goes there
 	Up                   // used
-	Aside                // nobody could connect: asked again in the background, after a growing while
+	Aside                // it could not be connected: asked again in the background, after growing pauses
 	Ejected              // calls failed: not used for a while, then asked in the background
-	Trial                // answered again, or cannot be asked: one call at a time tries it
+	Trial                // it answers probes again, or has none: one call at a time tries it
 	Drained              // weight 0, or state=inactive: not used while others have a weight
 	Spare                // outside the subset
 )

@@ -32,11 +32,11 @@ type ServerStatus struct {
 	Tag      string        // as its metadata says
 	Picks    uint64        // since it is listed
 	Share    float64       // of the picks of all listed servers in the last minute, 0 to 1
-	InFlight int           // picks whose outcome is to come; those that nobody reports on are not counted
-	Peak     time.Duration // what P2C goes by: above the median, since a slow answer counts at once and a quick one slowly; 0 when there was none lately
-	Ejected  int           // how often lately: what the next ejection's length goes by
+	InFlight int           // picks whose outcome is to come; those of an XClient that is not wrapped are not counted
+	Peak     time.Duration // the latency that P2C compares: above the median, since a slow answer counts at once and a quick one slowly; 0 without a recent answer
+	Ejected  int           // recent ejections: the more, the longer the next one
 
-	// How calls ended since it is listed, as far as it was told.
+	// How calls have ended since it is listed, as far as rpcx tells.
 	Succeeded, ServiceErrors, TransportErrors, Timeouts, DialErrors uint64
 	Written                                                         uint64 // requests without an answer
 	GivenUp                                                         uint64 // by the caller, or because this side closed the connection

@@ -11,8 +11,8 @@ import (
 type Counters struct {
 	Lists      int64 // lists asked for
 	Reads      int64 // instances read
-	Checks     int64 // looks at rest
-	Mended     int64 // changes that no watch had told of
+	Checks     int64 // looks at rest: reads that no watch has asked for, to find what a watch has missed
+	Mended     int64 // changes that a look at rest found and no watch had told
 	Saves      int64 // successful writes of the cache file
 	SaveErrors int64
 }

@@ -13,10 +13,10 @@ const maxHolds = 200
 // Held is an instance that ZooKeeper does not list any more, and that the guard keeps in the list.
 type Held struct {
 	Key    string
-	Since  time.Time  // when it was missed
-	Until  time.Time  // when it goes if it was asked twice by then and does not answer; zero: not before something else happens
+	Since  time.Time  // when ZooKeeper listed it no more
+	Until  time.Time  // when the hold ends if it does not answer and was asked twice by then; zero: no such time yet
 	Reason HeldReason // why it is still there
-	Err    error      // of the last probe; nil when that was answered, or there was none
+	Err    error      // of the last probe; nil when it was answered, or there was no probe
 }
 
 // HeldReason says why an instance is still held.

@@ -7,7 +7,7 @@ import "time"
 type Observer struct {
 	// Published is called after a list was delivered to the watchers of one Discovery.
 	Published func(Published)
-	// Connection is called when the connection to ZooKeeper comes or goes; several quick changes may be reported as the last of them.
+	// Connection is called when the connection to ZooKeeper comes or goes. Of several quick changes only the last may be reported.
 	Connection func(ConnectionChange)
 	// Saved is called after an attempt to write the cache file.
 	Saved func(Saved)
@@ -27,7 +27,7 @@ type ConnectionChange struct {
 	Connected  bool
 	NewSession bool
 	Server     string
-	Err        error // why it ended, or why the one before did
+	Err        error // why it ended; of a new connection, why the one before ended
 }
 
 // Saved is one attempt to write the cache file.

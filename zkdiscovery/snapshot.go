@@ -40,5 +40,5 @@ type Snapshot struct {
 	Source   Source
 	Revision int64     // grows with every published change of this Discovery; 0: nothing has been published
 	Zxid     int64     // newest transaction in it: the largest of the path's pzxid and the instances' mzxid; comparable within one lineage
-	AsOf     time.Time // when ZooKeeper last confirmed it: the last list, or the last ping answered while no change of it was known that is not in it
+	AsOf     time.Time // when ZooKeeper last confirmed it: by an answer, or by a ping while every known change was in the list
 }

@@ -6,7 +6,7 @@ import "github.com/holdfast-go/holdfast/internal/words"
 type Phase uint8
 
 const (
-	// Pending is a service that is to be registered and is not, as far as is known.
+	// Pending is a service that is not registered yet, or is not known to be.
 	Pending Phase = iota
 	// Registered is a service whose node exists and belongs to this process's session.
 	Registered

@@ -39,7 +39,7 @@ type ServiceStatus struct {
 	Owner int64     // Yielded: the session that has the address now
 	Err   error     // what ZooKeeper refused last; nil when it does what is asked of it
 
-	Operator []Word // that lie over the registered metadata, sorted by key
+	Operator []Word // an operator's words over the registered metadata, sorted by key: see WithOperator
 }
 
 // Counters count what was asked of ZooKeeper for the registrations.
@@ -64,8 +64,8 @@ func (c *Counters) count(a answer) {
 	}
 }
 
-// Registered reports whether every service that is to be registered is: what its last Register asked for is done, and its node exists and belongs
-// to this process's session, which cannot have expired by what is known here. It is false while there is nothing to register, and after Drain
+// Registered reports whether every service that is to be registered is registered: its last Register is done, its node exists and belongs to this
+// process's session, and that session cannot have expired by what is known here. It is false while there is nothing to register, and after Drain
 // and Stop. It does not block. It is for alerts: a readiness probe asks Ready, which does not turn false because ZooKeeper is away.
 func (p *ZooKeeperRegisterPlugin) Registered() bool {
 	p.mu.Lock()
