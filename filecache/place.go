@@ -125,7 +125,7 @@ func (c *Cache) claim() error {
 	case err == nil:
 		return nil
 	case !absent(err) && !errors.Is(err, ErrCorrupt):
-		return fmt.Errorf("%s: whose it is cannot be read: %w", c.home, err)
+		return fmt.Errorf("%s: the name of the ensemble in it cannot be read: %w", c.home, err)
 	}
 	doc := ownerDocument{Servers: &c.owner.text}
 	if c.owner.isName() {

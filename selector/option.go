@@ -176,7 +176,7 @@ func WithOnlyTagged() Option { return optionFunc(func(c *config) { c.onlyTagged 
 func WithRetryBudget(share float64, perSecond int) Option {
 	return optionFunc(func(c *config) {
 		if c.retryShare, c.retryLeast = share, perSecond; !(share >= 0 && share <= 100) || perSecond < 0 {
-			c.mistake("WithRetryBudget(%v, %d): 0 to 100 is needed, and not less than 0", share, perSecond)
+			c.mistake("WithRetryBudget(%v, %d): a share of 0 to 100 and at least 0 per second are needed", share, perSecond)
 		}
 	})
 }
@@ -217,10 +217,10 @@ func newConfig(opts []Option) (*config, error) {
 		says   string
 	}{
 		{c.policy == Locality && c.zone == "" && !c.position.valid(), "WithPolicy(Locality) needs WithZone or WithPosition"},
-		{c.policy != Locality && c.zone != "", fmt.Sprintf("WithZone contradicts WithPolicy(%v): only Locality heeds it", c.policy)},
-		{c.policy != Locality && c.position.valid(), fmt.Sprintf("WithPosition contradicts WithPolicy(%v): only Locality heeds it", c.policy)},
-		{c.policy != ConsistentHash && c.key != nil, fmt.Sprintf("WithKey contradicts WithPolicy(%v): only ConsistentHash heeds it", c.policy)},
-		{c.policy != ConsistentHash && c.bound != 0, fmt.Sprintf("WithLoadBound contradicts WithPolicy(%v): only ConsistentHash heeds it", c.policy)},
+		{c.policy != Locality && c.zone != "", fmt.Sprintf("WithZone contradicts WithPolicy(%v): only Locality uses it", c.policy)},
+		{c.policy != Locality && c.position.valid(), fmt.Sprintf("WithPosition contradicts WithPolicy(%v): only Locality uses it", c.policy)},
+		{c.policy != ConsistentHash && c.key != nil, fmt.Sprintf("WithKey contradicts WithPolicy(%v): only ConsistentHash uses it", c.policy)},
+		{c.policy != ConsistentHash && c.bound != 0, fmt.Sprintf("WithLoadBound contradicts WithPolicy(%v): only ConsistentHash uses it", c.policy)},
 		{c.clientSet && c.subset == 0, "WithClientID needs WithSubset"},
 		{c.policy == ConsistentHash && c.subset > 0 && !c.clientSet, "WithPolicy(ConsistentHash) and WithSubset need WithClientID"},
 		{c.noProbing && c.probeSet, "WithoutProbing contradicts WithProbing"},

@@ -53,7 +53,7 @@ func (p Probing) validate() (mistakes []error) {
 		bad("Parallel", p.Parallel, fmt.Sprintf("must be at most %d, and not negative", maxParallel))
 	}
 	if p.Probe != nil && p.TLS != nil {
-		mistakes = append(mistakes, fmt.Errorf("WithProbing: TLS contradicts Probe: only the default probe heeds it"))
+		mistakes = append(mistakes, fmt.Errorf("WithProbing: TLS contradicts Probe: only the default probe uses it"))
 	}
 	return mistakes
 }
