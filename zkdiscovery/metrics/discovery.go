@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
@@ -79,6 +80,10 @@ var discoveryRows = []row[discovery]{
 
 	gauge("holdfast.discovery.connected", "", "1 while there is a connection to ZooKeeper.",
 		of(func(st *discovery) float64 { return bit(st.Connected) })),
+	gauge("holdfast.discovery.persistent_watches", "", "1 while the ZooKeeper server that is connected is asked for watches that stay.",
+		of(func(st *discovery) float64 { return bit(strings.Contains(st.Wire, "persistent watches")) })),
+	gauge("holdfast.discovery.batched_reads", "", "1 while the ZooKeeper server that is connected is asked for many nodes at once.",
+		of(func(st *discovery) float64 { return bit(strings.Contains(st.Wire, "batched reads")) })),
 	gauge("holdfast.discovery.connected.since.timestamp", "s", "When the connection last came or went.",
 		func(st *discovery, emit emitter) { stamp(st.Since, emit) }),
 	counter("holdfast.discovery.connections", "{connection}", "Connections to ZooKeeper so far.",

@@ -138,6 +138,48 @@ func TestEveryMetricOfADiscoveryChangesWhenItIsProvoked(t *testing.T) {
 	})
 }
 
+// What is made use of depends on the server's version, and on what the program allows.
+func TestTheMetricsTellWhatIsMadeUseOfOnTheServer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		server  []zktest.Option
+		options []zkdiscovery.Option
+		want    float64
+	}{
+		"3.8":      {nil, nil, 1},
+		"3.4":      {[]zktest.Option{zktest.WithVersion(zktest.Version34)}, nil, 0},
+		"switched": {nil, []zkdiscovery.Option{zkdiscovery.WithoutWireExtension()}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer synctest.Wait()
+				zk := zktest.NewServer(tc.server...)
+				defer zk.Close()
+				d, err := zkdiscovery.NewTemplate("/rpcx", []string{"zk:2181"}, append(tc.options, zkdiscovery.WithDialer(zk.Dial),
+					zkdiscovery.WithoutCache(), zkdiscovery.WithLogger(slog.New(slog.DiscardHandler)))...)
+				do(t, err)
+				defer d.Close()
+				pass(time.Second)
+				told := func() map[string]float64 {
+					all := make(map[string]float64)
+					Sources{Discoveries: map[string]*zkdiscovery.Discovery{"orders": d}}.Collect(func(i int, value float64, _ []string) {
+						all[Table()[i].Name] = value
+					})
+					return all
+				}
+				if now := told(); now["holdfast.discovery.connected"] != 1 || now["holdfast.discovery.persistent_watches"] != tc.want ||
+					now["holdfast.discovery.batched_reads"] != tc.want {
+					t.Errorf("want %v: %v", tc.want, now)
+				}
+				zk.Stop()
+				pass(time.Second)
+				if now := told(); now["holdfast.discovery.persistent_watches"] != 0 || now["holdfast.discovery.batched_reads"] != 0 {
+					t.Errorf("without a connection: %v", now)
+				}
+			})
+		})
+	}
+}
+
 func TestEveryMetricOfARegistrationChangesWhenItIsProvoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		defer synctest.Wait()

@@ -94,6 +94,8 @@ func TestTheTableIsWhatIsScraped(t *testing.T) {
 		`holdfast_discovery_instances{name="orders",service="/rpcx/Arith"} 2`,
 		`holdfast_discovery_instances{name="orders",service="/rpcx/Echo"} 1`,
 		`holdfast_discovery_connected{name="orders"} 1`,
+		`holdfast_discovery_persistent_watches{name="orders"} 1`,
+		`holdfast_discovery_batched_reads{name="orders"} 1`,
 		`# TYPE holdfast_discovery_lists_total counter`,
 		`# HELP holdfast_discovery_confirmed_timestamp_seconds When ZooKeeper last confirmed the list.`,
 		`holdfast_registration_phase{name="orders",phase="registered",service="Greeter"}`,

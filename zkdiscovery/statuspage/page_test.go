@@ -101,6 +101,25 @@ func TestThePageShowsWhatAPersonWantsToKnow(t *testing.T) {
 	}
 }
 
+func TestThePageSaysWhatIsMadeUseOfOnTheServer(t *testing.T) {
+	zk, sources := fleet(t, map[string]map[string]string{"Arith": {"tcp@a:1": ""}})
+	page := get(t, New(sources), "").Body.String()
+	wants(t, page, "(persistent watches, batched reads)</p>")
+	zk.Stop()
+	until(t, func() bool { return !sources.Discoveries["orders"].Status().Connected })
+	if page := get(t, New(sources), "").Body.String(); strings.Contains(page, "watches") {
+		t.Errorf("without a server, the page says what it has:\n%s", page)
+	}
+	old := zktest.NewServer(zktest.WithVersion(zktest.Version34))
+	defer old.Close()
+	d, err := zkdiscovery.NewTemplate("/rpcx", []string{"zk:2181"}, zkdiscovery.WithDialer(old.Dial), zkdiscovery.WithoutCache(), zkdiscovery.WithLogger(slog.New(slog.DiscardHandler)))
+	must(t, err)
+	defer d.Close()
+	until(t, func() bool { return d.Status().Connected })
+	page = get(t, New(metrics.Sources{Discoveries: map[string]*zkdiscovery.Discovery{"old": d}}), "").Body.String()
+	wants(t, page, "(one-shot watches, single reads)</p>")
+}
+
 func TestThePageShowsARegistrationAndWhatAnOperatorHasSaid(t *testing.T) {
 	zk, sources := fleet(t, nil)
 	p := serverplugin.NewZooKeeperRegisterPlugin(serverplugin.WithZKServiceAddress("tcp@127.0.0.1:1"), serverplugin.WithZKBasePath("rpcx"),
@@ -156,6 +175,7 @@ func TestTheSameAsJSON(t *testing.T) {
 			Name   string
 			Status struct {
 				Template bool
+				Wire     string
 				Services []struct {
 					Service, Source string
 					Instances       int
@@ -174,7 +194,7 @@ func TestTheSameAsJSON(t *testing.T) {
 	}
 	must(t, json.Unmarshal(rec.Body.Bytes(), &got))
 	d := got.Discoveries[0]
-	if got.At.IsZero() || d.Name != "orders" || !d.Status.Template || d.Status.Services[0].Source != "live" || d.Changes[0].Kind != "source" ||
+	if got.At.IsZero() || d.Name != "orders" || !d.Status.Template || d.Status.Wire != "persistent watches, batched reads" || d.Status.Services[0].Source != "live" || d.Changes[0].Kind != "source" ||
 		d.List.Instances[0].Metadata != "weight=5" || got.Plugins == nil || got.Selectors == nil || rec.Header().Get("Content-Type") != "application/json" {
 		t.Errorf("%s", rec.Body)
 	}

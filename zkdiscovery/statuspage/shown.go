@@ -116,6 +116,9 @@ func (s *state) shown(from int) shown {
 
 func (s *state) discovery(d discovery, from int) shownDiscovery {
 	one := shownDiscovery{Name: d.Name, Status: d.Status, Line: connection(d.Status.Connected, d.Status.Server, s.ago(d.Status.Since), d.Status.LastErr)}
+	if d.Status.Wire != "" {
+		one.Line += " (" + d.Status.Wire + ")"
+	}
 	for _, st := range d.services() {
 		if s.service != "" && s.service != st.Service {
 			continue
