@@ -67,6 +67,7 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	l, now := h.end.limiter(), time.Now()
 	to := h.to(l)
+	r = harmless(r)
 	l.flush(now)
 	if r.Level >= slog.LevelInfo && !l.allow(to, r, h.serviceOf(r), now) {
 		if r.Level = slog.LevelDebug; !h.Enabled(ctx, r.Level) {
