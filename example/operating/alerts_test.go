@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/prometheus/rules"
 )
 
-// fires says for each alert what is scraped once a minute, and at which minute the alert does not fire yet, and does. What is scraped is as the
-// metrics are in an outage that was recorded, one minute per value.
+// fires says for each alert what is scraped once a minute, and at which minute the alert does not fire yet, and does. The series are
+// written by hand, one minute per value: the worst of what each alert is for. That the metrics themselves change is shown in zkdiscovery/metrics.
 var fires = map[string]struct {
 	load       string
 	quiet, due int
