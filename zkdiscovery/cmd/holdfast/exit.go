@@ -31,7 +31,7 @@ var exitCodes = []struct {
 	{exitUnreachable, "ZooKeeper cannot be reached, or has stopped answering"},
 	{exitNotFound, "the service, instance or file is not there"},
 	{exitNotConfirmed, "written, but the instance's process does not confirm"},
-	{exitFindings, "done, and something is wrong: file verify, file diff, doctor"},
+	{exitFindings, "done, and something is wrong, or differs: compare, file verify, file diff, doctor"},
 	{exitRefused, "ZooKeeper refuses for lack of permission, or remove since the instance answers or has an owner"},
 	{exitOverruled, "written, and the instance's process has put its own metadata back"},
 }

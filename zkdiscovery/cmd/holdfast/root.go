@@ -64,7 +64,7 @@ func (a *app) root() *cobra.Command {
 	f.StringArrayVar(&a.auth, "auth", nil, "credentials, `scheme:credentials`, digest:user:password for instance, or @file that has such a line")
 	f.DurationVar(&a.timeout, "timeout", 10*time.Second, "how long to wait for ZooKeeper")
 	a.tls.add(f)
-	root.AddCommand(a.list(), a.remove(), a.watch(), a.drain(), a.undrain(), a.weight(), a.file(), a.override(), a.doctor())
+	root.AddCommand(a.list(), a.compareClients(), a.remove(), a.watch(), a.drain(), a.undrain(), a.weight(), a.file(), a.override(), a.doctor())
 	withCodes(root)
 	return root
 }
