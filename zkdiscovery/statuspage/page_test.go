@@ -93,6 +93,9 @@ func TestThePageShowsWhatAPersonWantsToKnow(t *testing.T) {
 	}
 	one := get(t, h, "?name=orders&service=/rpcx/Arith").Body.String()
 	wants(t, one, "tcp@a:1", "weight=5&amp;zone=x", "2 of 2", "share of picks", "0.0 %")
+	until(t, func() bool {
+		return strings.Contains(get(t, h, "?service=/rpcx/Arith").Body.String(), "<td>saved once")
+	})
 	if strings.Contains(one, "/rpcx/Echo") {
 		t.Error("another service")
 	}

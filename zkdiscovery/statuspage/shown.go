@@ -154,6 +154,8 @@ func (s *state) row(name string, st *zkdiscovery.Status) shownService {
 	switch {
 	case st.CacheErr != nil:
 		row.File, row.Trouble = "", plain.Text(st.CacheErr.Error(), maxText)
+	case st.CacheFile != "" && st.Saves == 1:
+		row.File = "saved once"
 	case st.CacheFile != "":
 		row.File = "saved " + strconv.FormatInt(st.Saves, 10) + " times"
 	}
