@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -236,10 +235,10 @@ func WithoutWireExtension() Option { return optionFunc(func(c *config) { c.noExt
 
 // extension is what is made use of on servers that have it.
 func (c *config) extension() session.Extension {
-	if c.noExtension || os.Getenv("HOLDFAST_WIRE") == "off" {
+	if c.noExtension {
 		return session.Extension{}
 	}
-	return session.Extension{Lasting: !c.noMetadata, Batches: true}
+	return session.Extension{Lasting: !c.noMetadata, Batches: true}.Allowed()
 }
 
 func (c *config) mistake(format string, args ...any) {

@@ -52,7 +52,10 @@ func newConfig(p *ZooKeeperRegisterPlugin) (config, error) {
 		address: p.ServiceAddress, instance: znode.InstanceName(p.ServiceAddress), acl: o.acl, server: o.server,
 		ready: o.ready, always: o.always, started: o.started,
 		metrics: p.Metrics, meters: &p.meters, drainWait: drainWait, operator: []string{stateKey, "weight"}, log: o.log,
-		session: session.Config{SessionTimeout: o.sessionTimeout, Auth: o.auth, AuthFuncs: o.authFuncs, TLS: o.tls, Dial: o.dial},
+		session: session.Config{
+			SessionTimeout: o.sessionTimeout, Auth: o.auth, AuthFuncs: o.authFuncs, TLS: o.tls, Dial: o.dial,
+			Extension: session.Extension{Batches: true}.Allowed(),
+		},
 	}
 	if p.Metrics != nil {
 		c.update = p.UpdateInterval

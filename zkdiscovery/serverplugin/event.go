@@ -60,6 +60,7 @@ type action struct {
 	data    string
 	version int32
 	rival   int64 // takeOver: czxid of what is replaced, 0 for nothing
+	glance  bool  // leave no watch: something will probably be written, and looked at after that
 	rearm   bool  // forget the watch that should be there
 	check   bool  // only to see whether a watch was missed
 }

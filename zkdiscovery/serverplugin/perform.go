@@ -2,7 +2,6 @@ package serverplugin
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 
@@ -12,39 +11,83 @@ import (
 // spread is a new node's share of every jitter.
 func spread() float64 { return rand.Float64() }
 
-// perform does a job and says what came of it.
-func (r *registrar) perform(a *answer) (eventKind, error) {
-	path := a.entry.path
-	do := a.action
-	switch do.kind {
-	case look:
-		if do.rearm {
-			r.session.Rearm(path)
-		}
-		f, err := r.session.Look(r.ctx, path)
-		a.found = f
-		return outcome(found, err), err
-	case create:
-		err := r.create(a.session, path, do.data)
-		return outcome(wrote, err), err
-	case takeOver:
-		ops := r.takeOver(path, do)
-		_, err := r.session.Write(r.ctx, a.session, ops...)
-		if errors.Is(err, session.ErrNotEmpty) {
-			var below []session.Op
-			if below, err = r.removalsBelow(path); err == nil {
-				_, err = r.session.Write(r.ctx, a.session, append(below, ops...)...)
-			}
-		}
-		return outcome(wrote, err), err
-	case set:
-		_, err := r.session.Write(r.ctx, a.session, session.Set{Path: path, Data: []byte(do.data), Version: do.version})
-		return outcome(wrote, err), err
+// perform does the jobs of a task and says what came of each.
+func (r *registrar) perform(task []job) []answer {
+	answers := make([]answer, len(task))
+	for i, j := range task {
+		answers[i].job = j
+	}
+	switch {
+	case task[0].action.kind == look:
+		r.lookAt(answers)
+	case len(task) == 1:
+		r.writeAlone(&answers[0])
 	default:
-		_, err := r.session.Write(r.ctx, a.session, session.Delete{Path: path, Version: do.version})
-		return outcome(wrote, err), err
+		r.writeTogether(answers)
+	}
+	return answers
+}
+
+// lookAt does looks. Where one is refused, those behind it were not made.
+func (r *registrar) lookAt(answers []answer) {
+	paths := make([]string, len(answers))
+	for i, a := range answers {
+		if paths[i] = a.entry.path; a.action.rearm {
+			r.session.Rearm(paths[i])
+		}
+	}
+	all, err := r.session.Look(r.ctx, !answers[0].action.glance, paths...)
+	for i := range answers {
+		a := &answers[i]
+		switch {
+		case i < len(all):
+			a.found, a.err = all[i], all[i].Err
+		case i == len(all), !isRefusal(err):
+			a.err = err
+		default:
+			a.err = session.ErrNotConnected
+		}
+		a.kind = outcome(found, a.err)
 	}
 }
+
+// writeAlone does one write. A persistent node is replaced with what is below it.
+func (r *registrar) writeAlone(a *answer) {
+	path, do := a.entry.path, a.action
+	if do.kind == create {
+		a.says(r.create(a.session, path, do.data))
+		return
+	}
+	ops := r.ops(path, do)
+	_, err := r.session.Write(r.ctx, a.session, ops...)
+	if do.kind == takeOver && errors.Is(err, session.ErrNotEmpty) {
+		var below []session.Op
+		if below, err = r.removalsBelow(path); err == nil {
+			_, err = r.session.Write(r.ctx, a.session, append(below, ops...)...)
+		}
+	}
+	a.says(err)
+}
+
+// says notes what came of a write.
+func (a *answer) says(err error) { a.kind, a.err = outcome(wrote, err), err }
+
+// ops are what a write is.
+func (r *registrar) ops(path string, do action) []session.Op {
+	switch do.kind {
+	case create:
+		return []session.Op{r.node(path, do.data)}
+	case takeOver:
+		return r.takeOver(path, do)
+	case set:
+		return []session.Op{session.Set{Path: path, Data: []byte(do.data), Version: do.version}}
+	default:
+		return []session.Op{session.Delete{Path: path, Version: do.version}}
+	}
+}
+
+// isRefusal reports whether err is ZooKeeper's answer, and of the kind that step knows least of.
+func isRefusal(err error) bool { return outcome(wrote, err) == refused }
 
 // outcome puts an error into the classes that step knows.
 func outcome(success eventKind, err error) eventKind {
@@ -98,7 +141,7 @@ func (r *registrar) create(in int64, path, data string) error {
 		switch {
 		case errors.Is(err, session.ErrNoNode):
 			if missing == len(parents) {
-				return fmt.Errorf("the chroot %q does not exist", r.cfg.session.Chroot)
+				return r.parentError(err)
 			}
 			missing++
 		case errors.Is(err, session.ErrNodeExists) && failed < missing:

@@ -201,12 +201,8 @@ func testFiveHundredServices(r realZooKeeper) {
 		_ = p.Stop()
 	}
 	r.Logf("%d services registered in %v; 1,000 creates pipelined by go-zookeeper took %v", services, took, plain)
-	slack := time.Duration(2) // for what the machine does besides
-	if raceDetector {
-		slack = 6 // it slows down this side only
-	}
-	if took > slack*plain {
-		r.Error("far longer than 1,000 requests")
+	if took > plain && !raceDetector { // which slows down this side only
+		r.Error("longer than 1,000 requests") // a fifth of it, on a machine that does nothing else
 	}
 }
 

@@ -23,6 +23,7 @@ type job struct {
 	entry   *entry
 	action  action
 	session int64
+	alone   bool // with others it has failed
 }
 
 // answer is what came of a job.
@@ -145,9 +146,18 @@ func (r *registrar) feed(e *entry, ev event, now time.Time) {
 		r.rest(e)
 		return
 	default:
-		r.queue = append(r.queue, job{e, a, r.seen.Session})
+		r.queue(job{entry: e, action: a, session: r.seen.Session, alone: n.doing.failures >= failuresTogether})
 	}
 	r.write(e, now)
+}
+
+// queue has a job begun.
+func (r *registrar) queue(j job) {
+	if j.alone {
+		r.alone = append(r.alone, j)
+	} else {
+		r.together = append(r.together, j)
+	}
 }
 
 // rest lets a node be whose registration has ended. It is looked at once more after each reconnect.
@@ -185,7 +195,6 @@ func (r *registrar) forget(e *entry) {
 
 // answered feeds a node with what came of its action.
 func (r *registrar) answered(a answer, now time.Time) {
-	r.running--
 	r.counters.count(a)
 	r.dirty = true
 	e := a.entry

@@ -91,11 +91,10 @@ func TestAnAnswerFromASessionThatIsOverIsNotBelieved(t *testing.T) {
 		pass(time.Second)
 		r := p.registrar
 		e := r.entries["/rpcx/Arith"]
-		r.running++
 		e.node.doing.begin(action{kind: look}, &e.node)
 		e.node.doing.session--
 		r.answered(answer{
-			job: job{e, e.node.doing.action, r.seen.Session - 1}, kind: found,
+			job: job{entry: e, action: e.node.doing.action, session: r.seen.Session - 1}, kind: found,
 			found: session.Found{Exists: true, Readable: true, Stat: session.Stat{EphemeralOwner: killed}},
 		}, time.Now())
 		if e.node.seen.followed || e.node.doing.kind != look {
@@ -135,11 +134,10 @@ func TestWhatAWatchHasToldCountsBeforeAnAnswer(t *testing.T) {
 		pass(time.Second)
 		r := p.registrar
 		e := r.entries["/rpcx/Arith"]
-		r.running++
 		e.node.doing.begin(action{kind: look, check: true}, &e.node)
 		n, _ := b.zk.Get(nodePath)
 		r.answered(answer{
-			job: job{e, e.node.doing.action, r.seen.Session}, kind: found,
+			job: job{entry: e, action: e.node.doing.action, session: r.seen.Session}, kind: found,
 			found: session.Found{
 				Exists: true, Readable: true, Data: n.Data,
 				Stat: session.Stat{EphemeralOwner: n.Stat.EphemeralOwner, Czxid: n.Stat.Czxid, Version: n.Stat.Version},

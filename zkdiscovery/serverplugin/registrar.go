@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	pipelined    = 128    // actions under way at once
+	pipelined    = 128    // actions under way at once that are begun alone
+	mostTasks    = 4      // and so many tasks of several: what comes meanwhile goes together in the next one
 	sessionsKept = 100    // nothing is left in ZooKeeper of a session that long ago
 	mostResting  = 10_000 // services that were unregistered in this session, and are looked at after a reconnect
 )
@@ -28,7 +29,7 @@ type registrar struct {
 	done    chan struct{}  // closed when all of it is gone
 
 	pokes    chan struct{} // one token: look at the mailbox, at hints and at the session. Anybody sends
-	answers  chan answer   // actions send, the loop receives
+	answers  chan []answer // tasks send, the loop receives
 	drains   chan struct{} // a Drain that is under way has put a token in
 	mail     *mailbox
 	report   atomic.Pointer[report] // never nil
@@ -43,11 +44,13 @@ type loop struct {
 	resting   int               // of them, those without a registration
 	words     map[string]*layer // an operator's, of services that have no entry
 	mine      []int64           // the sessions that there were, the newest last
-	queue     []job
-	running   int
-	seen      session.State // as the nodes know it
-	taken     int64         // mailbox.no
-	is        state         // of the mailbox
+	together  []job             // what waits to be begun, with others …
+	alone     []job             // … and what failed with them, and is done by itself
+	tasks     int               // under way
+	running   int               // the same of those with a job that is done by itself
+	seen      session.State     // as the nodes know it
+	taken     int64             // mailbox.no
+	is        state             // of the mailbox
 	extra     *extra
 	metrics   []param
 	startedAt int64     // unix seconds of when clients could call it first
@@ -64,7 +67,7 @@ func newRegistrar(cfg config) *registrar {
 	pokes := make(chan struct{}, 1)
 	r := &registrar{
 		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
-		done: make(chan struct{}), pokes: pokes, answers: make(chan answer), drains: make(chan struct{}, 1), mail: newMailbox(pokes),
+		done: make(chan struct{}), pokes: pokes, answers: make(chan []answer), drains: make(chan struct{}, 1), mail: newMailbox(pokes),
 		loop: loop{entries: make(map[string]*entry), words: make(map[string]*layer), extra: new(extra)},
 	}
 	r.report.Store(&report{newer: make(chan struct{})})
@@ -112,7 +115,7 @@ func (r *registrar) run() {
 		case <-r.pokes:
 			r.look(time.Now())
 		case a := <-r.answers:
-			r.answered(a, time.Now())
+			r.ended(a)
 			r.answeredMore()
 		case <-timer.C:
 			r.wakeUp(time.Now())
@@ -131,7 +134,7 @@ func (r *registrar) answeredMore() {
 	for range pipelined {
 		select {
 		case a := <-r.answers:
-			r.answered(a, time.Now())
+			r.ended(a)
 		default:
 			return
 		}
@@ -196,19 +199,39 @@ func (r *registrar) wakeBy(at time.Time) {
 	}
 }
 
-// begin starts actions, as many as may be under way.
+// begin starts tasks, as many as may be under way.
 func (r *registrar) begin() {
-	for r.running < pipelined && len(r.queue) > 0 {
-		j := r.queue[0]
-		r.queue = r.queue[1:]
+	for r.running < pipelined && len(r.alone) > 0 {
 		r.running++
-		r.wg.Go(func() {
-			a := answer{job: j}
-			a.kind, a.err = r.perform(&a)
-			select {
-			case r.answers <- a:
-			case <-r.ctx.Done():
-			}
-		})
+		r.start(r.alone[:1:1])
+		r.alone = r.alone[1:]
+	}
+	for r.tasks < mostTasks && len(r.together) > 0 {
+		var t []job
+		t, r.together = nextTask(r.together, &r.cfg)
+		r.tasks++
+		r.start(t)
+	}
+}
+
+func (r *registrar) start(task []job) {
+	r.wg.Go(func() {
+		answers := r.perform(task)
+		select {
+		case r.answers <- answers:
+		case <-r.ctx.Done():
+		}
+	})
+}
+
+// ended takes the answers of a task.
+func (r *registrar) ended(answers []answer) {
+	if answers[0].alone {
+		r.running--
+	} else {
+		r.tasks--
+	}
+	for _, a := range answers {
+		r.answered(a, time.Now())
 	}
 }

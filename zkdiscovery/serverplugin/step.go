@@ -127,7 +127,7 @@ func (n *node) answered(e event, now time.Time) {
 		n.found(e.found, now)
 		s := &n.seen
 		s.rearm = did.check && !disturbed && (s.standing != was.standing || s.czxid != was.czxid || s.version != was.version)
-		s.followed = s.standing != absent && !disturbed && !s.rearm
+		s.followed = s.standing != absent && !did.glance && !disturbed && !s.rearm
 	case wrote:
 		if did.kind == create || did.kind == takeOver {
 			n.wish.claim = claimNone
@@ -267,7 +267,7 @@ func (n *node) next(now time.Time) action {
 	case !n.connected || now.Before(n.doing.retryAt):
 		return action{}
 	case s.standing == unknown:
-		return action{kind: look, rearm: s.rearm}
+		return action{kind: look, glance: n.touched != n.session, rearm: s.rearm}
 	case !w.order.wanted:
 		return action{kind: remove, version: s.version}
 	}

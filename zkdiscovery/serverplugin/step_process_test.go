@@ -63,7 +63,7 @@ func (p *process) feed(e event) {
 	if a.rearm {
 		p.watch = false
 	}
-	p.request = &request{action: a, session: p.session, watch: a.kind == look && !p.watch, knows: p.knows}
+	p.request = &request{action: a, session: p.session, watch: a.kind == look && !a.glance && !p.watch, knows: p.knows}
 }
 
 func (p *process) register(data string) {

@@ -125,7 +125,7 @@ func TestRules(t *testing.T) {
 			then{is(foreign, killed, 7, "x"), "take over v7 a"}, then{done, "look"}, then{is(ours, 1, 0, "a"), "-"}),
 		"an earlier session's node is taken over": append(begin[:1:1], then{is(formerly, 9, 0, "a"), "take over v0 a"}, then{done, "look"}),
 		"a persistent node is taken over":         append(begin[:1:1], then{is(persistent, 0, 0, "a"), "take over v0 a"}, then{done, "look"}),
-		"a node that is ours is left alone":       append(begin[:1:1], then{mine, "-"}, then{hint, "look"}, then{mine, "-"}),
+		"a node that is ours is left alone":       append(begin[:1:1], then{mine, "look"}, then{mine, "-"}, then{hint, "look"}, then{mine, "look"}, then{mine, "-"}),
 		"nothing is done without a connection":    {{down, "-"}, {hint, "-"}, {wait, "-"}, {newer, "look"}},
 
 		"a deleted node is restored":     append(held[:4:4], then{hint, "look"}, then{nobody, "create a"}),
@@ -143,11 +143,12 @@ func TestRules(t *testing.T) {
 		"after a reconnect in the session it is looked at": append(held[:4:4], then{down, "-"}, then{up, "look to check"}, then{mine, "-"}),
 		"and restored if it is an older one, from a backup": append(held[:4:4], then{down, "-"}, then{up, "look to check"},
 			then{is(ours, 1, 7, "x"), "look again"}, then{is(ours, 1, 7, "x"), "set v7 a"}),
-		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "-"}),
-		"an answer from a session that is over says nothing":       append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{done, "look"}),
-		"nor does a look in a session that is over":                append(held[:4:4], then{hint, "look"}, then{newer, "-"}, then{mine, "look"}),
+		"after an expiry an address that somebody else has is his": append(held[:4:4], then{newer, "look"}, then{is(foreign, successor, 0, "b"), "look"},
+			then{is(foreign, successor, 0, "b"), "-"}),
+		"an answer from a session that is over says nothing": append(held[:4:4], then{say("b"), "set v0 b"}, then{newer, "-"}, then{done, "look"}),
+		"nor does a look in a session that is over":          append(held[:4:4], then{hint, "look"}, then{newer, "-"}, then{mine, "look"}),
 		"a claim that came true in a session that is over is used up": append(begin[:1:1], then{is(foreign, killed, 0, "x"), "take over v0 a"},
-			then{newer, "-"}, then{done, "look"}, then{is(foreign, killed, 0, "x"), "-"}),
+			then{newer, "-"}, then{done, "look"}, then{is(foreign, killed, 0, "x"), "look"}, then{is(foreign, killed, 0, "x"), "-"}),
 
 		"the address lost is yielded":                     yielded,
 		"it is not taken back while the successor has it": append(yielded[:6:6], then{wait, "look to check"}, then{is(foreign, successor, 1, "b"), "-"}, then{say("c"), "-"}),
@@ -240,6 +241,7 @@ func TestARefusalIsRepeatedLaterAndLater(t *testing.T) {
 	inAnotherSession, after := *n, *n
 	inAnotherSession.happens(newer)
 	after.happens(mine)
+	after.happens(mine)
 	after.happens(hint)
 	for after, n := range map[string]*script{"a success": &after, "a new session": &inAnotherSession} {
 		n.happens(isRefused)
@@ -255,10 +257,12 @@ func TestChecksAreRareAndApart(t *testing.T) {
 		n := wanted(spread)
 		n.happens(newer)
 		n.happens(mine)
+		n.happens(mine)
 		if d := n.node.wake().Sub(n.now); d < 15*time.Minute || d > 18*time.Minute {
 			t.Errorf("spread %v: a check after %v", spread, d)
 		}
 		n.happens(hint)
+		n.happens(secret)
 		n.happens(secret)
 		if d := n.node.wake().Sub(n.now); d < time.Minute || d > 72*time.Second {
 			t.Errorf("spread %v: a look at what no watch tells of after %v", spread, d)

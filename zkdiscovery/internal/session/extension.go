@@ -1,11 +1,22 @@
 package session
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
 // Extension is what a server can do beyond one-shot watches and single reads, and the session makes use of.
 type Extension struct {
 	Lasting bool // List leaves a watch that stays and tells of everything below the path (addWatch, 3.6); Read leaves none there
 	Batches bool // Read asks for hundreds of nodes in one request (multiRead, 3.6)
+}
+
+// Allowed is what of e the environment allows: nothing, where HOLDFAST_WIRE is off, for a program that cannot be built anew.
+func (e Extension) Allowed() Extension {
+	if os.Getenv("HOLDFAST_WIRE") == "off" {
+		return Extension{}
+	}
+	return e
 }
 
 // rememberFor is how long a server is not asked again for what it has not. What it has it is asked for over every connection: another server may be

@@ -126,7 +126,6 @@ func (s *Session) ReadWithin(ctx context.Context, parent string, names []string)
 	return s.read(ctx, parent, names, true, false)
 }
 
-// read asks again for what was in a batch whose answer was too long.
 func (s *Session) read(ctx context.Context, parent string, names []string, within, watch bool) ([]Node, error) {
 	n := len(names)
 	if within {
@@ -134,34 +133,44 @@ func (s *Session) read(ctx context.Context, parent string, names []string, withi
 	}
 	nodes := make([]Node, n)
 	above := s.cfg.Chroot + parent
-	for read := 0; ; {
-		x := &exchange{op: opGetData, n: n - read, watch: watch}
-		x.path = func(i int) string {
-			if read+i == len(names) {
-				return above
-			}
-			return above + "/" + names[read+i]
+	path := func(i int) string {
+		if i == len(names) {
+			return above
 		}
-		x.take = func(i int, refusal error, body []byte) (err error) {
-			n := &nodes[read+i]
-			if *n = (Node{}); read+i < len(names) {
-				n.Name = names[read+i]
-			}
-			switch {
-			case refusal == nil:
-				n.Data, n.Stat, err = decodeData(body)
-				return err
-			case isAny(refusal, ErrNoNode, ErrNoAuth):
-				n.Err = refusal
-				return nil
-			}
-			return refusal
+		return above + "/" + names[i]
+	}
+	answered, err := s.readAll(ctx, n, path, watch, func(i int, refusal error, body []byte) (err error) {
+		n := &nodes[i]
+		if *n = (Node{}); i < len(names) {
+			n.Name = names[i]
+		}
+		switch {
+		case refusal == nil:
+			n.Data, n.Stat, err = decodeData(body)
+			return err
+		case isAny(refusal, ErrNoNode, ErrNoAuth):
+			n.Err = refusal
+			return nil
+		}
+		return refusal
+	})
+	return nodes[:answered], err
+}
+
+// readAll reads n nodes, each of which take is told of: see exchange. It asks again for what was in a batch whose answer was too long, and returns how
+// many were answered: the first ones.
+func (s *Session) readAll(
+	ctx context.Context, n int, path func(i int) string, watch bool, take func(i int, refusal error, body []byte) error,
+) (answered int, err error) {
+	for begin := 0; ; begin = answered {
+		x := &exchange{
+			op: opGetData, n: n - begin, watch: watch, path: func(i int) string { return path(begin + i) },
+			take: func(i int, refusal error, body []byte) error { return take(begin+i, refusal, body) },
 		}
 		err := s.exchange(ctx, x)
-		if !errors.Is(err, errHalved) {
-			return nodes[:read+x.answered], err
+		if answered += x.answered; !errors.Is(err, errHalved) {
+			return answered, err
 		}
-		read += x.answered
 	}
 }
 

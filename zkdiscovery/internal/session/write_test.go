@@ -283,7 +283,7 @@ func TestLookLeavesAWatchOnWhatItFinds(t *testing.T) {
 		defer other.Close()
 		look := func() Found {
 			t.Helper()
-			f, err := s.Look(t.Context(), "/a")
+			f, err := lookAt(t, s, "/a")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -321,9 +321,19 @@ func TestLookSeesWhatMayNotBeRead(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		f, err := s.Look(t.Context(), "/a")
+		f, err := lookAt(t, s, "/a")
 		if err != nil || !f.Exists || f.Readable || f.Stat.EphemeralOwner != s.State().ID {
 			t.Errorf("%+v, %v", f, err)
 		}
 	})
+}
+
+// lookAt is Look of one path.
+func lookAt(t *testing.T, s *Session, path string) (Found, error) {
+	t.Helper()
+	all, err := s.Look(t.Context(), true, path)
+	if err != nil {
+		return Found{}, err
+	}
+	return all[0], nil
 }
