@@ -14,6 +14,8 @@ const (
 	lastWords = time.Second
 	// secondTry is when a session that could not be ended over the line's connection is ended over another one.
 	secondTry = lastWords * 2 / 5
+	// lastAgain is the pause before every address is tried once more.
+	lastAgain = 50 * time.Millisecond
 	// mostLeaving bounds the connections that wait for a session which nobody wants any more.
 	mostLeaving = 4
 )
@@ -56,8 +58,9 @@ func (l *line) close() {
 	}
 }
 
-// endSession ends the line's session over a connection of its own, unless the server has said that it is over. Every address is tried once, that
-// of the last connection first.
+// endSession ends the line's session over a connection of its own, unless the server has said that it is over. Every address is tried, that
+// of the last connection first, and, where nodes may belong to
+// the session, again and again until ctx ends: a server may be about to come back.
 func (l *line) endSession(ctx context.Context) {
 	l.mu.Lock()
 	id, password, k := l.id, l.password, l.link
@@ -81,23 +84,28 @@ func (l *line) endSession(ctx context.Context) {
 		}
 	}
 	at[addrs[0]] = k.target
-	c, _, _, err := race(ctx, addrs, func(ctx context.Context, addr string) (net.Conn, error) {
-		c, _, _, err := s.connect(ctx, at[addr], limits{step: lastWords})
-		if err != nil {
-			return nil, err
+	for {
+		c, _, _, err := race(ctx, addrs, func(ctx context.Context, addr string) (net.Conn, error) {
+			c, _, _, err := s.connect(ctx, at[addr], limits{step: lastWords})
+			if err != nil {
+				return nil, err
+			}
+			defer context.AfterFunc(ctx, func() { _ = hangUp(c) })()
+			if err := endOver(c, id, password); err != nil {
+				_ = hangUp(c) // the error is the one that says something
+				return nil, err
+			}
+			return c, nil
+		})
+		if err == nil {
+			_ = hangUp(c) // the server does so, too
+			return
 		}
-		defer context.AfterFunc(ctx, func() { _ = hangUp(c) })()
-		if err := endOver(c, id, password); err != nil {
-			_ = hangUp(c) // the error is the one that says something
-			return nil, err
+		if !l.wrote.Load() || sleep(ctx, lastAgain) != nil {
+			s.log.Debug("ZooKeeper session left to its timeout", "session", hexID(id), "err", err)
+			return
 		}
-		return c, nil
-	})
-	if err != nil {
-		s.log.Debug("ZooKeeper session left to its timeout", "session", hexID(id), "err", err)
-		return
 	}
-	_ = hangUp(c) // the server does so, too
 }
 
 // endOver continues a session on a new connection and ends it. It claims to have seen nothing: so no server hangs up because it is behind.

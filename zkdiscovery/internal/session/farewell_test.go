@@ -90,6 +90,14 @@ func TestCloseRightAfterABreakEndsTheSession(t *testing.T) {
 				zk.Refuse(false)
 			},
 		},
+		{
+			what: "cut, and every server refuses for 300 ms more",
+			lose: func(zk *zktest.Server, _ chan struct{}) {
+				zk.Refuse(true)
+				zk.DropConnections()
+				time.AfterFunc(300*time.Millisecond, func() { zk.Refuse(false) })
+			},
+		},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {

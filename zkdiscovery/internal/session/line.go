@@ -39,6 +39,7 @@ type line struct {
 	auth []Auth // for the next link; dial sets it
 
 	ended atomic.Bool // the server has said that the session is over
+	wrote atomic.Bool // nodes may belong to the session
 
 	mu       sync.Mutex
 	link     *link  // the newest

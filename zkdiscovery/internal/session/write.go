@@ -118,6 +118,7 @@ func (s *Session) write(ctx context.Context, in int64, f func(*zk.Conn) (int, er
 		return -1, err
 	}
 	l, k, limit := s.line, s.link, s.state.Timeout
+	l.wrote.Store(true)
 	type result struct {
 		failed int
 		err    error
