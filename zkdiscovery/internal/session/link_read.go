@@ -152,10 +152,10 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	switch {
 	case xid <= xidOwn:
 		return true, nil
-	case xid == xidGoodbye, xid == k.closing.Load() && xid != 0:
-		k.line.ended.Store(true)
 	case size > k.line.s.cfg.MaxReply:
 		return false, k.tooLarge(size)
+	case xid == xidGoodbye, xid == k.closing.Load() && xid != 0:
+		k.line.ended.Store(true)
 	case xid == xidPing:
 		if at, ok := k.window.pingAnswered(); ok {
 			k.heard.Store(int64(at))

@@ -91,6 +91,7 @@ func TestLinkRefusesAFrameBeforeAnybodyReadsIt(t *testing.T) {
 		want error
 	}{
 		{"over the limit", reply(1, 0, string(make([]byte, 100))), ErrReplyTooLarge},
+		{"over the limit, as the answer to the end of the session", reply(xidGoodbye, 0, string(make([]byte, 100))), ErrReplyTooLarge},
 		{"too short for a reply", sealed(make([]byte, 4+15)), errForeign},
 		{"of negative length", []byte{0xff, 0xff, 0xff, 0xf0}, errForeign},
 		{"credentials that are refused", reply(xidAuth, -115, ""), ErrAuthRefused},
@@ -311,9 +312,31 @@ func FuzzLinkReads(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 400 Bad Request"), byte(1))
 	f.Add(slices.Concat(welcome(4000, 0)), byte(3))
 	f.Add(slices.Concat(welcome(4000, 5), reply(xidOwn, 0, "its body"), reply(1, 0, ""), reply(xidOwn-1, -101, "")), byte(5))
+	node := func(body string) string {
+		return string(be.AppendUint32([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}, uint32(len(body)))) + body + string(make([]byte, statSize))
+	}
+	refused := string(be.AppendUint32(be.AppendUint32([]byte{255, 255, 255, 255, 0}, ^uint32(100)), ^uint32(100)))
+	end := string([]byte{255, 255, 255, 255, 1, 255, 255, 255, 255})
+	before := slices.Concat(welcome(4000, 5), reply(xidOwn, -101, ""), reply(xidOwn-1, -101, ""), reply(xidOwn-2, 0, "\x00\x00\x00\x00"))
+	for _, parts := range []string{node("a") + refused + refused + end, refused + refused + refused + end, node("a") + end, node("a"), refused + node("b"), end} {
+		f.Add(slices.Concat(before, reply(xidOwn-3, 0, parts), reply(-1, 0, "an event"), reply(1, 0, "")), byte(7))
+	}
+	f.Add(slices.Concat(welcome(4000, 5), reply(xidOwn-2, codeUnknown, "")), byte(7))
 	f.Fuzz(func(t *testing.T, sent []byte, step byte) {
 		k, _ := testLink(sent, 200)
-		must(t, send(k, &exchange{op: opGetData, n: 2, path: func(int) string { return "" }, watch: true, done: make(chan struct{}), take: func(_ int, _ error, body []byte) error {
+		answered := 0
+		must(t, send(k, &exchange{op: opGetData, n: 2, path: func(int) string { return "" }, watch: true, done: make(chan struct{}), take: func(_ int, refusal error, body []byte) error {
+			if answered++; refusal != nil {
+				return nil
+			}
+			_, _, err := decodeData(body)
+			return err
+		}}))
+		k.window.extend(Extension{Lasting: true, Batches: true})
+		must(t, send(k, &exchange{op: opGetData, ahead: []int32{opAddWatch}, n: 4, path: func(i int) string { return string(rune('a' + i)) }, done: make(chan struct{}), take: func(i int, refusal error, body []byte) error {
+			if answered++; refusal != nil || i == 0 {
+				return nil
+			}
 			_, _, err := decodeData(body)
 			return err
 		}}))
@@ -342,6 +365,9 @@ func FuzzLinkReads(f *testing.F) {
 		}
 		if !isDone(k) || k.cause == nil {
 			t.Fatal("not ended")
+		}
+		if answered > 2+4 || k.window.outstanding() > 1 || len(k.large) > 4+200 {
+			t.Fatalf("%d answers to six requests, %d watches that stay, room for %d bytes", answered, k.window.outstanding(), len(k.large))
 		}
 		if len(got) > 0 && (!k.established() || k.sessionTimeout() <= 0) {
 			t.Fatal("handed out without a session")
