@@ -5,12 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/tests/contract"
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 	"github.com/rpcxio/libkv/store"
 	peer "github.com/rpcxio/rpcx-zookeeper/client"
 	"github.com/smallnest/rpcx/client"
-
-	"github.com/holdfast-go/holdfast/tests/contract"
-	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // discovery is rpcx-zookeeper's on a ZooKeeper that has exactly what set says.
