@@ -47,7 +47,9 @@ screenshots: ## pictures of the status page before, during and after an outage, 
 COMPAT_NOT_34 = KnowsNoSessionAfterClose|AgreesAboutPaths|RemovesTheWatches
 
 .PHONY: compat
-compat: ## the tests on real ZooKeepers again on 3.4.13 and 3.9 (Debian's archive; elsewhere they are left out, with a word)
+compat: ## the tests on real ZooKeepers again on 3.4.13 and 3.9 (Debian's archive; elsewhere they are left out, with a word), and all without the wire extension
+	HOLDFAST_WIRE=off go test $(COMPAT) -count=1 -timeout=5m . ./tests/lists
+	HOLDFAST_WIRE=off go test $(COMPAT) -count=1 -run='TestWeather$$' -timeout=5m ./tests/weather
 	@set -e; for home in $$(.ci/zookeeper-versions "$${COMPAT_DIR:-/tmp/holdfast-zookeeper-versions}"); do \
 		export HOLDFAST_REAL_ZOOKEEPER=required ZOOKEEPER_HOME=$$home; skip='^$$'; \
 		case $$home in */3.4.*) skip='$(COMPAT_NOT_34)';; esac; set -x; \

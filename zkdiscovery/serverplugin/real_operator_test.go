@@ -3,7 +3,9 @@ package serverplugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +25,9 @@ import (
 func (r realZooKeeper) shell(args ...string) {
 	r.Helper()
 	cli := filepath.Join(cmp.Or(os.Getenv("ZOOKEEPER_HOME"), "/usr/share/zookeeper"), "bin", "zkCli.sh")
+	if _, err := os.Stat(cli); errors.Is(err, fs.ErrNotExist) {
+		cli = "/usr/share/zookeeper/bin/zkCli.sh" // jars of another version alone have none, and any shell talks to any server
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, cli, append([]string{"-server", r.ensemble.Servers()[0]}, args...)...).CombinedOutput()
