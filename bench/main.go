@@ -13,7 +13,7 @@
 //
 // Every contender runs in a process of its own (internal/agent), since some hang, leak or crash, and is asked over a pipe; what it sees it stamps
 // with the wall clock at once. Contenders take turns, round by round, on services of their own. Medians are shown with their 95 % confidence interval
-// (the binomial's, whatever the distribution), ratios of medians with the bootstrap's. What was not seen within its limit is "never", counts as
+// (order statistics, whatever the distribution), ratios of medians with one made of both; of fewer than six values the values are shown instead. What was not seen within its limit is "never", counts as
 // infinitely long in every percentile, and is counted; so are failures.
 //
 // # Where to look

@@ -3,6 +3,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,13 +98,14 @@ func conditions(c result.Cell) string {
 	return strings.Join(words, ", ")
 }
 
+// ratio has the interval where there is one.
 func ratio(r *stats.Ratio) string {
 	switch {
 	case r == nil:
 		return ""
 	case r.Value.Never():
 		return "∞"
-	case r.Low == r.High:
+	case r.Low == r.High, !r.Sure:
 		return three(float64(r.Value))
 	case r.High.Never():
 		return fmt.Sprintf("%s (%s to ∞)", three(float64(r.Value)), three(float64(r.Low)))
@@ -117,4 +119,23 @@ func seconds(d time.Duration) string {
 		return three(d.Seconds()) + " s"
 	}
 	return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+// interval is the median's, where it varies: its ends, or, of too few values for one, the values.
+func interval(c *result.Cell) string {
+	s := c.Summary
+	switch {
+	case s.N < 2 || s.Low == s.High:
+		return ""
+	case s.Coverage > 0:
+		return number(s.Low, c.Unit) + " to " + number(s.High, c.Unit)
+	}
+	var words []string
+	for _, v := range slices.Sorted(slices.Values(c.Series.Values)) {
+		words = append(words, number(stats.Number(v), c.Unit))
+	}
+	for range s.Never {
+		words = append(words, "never")
+	}
+	return "only " + strings.Join(words, ", ")
 }

@@ -49,8 +49,8 @@ func Goals(r *result.Results) []result.Goal {
 func measured(c *result.Cell) string {
 	s := c.Summary
 	text := number(s.P50, c.Unit)
-	if s.Low != s.High && !s.P50.Never() {
-		text += fmt.Sprintf(" (%s to %s)", number(s.Low, c.Unit), number(s.High, c.Unit))
+	if between := interval(c); between != "" && !s.P50.Never() {
+		text += " (" + between + ")"
 	}
 	if c.Contender != contender.Holdfast {
 		text = c.Contender + " " + text

@@ -74,10 +74,10 @@ func median(c *result.Cell) string {
 		return "fails"
 	case s.N == 0:
 		return "–"
-	case s.P50.Never(), s.Low == s.High:
+	case s.P50.Never(), interval(c) == "":
 		return number(s.P50, c.Unit)
 	}
-	return fmt.Sprintf("%s (%s to %s)", number(s.P50, c.Unit), number(s.Low, c.Unit), number(s.High, c.Unit))
+	return fmt.Sprintf("%s (%s)", number(s.P50, c.Unit), interval(c))
 }
 
 func neverOf(c *result.Cell) string {

@@ -75,7 +75,7 @@ func (p *printer) scenario(cells []result.Cell) {
 		p.printf("nothing was measured\n")
 		return
 	}
-	rows := [][]string{{"measure", "conditions", "contender", "p50", "95 % interval", "p99", "max", "n", "never", "× holdfast"}}
+	rows := [][]string{{"measure", "conditions", "contender", "p50", "interval of ≥ 95 %", "p99", "max", "n", "never", "× holdfast"}}
 	measure, condition := "", ""
 	for _, c := range cells {
 		row := cellRow(c)
@@ -116,7 +116,7 @@ func cellRow(c result.Cell) []string {
 		row[3] = number(s.P50, c.Unit)
 	}
 	if s.N > 1 {
-		row[4] = number(s.Low, c.Unit) + " to " + number(s.High, c.Unit)
+		row[4] = interval(&c)
 		row[5], row[6], row[7] = number(s.P99, c.Unit), number(s.Max, c.Unit), strconv.Itoa(s.N)
 	}
 	if s.Never > 0 {

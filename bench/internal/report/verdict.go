@@ -5,7 +5,8 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
 
-// verdict is whether a goal is met. It is narrow where the interval of the median has the goal's bound in it: another run may say otherwise.
+// verdict is whether a goal is met. It is narrow where the goal's bound is in the interval of the median, or, of too few values for one, between the
+// least and the greatest: another run may say otherwise.
 type verdict int
 
 const (

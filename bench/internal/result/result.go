@@ -27,7 +27,7 @@ type Cell struct {
 	RoundTrip time.Duration `json:"round_trip_ns,omitempty"`
 	Contender string        `json:"contender"`
 	Unit      Unit          `json:"unit"`
-	Series    stats.Series  `json:"-"`
+	Series    stats.Series  `json:"samples"`
 	Summary   stats.Summary `json:"summary"`
 	Ratio     *stats.Ratio  `json:"times_holdfast,omitempty"` // of the medians; nil for this library itself, and where it is not known
 	Note      string        `json:"note,omitempty"`           // why there are no numbers, or what they do not say

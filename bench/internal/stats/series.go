@@ -12,9 +12,9 @@ import (
 // Series is one thing measured again and again, in one unit. Errors are counted, never dropped: Never is how often what was waited for did not
 // happen within the limit and counts as infinitely long, Failed how often the measurement itself failed and counts as nothing but itself.
 type Series struct {
-	Values []float64
-	Never  int
-	Failed int
+	Values []float64 `json:"values"`
+	Never  int       `json:"never,omitempty"`
+	Failed int       `json:"failed,omitempty"`
 }
 
 // Add adds one value.
@@ -23,18 +23,22 @@ func (s *Series) Add(v float64) { s.Values = append(s.Values, v) }
 // Len is how often was measured, with what never happened.
 func (s *Series) Len() int { return len(s.Values) + s.Never }
 
-// Summary is what is shown of a Series. The median's interval is that of 95 % confidence.
+// Summary is what is shown of a Series. Low to High is an interval for the median. Coverage is how sure it is; it is at least 0.95. Fewer than 6
+// values have no such interval. Then Coverage is 0, and Low and High are the least and the greatest value.
 type Summary struct {
-	N      int     `json:"n"` // with Never
-	Never  int     `json:"never,omitempty"`
-	Failed int     `json:"failed,omitempty"`
-	P50    Number  `json:"p50"`
-	Low    Number  `json:"p50_low"`
-	High   Number  `json:"p50_high"`
-	P90    Number  `json:"p90"`
-	P99    Number  `json:"p99"`
-	Max    Number  `json:"max"`
-	Mean   float64 `json:"mean_of_seen"`
+	N      int    `json:"n"` // with Never
+	Never  int    `json:"never,omitempty"`
+	Failed int    `json:"failed,omitempty"`
+	P50    Number `json:"p50"`
+	Low    Number `json:"p50_low"`
+	High   Number `json:"p50_high"`
+
+	Coverage float64 `json:"p50_coverage,omitempty"`
+
+	P90  Number  `json:"p90"`
+	P99  Number  `json:"p99"`
+	Max  Number  `json:"max"`
+	Mean float64 `json:"mean_of_seen"`
 }
 
 // Summary sums up. Of an empty Series nothing but Failed is known.
@@ -53,12 +57,12 @@ func (s *Series) Summary() Summary {
 		v := float64(h.ValueAtQuantile(100*q*float64(sum.N)/float64(len(s.Values)))) / scale
 		return Number(min(v, sorted[len(s.Values)-1])) // a bucket's upper end may lie above all that is in it
 	}
-	low, high := medianRanks(sum.N)
+	low, high, coverage := medianRanks(sum.N)
 	sum.P50, sum.P90, sum.P99 = quantile(0.5), quantile(0.9), quantile(0.99)
 	if sum.N <= exactUpTo { // the buckets' rounding would show
 		sum.P50 = Number(median(sorted))
 	}
-	sum.Low, sum.High, sum.Max = Number(sorted[low]), Number(sorted[high]), Number(sorted[sum.N-1])
+	sum.Low, sum.High, sum.Coverage, sum.Max = Number(sorted[low]), Number(sorted[high]), coverage, Number(sorted[sum.N-1])
 	for _, v := range s.Values {
 		sum.Mean += v / float64(len(s.Values))
 	}
@@ -95,27 +99,4 @@ func median(sorted []float64) float64 {
 		return sorted[n/2]
 	}
 	return (sorted[n/2-1] + sorted[n/2]) / 2
-}
-
-// medianRanks are the indices between whose values the median lies with a confidence of at least 95 %, whatever the distribution: how many of
-// n values are below the median is binomial with p = 1/2. Of fewer than 6 values no two are that far apart; then they are the extremes.
-func medianRanks(n int) (low, high int) {
-	below := math.Pow(0.5, float64(n)) // P(at most k values lie below the median)
-	if n > 1000 {                      // where the power underflows the normal approximation is good to a rank
-		k := int(float64(n)/2 - 1.96*math.Sqrt(float64(n))/2)
-		return k, n - 1 - k
-	}
-	k, term := 0, below
-	for {
-		term *= float64(n-k) / float64(k+1)
-		if below+term > 0.025 || k+1 >= (n-1)/2 {
-			break
-		}
-		below += term
-		k++
-	}
-	if n < 6 {
-		return 0, n - 1
-	}
-	return k, n - 1 - k
 }

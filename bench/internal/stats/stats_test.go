@@ -49,36 +49,86 @@ func TestPercentilesAreTheHistogramsToThreeDigits(t *testing.T) {
 // The ranks of the tables in Conover, Practical Nonparametric Statistics: n, and the rank (from 1) of the lower end.
 func TestTheMediansIntervalIsTheBinomials(t *testing.T) {
 	for n, rank := range map[int]int{6: 1, 8: 1, 9: 2, 12: 3, 20: 6, 30: 10, 50: 18, 100: 40} {
-		if low, high := medianRanks(n); low != rank-1 || high != n-rank {
+		if low, high, _ := medianRanks(n); low != rank-1 || high != n-rank {
 			t.Errorf("of %d values the interval goes from rank %d to %d, not from %d to %d", n, low+1, high+1, rank, n-rank+1)
 		}
 	}
-	for n := 1; n < 6; n++ {
-		if low, high := medianRanks(n); low != 0 || high != n-1 {
-			t.Errorf("of %d values: %d to %d", n, low, high)
+	for n, want := range map[int]float64{6: 1 - 2.0/64, 8: 1 - 2.0/256, 9: 1 - 20.0/512} {
+		if _, _, got := medianRanks(n); math.Abs(got-want) > 1e-12 {
+			t.Errorf("of %d values it covers %v, not %v", n, got, want)
 		}
 	}
-	low, high := medianRanks(1001)
+	for n := 1; n < 6; n++ {
+		if s := (&Series{Values: make([]float64, n)}).Summary(); s.Coverage != 0 {
+			t.Errorf("the summary of %d values has an interval: %+v", n, s)
+		}
+		if low, high, coverage := medianRanks(n); low != 0 || high != n-1 || coverage != 0 {
+			t.Errorf("of %d values: %d to %d, %v", n, low, high, coverage)
+		}
+	}
+	low, high, _ := medianRanks(1001)
 	if low < 465 || low > 470 || low+high != 1000 {
 		t.Errorf("of 1001 values: %d to %d", low, high)
 	}
 }
 
-func TestTheMediansIntervalCoversTheMedian(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 7))
-	const runs = 2000
-	missed := 0
-	for range runs {
-		s := new(Series)
-		for range 25 {
-			s.Add(rng.ExpFloat64()) // its median is ln 2
+// distributions have the median 1.
+var distributions = map[string]func(*rand.Rand) float64{
+	"log-normal":  func(r *rand.Rand) float64 { return math.Exp(r.NormFloat64() * 0.3) },
+	"exponential": func(r *rand.Rand) float64 { return r.ExpFloat64() / math.Ln2 },
+	"long tail": func(r *rand.Rand) float64 { // every tenth value is of a pause
+		v := math.Exp(r.NormFloat64() * 0.1)
+		if r.Float64() < 0.1 {
+			v *= 1 + 20*r.Float64()
 		}
-		if sum := s.Summary(); float64(sum.Low) > math.Ln2 || float64(sum.High) < math.Ln2 {
-			missed++
+		return v / 1.0141
+	},
+}
+
+// The intervals are tried on what was never measured: distributions whose median is known. Three standard errors of the simulation are allowed.
+func TestIntervalsHoldWhatTheySayAtEveryLength(t *testing.T) {
+	const runs = 4000
+	least := runs * (0.95 - 3*math.Sqrt(0.95*0.05/runs))
+	for name, draw := range distributions {
+		rng := rand.New(rand.NewPCG(7, 7))
+		series := func(n int, median float64) Series {
+			var s Series
+			for range n {
+				s.Add(median * draw(rng))
+			}
+			return s
 		}
-	}
-	if missed > runs*6/100 || missed == 0 {
-		t.Errorf("missed in %d of %d runs, not in up to 5 %%", missed, runs)
+		for _, c := range []struct{ a, b int }{{3, 60}, {6, 6}, {6, 60}, {7, 10}, {9, 9}, {10, 60}, {20, 20}, {60, 60}} {
+			medians, ratios, sure := 0, 0, 0
+			for range runs {
+				a, b := series(c.a, 100), series(c.b, 10)
+				low, high, _ := medianRanks(c.a)
+				sorted := a.sorted()
+				r, ok := RatioOf(a, b)
+				if !ok {
+					t.Fatalf("%d and %d values of %s have no ratio", c.a, c.b, name)
+				}
+				if r.Sure {
+					sure++
+				}
+				if sorted[low] <= 100 && 100 <= sorted[high] {
+					medians++
+				}
+				if r.Low <= 10 && 10 <= r.High {
+					ratios++
+				}
+			}
+			if c.a < 6 {
+				if sure > 0 {
+					t.Errorf("%d values of %s have an interval", c.a, name)
+				}
+				continue
+			}
+			if float64(medians) < least || float64(ratios) < least {
+				t.Errorf("%d and %d values of %s: the median's interval holds it in %.1f %%, the ratio's in %.1f %%",
+					c.a, c.b, name, 100*float64(medians)/runs, 100*float64(ratios)/runs)
+			}
+		}
 	}
 }
 
@@ -116,8 +166,23 @@ func TestARatioNeedsADivisor(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	if r, ok := RatioOf(Series{Never: 3}, *series(1, 2, 3)); !ok || !r.Value.Never() || !r.Low.Never() {
-		t.Errorf("never is infinitely many times as long: %+v, %v", r, ok)
+	for _, n := range []int{3, 8} {
+		three := Series{}
+		for i := range n {
+			three.Add(float64(i + 1))
+		}
+		if r, ok := RatioOf(Series{Never: n}, three); !ok || !r.Value.Never() || !r.Low.Never() || r.Sure != (n == 8) {
+			t.Errorf("never is infinitely many times as long: %+v, %v", r, ok)
+		}
+	}
+	if r, ok := RatioOf(*series(0, 0, 0, 0, 0, 0), *series(1, 1, 1, 1, 1, 1)); !ok || r != (Ratio{Sure: true}) {
+		t.Errorf("none of something: %+v, %v", r, ok)
+	}
+	if r, ok := RatioOf(*series(0, 0, 0, 0, 5, 5), *series(1, 1, 1, 1, 1, 1)); !ok || r != (Ratio{High: Number(math.Inf(1)), Sure: true}) {
+		t.Errorf("mostly none of something: %+v, %v", r, ok)
+	}
+	if r, ok := RatioOf(Series{Values: []float64{1, 1}, Never: 5}, *series(1, 1, 1, 1, 1, 1)); !ok || !r.Value.Never() || r.Low.Never() || !r.High.Never() {
+		t.Errorf("it may happen after all: %+v, %v", r, ok)
 	}
 }
 
