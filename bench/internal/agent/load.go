@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/bench/internal/pace"
 )
 
 // Doubler is the service that is called.
@@ -14,13 +16,10 @@ type Doubler struct{}
 // Double doubles.
 func (Doubler) Double(_ context.Context, n *int, twice *int) error { *twice = 2 * *n; return nil }
 
-// bins counts calls by when they began.
-type bins struct{ ok, failed [1 << 14]atomic.Int64 }
-
-// load calls the service rate times a second, whatever becomes of the calls, and tells at the end of each bin what became of those of the bin
-// before, which have had a whole bin's time. While the discovery cannot be opened every call has failed, and it is tried again every second, as
-// whatever restarts processes does. It ends with the process.
-func load(a *agent, open func() (client.ServiceDiscovery, error), service string, rate int, bin time.Duration) {
+// load calls the service rate times a second, whatever becomes of the calls, and tells of each bin when all its calls have had a bin's time. A call
+// gives up after nine tenths of that. While the discovery cannot be opened every call has failed, and it is tried again every
+// second, as whatever restarts processes does. It ends with the process.
+func load(a *agent, open func() (client.ServiceDiscovery, error), service string, rate int, length time.Duration) {
 	var xc atomic.Pointer[client.XClient]
 	go func() {
 		for {
@@ -36,33 +35,22 @@ func load(a *agent, open func() (client.ServiceDiscovery, error), service string
 			time.Sleep(time.Second)
 		}
 	}()
-	var counted bins
 	began := time.Now()
-	told := 0
-	tick := time.NewTicker(time.Second / time.Duration(rate))
-	defer tick.Stop()
-	for range tick.C {
-		n := int(time.Since(began) / bin)
-		if n >= len(counted.ok) {
-			return
-		}
-		for ; told < n-1; told++ {
-			a.say("tick", began.Add(time.Duration(told)*bin).UnixMilli(), counted.ok[told].Load(), counted.failed[told].Load())
-		}
+	counted := pace.NewBins(began, length)
+	_ = pace.Every(context.Background(), began, began.Add(time.Hour), time.Second/time.Duration(rate), func(due time.Time) { // no run takes an hour
+		counted.Tell(time.Now(), func(at time.Time, ok, failed int) { a.say("tick", at.UnixMilli(), ok, failed) })
+		counted.Due(due)
 		c := xc.Load()
 		if c == nil {
-			counted.failed[n].Add(1)
-			continue
+			return
 		}
 		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), bin*9/10)
+			ctx, cancel := context.WithDeadline(context.Background(), due.Add(length*9/10))
 			defer cancel()
-			var twice int
-			if err := (*c).Call(ctx, "Double", &n, &twice); err != nil || twice != 2*n {
-				counted.failed[n].Add(1)
-				return
+			n, twice := int(due.UnixMilli()), 0
+			if err := (*c).Call(ctx, "Double", &n, &twice); err == nil && twice == 2*n {
+				counted.Answered(due)
 			}
-			counted.ok[n].Add(1)
 		}()
-	}
+	})
 }

@@ -30,7 +30,7 @@ type Process struct {
 	ticks []Tick
 }
 
-// Tick is what became of the calls that began in one bin of time.
+// Tick is what became of the calls that were due in one bin of time.
 type Tick struct {
 	At         time.Time
 	OK, Failed int

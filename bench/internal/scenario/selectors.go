@@ -16,6 +16,7 @@ import (
 	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/pace"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
@@ -32,7 +33,7 @@ var selectors = Scenario{
 
 // The measures of selectors. A service's own error is an answer, not a failed call.
 const (
-	FailedCalls = "failed calls, fail-fast"
+	FailedCalls = "failed calls, fail-fast" // of all that were due
 	CallLatency = "latency of answered calls"
 )
 
@@ -114,30 +115,24 @@ func (r *selection) run(ctx context.Context, d time.Duration) error {
 	return r.load(ctx, xc, d, true)
 }
 
-// load calls at a constant rate, however long calls take, and waits for the last.
+// load calls at a constant rate, however long calls take, and waits for the last. A call's time counts from when it was due; an answer after the call's
+// timeout is none.
 func (r *selection) load(ctx context.Context, xc client.XClient, d time.Duration, counts bool) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	tick := time.NewTicker(time.Second / selectorRate)
-	defer tick.Stop()
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	began := time.Now()
+	return pace.Every(ctx, began, began.Add(d), time.Second/selectorRate, func(due time.Time) {
 		calls.Go(func() {
-			began := time.Now()
-			bounded, cancel := context.WithTimeout(ctx, callTimeout)
+			bounded, cancel := context.WithDeadline(ctx, due.Add(callTimeout))
 			defer cancel()
 			var args, reply int
 			err := xc.Call(bounded, "Ask", &args, &reply)
-			took := time.Since(began)
+			took := time.Since(due)
 			var refused client.ServiceError
 			if !counts {
 				return
 			}
-			if err != nil && !errors.As(err, &refused) {
+			if took > callTimeout || err != nil && !errors.As(err, &refused) {
 				r.failed.Add(1)
 				return
 			}
@@ -145,8 +140,7 @@ func (r *selection) load(ctx context.Context, xc client.XClient, d time.Duration
 			defer r.mu.Unlock()
 			r.latency.Add(float64(took))
 		})
-	}
-	return nil
+	})
 }
 
 // fleetServer is one server; what is wrong with it is set before or while it runs.
