@@ -28,8 +28,8 @@ func parse(args []string, w io.Writer) (options, error) {
 	fs.Usage = func() {}
 	quick := fs.Bool("quick", false, "fewer rounds and sizes: less than 2 minutes instead of less than 20")
 	names := fs.String("scenario", "", "only these, by number or name: "+scenarioNames())
-	sizes := fs.String("n", "", "instances of a service, such as 10,5000")
-	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms")
+	sizes := fs.String("n", "", "instances of a service, such as 10,5000; with -scenario change,cost,start,file only")
+	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms; with -scenario change,start only")
 	servers := fs.String("zk", "", "ZooKeeper's servers, host:port,host:port; without it one is started")
 	out := fs.String("out", "out", "`directory` for results.json, results.md and the plots")
 	if err := fs.Parse(args); err != nil {
@@ -61,12 +61,14 @@ func parse(args []string, w io.Writer) (options, error) {
 	if *sizes != "" {
 		ns, err := parseList("-n", *sizes, parseSize)
 		check(err)
-		o.plan.Sizes, o.plan.Delayed, o.plan.StartSizes = ns, ns, ns
+		o.plan.Sizes, o.plan.Delayed, o.plan.StartSizes, o.plan.FileSizes = ns, ns, ns, ns
+		check(heeded("-n", o.scenarios, func(s scenario.Scenario) bool { return s.Sizes }))
 	}
 	if *trips != "" {
 		var err error
 		o.plan.RoundTrips, err = parseList("-rtt", *trips, parseRoundTrip)
 		check(err)
+		check(heeded("-rtt", o.scenarios, func(s scenario.Scenario) bool { return s.Trips }))
 	}
 	if *servers != "" {
 		var err error
@@ -80,6 +82,25 @@ func parse(args []string, w io.Writer) (options, error) {
 		return options{}, errs[0]
 	}
 	return o, nil
+}
+
+// heeded is an error where a scenario that is to run takes no notice of a flag.
+func heeded(flag string, todo []scenario.Scenario, heeds func(scenario.Scenario) bool) error {
+	var ignoring, heeding []string
+	for _, s := range todo {
+		if !heeds(s) {
+			ignoring = append(ignoring, s.Name)
+		}
+	}
+	if len(ignoring) == 0 {
+		return nil
+	}
+	for _, s := range scenario.All() {
+		if heeds(s) {
+			heeding = append(heeding, s.Name)
+		}
+	}
+	return fmt.Errorf("%s means nothing to %s: it goes with -scenario %s", flag, strings.Join(ignoring, ", "), strings.Join(heeding, ","))
 }
 
 func scenarioNames() string {

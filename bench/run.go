@@ -108,6 +108,7 @@ func scenarios(ctx context.Context, e *scenario.Env, todo []scenario.Scenario, s
 	for _, s := range todo {
 		if err := s.Run(ctx, e); err != nil {
 			if ctx.Err() != nil {
+				e.Results.Interrupted = fmt.Sprintf("interrupted in scenario %d, %s: what is shown was measured before", s.Number, s.Name)
 				return errors.New("interrupted")
 			}
 			e.Results.Notes = append(e.Results.Notes, fmt.Sprintf("scenario %d, %s: %v", s.Number, s.Name, err))

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,8 +122,8 @@ func TestAnInterruptedRunLeavesNothingAndSaysSo(t *testing.T) {
 	}()
 	began := time.Now()
 	status := measure(ctx, options{plan: plan, scenarios: scenario.All(), out: t.TempDir()}, &stdout, steps)
-	if status != statusUnfinished || !strings.Contains(steps.String(), "interrupted") {
-		t.Errorf("status %d, %q", status, steps.String())
+	if status != statusUnfinished || !strings.Contains(steps.Contents(), "interrupted") {
+		t.Errorf("status %d, %q", status, steps.Contents())
 	}
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v to stop", took)
@@ -132,15 +133,69 @@ func TestAnInterruptedRunLeavesNothingAndSaysSo(t *testing.T) {
 	}
 }
 
-// watched is a buffer that tells when something was written for the first time.
+// On a server that is not the program's own an interrupt once left every node, and a table of nothing.
+func TestAnInterruptShowsWhatWasMeasuredAndRemovesEveryNode(t *testing.T) {
+	server := zktest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	plan := scenario.Tiny()
+	plan.Sizes, plan.Rounds, plan.Budget = []int{10, 1_000, 1_001, 1_002, 1_003}, 5, time.Minute
+	steps := &watched{said: make(chan struct{}), marker: "1000 instances"}
+	go func() {
+		<-steps.said
+		cancel()
+	}()
+	chosen, err := chooseScenarios("change,cost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout bytes.Buffer
+	o := options{plan: plan, scenarios: chosen, out: t.TempDir(), zooKeeper: []string{server.Addr()}}
+	if status := measure(ctx, o, &stdout, steps); status != statusUnfinished || steps.Contents() == "" {
+		t.Errorf("status %d, %q", status, steps.Contents())
+	}
+	said := stdout.String()
+	for _, want := range []string{"interrupted in scenario 1", "| added ", "10 instances"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the table does not have %q:\n%s", want, said)
+		}
+	}
+	for _, not := range []string{"nothing was measured", "1,001 instances"} {
+		if strings.Contains(said, not) {
+			t.Errorf("the table has %q:\n%s", not, said)
+		}
+	}
+	names, err := server.Children("/")
+	if err != nil || slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, "bench") }) {
+		t.Errorf("left in ZooKeeper: %q, %v", names, err)
+	}
+	if left := children(t); left != "" {
+		t.Errorf("processes are left: %s", left)
+	}
+}
+
+// watched is a buffer that tells when its marker was written, at first.
 type watched struct {
-	bytes.Buffer
-	said chan struct{} // closed by the first write
+	marker string
+	said   chan struct{} // closed then
+
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
 
 func (w *watched) Write(b []byte) (int, error) {
-	if w.Len() == 0 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := strings.Contains(w.buf.String(), w.marker)
+	n, err := w.buf.Write(b)
+	if was := w.buf.Len() == n; (was || !before) && strings.Contains(w.buf.String(), w.marker) {
 		close(w.said)
 	}
-	return w.Buffer.Write(b)
+	return n, err
+}
+
+func (w *watched) Contents() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
 }

@@ -17,10 +17,11 @@ import (
 
 // Registry changes services below a path. Its methods are not called at once.
 type Registry struct {
-	conn  *zk.Conn
-	base  string
-	ended chan struct{} // closed when the connection's events have ended
-	stop  func() bool
+	conn    *zk.Conn
+	servers []string
+	base    string
+	ended   chan struct{} // closed when the connection's events have ended
+	stop    func() bool
 }
 
 // Connect returns when one of the servers has a session for us, or ctx's error, or, after the timeout, that none has answered. The base path
@@ -30,7 +31,7 @@ func Connect(ctx context.Context, servers []string, base string, timeout time.Du
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{conn: conn, base: base, ended: make(chan struct{})}
+	r := &Registry{conn: conn, servers: servers, base: base, ended: make(chan struct{})}
 	connected := make(chan struct{})
 	go func() {
 		defer close(r.ended)
@@ -47,7 +48,9 @@ func Connect(ctx context.Context, servers []string, base string, timeout time.Du
 	defer timer.Stop()
 	select {
 	case <-connected:
-		err = r.ensure(base)
+		if err = r.ensure(base); err != nil && ctx.Err() != nil {
+			return nil, errors.Join(err, r.Close()) // some of it may be there
+		}
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
@@ -64,17 +67,36 @@ type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-func (r *Registry) hangUp() {
-	if r.stop() {
+// hangUp ends the connection, and reports whether ctx had done so.
+func (r *Registry) hangUp() (before bool) {
+	stopped := r.stop()
+	if stopped {
 		r.conn.Close()
 	}
 	<-r.ended
+	return !stopped
 }
 
-// Close removes the base path and all below it, where ZooKeeper can be asked, and ends the connection.
+// Close removes the base path and all below it, where ZooKeeper can be asked, and ends the connection. When ctx has ended that takes another one.
 func (r *Registry) Close() error {
+	err := r.removeAll()
+	if !r.hangUp() {
+		return err
+	}
+	again, err := Connect(context.Background(), r.servers, r.base, 10*time.Second)
+	if err != nil {
+		return fmt.Errorf("what is below %s stays: %w", r.base, err)
+	}
+	defer again.hangUp()
+	return again.removeAll()
+}
+
+// removeAll tries again when something has appeared below a path that was empty: an operation that was on its way.
+func (r *Registry) removeAll() error {
 	err := r.remove(r.base)
-	r.hangUp()
+	for tries := 0; errors.Is(err, zk.ErrNotEmpty) && tries < 5; tries++ {
+		err = r.remove(r.base)
+	}
 	return err
 }
 

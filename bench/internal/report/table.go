@@ -18,12 +18,20 @@ type Title struct {
 	Title  string
 }
 
-// Write writes everything as Markdown whose columns stand below each other, to be read as it is.
+// Write writes everything as Markdown whose columns stand below each other, to be read as it is. Of a run that was interrupted it leaves out what
+// was not measured.
 func Write(w io.Writer, r *result.Results, titles []Title) error {
 	out := &printer{w: w}
+	if r.Interrupted != "" {
+		out.printf("\n**%s.**\n", r.Interrupted)
+	}
 	for _, t := range titles {
+		cells := grouped(r.Cells, t.Number)
+		if len(cells) == 0 && r.Interrupted != "" {
+			continue
+		}
 		out.printf("\n## %d. %s\n\n", t.Number, t.Title)
-		out.scenario(grouped(r.Cells, t.Number))
+		out.scenario(cells)
 	}
 	if len(r.Notes) > 0 {
 		out.printf("\n## Notes\n\n")
@@ -35,10 +43,14 @@ func Write(w io.Writer, r *result.Results, titles []Title) error {
 		out.printf("\n## Beside each other\n\n")
 		out.table(beside)
 	}
-	if len(r.Goals) > 0 {
+	goals := r.Goals
+	if r.Interrupted != "" {
+		goals = slices.DeleteFunc(slices.Clone(goals), func(g result.Goal) bool { return g.Measured == "" })
+	}
+	if len(goals) > 0 {
 		out.printf("\n## Goals\n\n")
 		rows := [][]string{{"", "measured", "goal", "", "goal with the wire extension", ""}}
-		for _, g := range r.Goals {
+		for _, g := range goals {
 			rows = append(rows, []string{g.What, g.Measured, g.First, g.FirstMet, g.Then, g.ThenMet})
 		}
 		out.table(rows)

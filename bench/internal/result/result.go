@@ -85,7 +85,9 @@ type Results struct {
 	Timelines []Timeline    `json:"timelines,omitempty"`
 	Spans     []Span        `json:"spans,omitempty"`
 	Notes     []string      `json:"notes,omitempty"`
-	Goals     []Goal        `json:"goals"`
+	// Interrupted says where the run was ended before its end, if it was.
+	Interrupted string `json:"interrupted,omitempty"`
+	Goals       []Goal `json:"goals"`
 }
 
 // Find returns the cell that fits, or nil. Fields that are empty in like fit anything, but for Case, Instances and RoundTrip, which must be equal.

@@ -39,10 +39,11 @@ var burst = Scenario{
 			return nil
 		}
 		all := make(map[string]*burster)
-		if err := e.bursts(ctx, e.Plan.Bursts, all, five, undo); err != nil {
+		err := e.bursts(ctx, e.Plan.Bursts, all, five, undo)
+		e.recordBursts(Burst, all) // an interrupt has what was measured before
+		if err != nil {
 			return err
 		}
-		e.recordBursts(Burst, all)
 		e.Step("rolling replacements")
 		oldest := make(map[*registry.Service]int)
 		roll := func(s *registry.Service) error {
@@ -58,11 +59,9 @@ var burst = Scenario{
 			return nil
 		}
 		rolled := make(map[string]*burster)
-		if err := e.bursts(ctx, e.Plan.Rollings, rolled, roll, nil); err != nil {
-			return err
-		}
+		err = e.bursts(ctx, e.Plan.Rollings, rolled, roll, nil)
 		e.recordBursts(Rolling, rolled)
-		return nil
+		return err
 	},
 }
 
@@ -148,6 +147,9 @@ func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, d
 func (e *Env) recordBursts(measure string, all map[string]*burster) {
 	for _, name := range e.bursters() {
 		b := all[name]
+		if b == nil { // not begun
+			continue
+		}
 		cell := result.Cell{
 			Scenario: 4, Measure: measure, Instances: burstSize, RoundTrip: burstRoundTrip, Contender: name, Unit: result.Time,
 			Series: b.converged, Note: b.note,

@@ -17,6 +17,7 @@ import (
 // round trip is in it, and shown beside it.
 var change = Scenario{
 	Number: 1, Name: "change", Title: "change → watcher",
+	Sizes: true, Trips: true,
 	Steps: func(p Plan) int { return len(p.conditions()) },
 	Run: func(ctx context.Context, e *Env) error {
 		for _, c := range e.Plan.conditions() {
@@ -100,6 +101,23 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 		})
 	}
 	writer := new(stats.Series)
+	err = e.takeTurns(ctx, c, turns, writer)
+	for _, t := range turns {
+		for _, kind := range kindsOfChange {
+			e.record(result.Cell{
+				Scenario: scenario, Measure: kind, Instances: c.n, RoundTrip: c.roundTrip, Contender: t.Contender, Unit: result.Time,
+				Series: *t.took[kind], Note: t.note,
+			})
+		}
+	}
+	e.record(result.Cell{
+		Scenario: scenario, Measure: WriterRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: Writer, Unit: result.Time, Series: *writer,
+	})
+	return err // an interrupt has what was measured before
+}
+
+// takeTurns has every contender do its rounds.
+func (e *Env) takeTurns(ctx context.Context, c condition, turns []*turn, writer *stats.Series) error {
 	for round := -e.Plan.Warmup; round < e.Plan.Rounds; round++ {
 		for i := range turns {
 			t := turns[(i+round+e.Plan.Warmup)%len(turns)]
@@ -117,17 +135,6 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 			}
 		}
 	}
-	for _, t := range turns {
-		for _, kind := range kindsOfChange {
-			e.record(result.Cell{
-				Scenario: scenario, Measure: kind, Instances: c.n, RoundTrip: c.roundTrip, Contender: t.Contender, Unit: result.Time,
-				Series: *t.took[kind], Note: t.note,
-			})
-		}
-	}
-	e.record(result.Cell{
-		Scenario: scenario, Measure: WriterRT, Instances: c.n, RoundTrip: c.roundTrip, Contender: Writer, Unit: result.Time, Series: *writer,
-	})
 	return nil
 }
 
@@ -151,15 +158,19 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 		if err := pause(ctx, settle+2*c.roundTrip+t.last/5); err != nil {
 			return err
 		}
+		fail := func(err error) error {
+			if ctx.Err() == nil { // an interrupt is no failure
+				series.Failed++
+			}
+			return err
+		}
 		seen, err := t.Expect(ctx, step.key, step.want)
 		if err != nil {
-			series.Failed++
-			return err
+			return fail(err)
 		}
 		began := time.Now()
 		if err := step.do(); err != nil {
-			series.Failed++
-			return err
+			return fail(err)
 		}
 		wrote := time.Since(began)
 		took, ok, err := await(ctx, seen, began, changeLimit(c, step.kind))

@@ -19,6 +19,7 @@ import (
 // cost counts on the wire what a change costs ZooKeeper, and looks at what a follower keeps.
 var cost = Scenario{
 	Number: 2, Name: "cost", Title: "what a change costs, counted on the wire, and what a follower keeps",
+	Sizes: true,
 	Steps: func(p Plan) int { return len(p.Sizes) },
 	Run: func(ctx context.Context, e *Env) error {
 		for _, n := range e.Plan.Sizes {

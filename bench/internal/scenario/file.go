@@ -20,6 +20,7 @@ import (
 // in place; and what the file costs a change on its way to a watcher.
 var file = Scenario{
 	Number: 8, Name: "file", Title: "the file: save, load, and its cost on the delivery path",
+	Sizes: true,
 	Steps: func(p Plan) int { return len(p.FileSizes) + 1 },
 	Run: func(ctx context.Context, e *Env) error {
 		for _, n := range e.Plan.FileSizes {

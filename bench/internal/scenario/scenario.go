@@ -28,6 +28,8 @@ type Scenario struct {
 	Number int
 	Name   string // for -scenario
 	Title  string
+	Sizes  bool           // it measures the plan's sizes, which -n sets
+	Trips  bool           // it measures the plan's round trips, which -rtt sets
 	Steps  func(Plan) int // how often Run will call Env.Step
 	Run    func(context.Context, *Env) error
 }

@@ -20,6 +20,7 @@ import (
 // in it.
 var start = Scenario{
 	Number: 3, Name: "start", Title: "start-up to the first list",
+	Sizes: true, Trips: true,
 	Steps: func(p Plan) int { return len(p.startConditions()) + 1 },
 	Run: func(ctx context.Context, e *Env) error {
 		for _, c := range e.Plan.startConditions() {
@@ -89,22 +90,28 @@ func (e *Env) startUp(ctx context.Context, c condition) error {
 	if err != nil {
 		return err
 	}
+	err = e.startInTurns(ctx, starters, agent.Open{Servers: servers, Service: service, Want: c.n})
+	for _, s := range starters {
+		e.record(result.Cell{
+			Scenario: 3, Measure: StartUp, Instances: c.n, RoundTrip: c.roundTrip, Contender: s.name, Unit: result.Time,
+			Series: s.series, Note: s.note,
+		})
+	}
+	return err // an interrupt has what was measured before
+}
+
+// startInTurns does the rounds.
+func (e *Env) startInTurns(ctx context.Context, starters []*starter, o agent.Open) error {
 	for round := range e.Plan.StartRounds {
 		for i := range starters {
 			s := starters[(i+round)%len(starters)]
 			if s.series.Failed+s.series.Never > 0 || round >= e.Plan.Least && s.spent > e.Plan.Budget {
 				continue
 			}
-			if err := e.startOnce(ctx, s, agent.Open{Servers: servers, Service: service, Want: c.n}, e.Plan.OpenLimit); err != nil {
+			if err := e.startOnce(ctx, s, o, e.Plan.OpenLimit); err != nil {
 				return err
 			}
 		}
-	}
-	for _, s := range starters {
-		e.record(result.Cell{
-			Scenario: 3, Measure: StartUp, Instances: c.n, RoundTrip: c.roundTrip, Contender: s.name, Unit: result.Time,
-			Series: s.series, Note: s.note,
-		})
 	}
 	return nil
 }
