@@ -95,15 +95,22 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (status i
 	return status
 }
 
-// scenarios runs them one after the other. What one of them cannot do it says in the notes; only the end of ctx ends the run.
+// scenarios warms ZooKeeper up and runs them one after the other. What one of them cannot do it says in the notes; only the end of ctx ends the run.
 func scenarios(ctx context.Context, e *scenario.Env, todo []scenario.Scenario, stderr io.Writer) error {
-	steps := 0
+	steps := 1
 	for _, s := range todo {
 		steps += s.Steps(e.Plan)
 	}
 	p := report.NewProgress(stderr, steps)
 	defer p.Close()
 	e.Step = p.Step
+	if err := e.WarmUp(ctx); err != nil {
+		if ctx.Err() != nil {
+			e.Results.Interrupted = "interrupted while ZooKeeper warmed up: nothing was measured before"
+			return errors.New("interrupted")
+		}
+		return err
+	}
 	var unfinished error
 	for _, s := range todo {
 		if err := s.Run(ctx, e); err != nil {

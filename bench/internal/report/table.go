@@ -25,6 +25,9 @@ func Write(w io.Writer, r *result.Results, titles []Title) error {
 	if r.Interrupted != "" {
 		out.printf("\n**%s.**\n", r.Interrupted)
 	}
+	if r.WarmUp != "" {
+		out.printf("\n%s.\n", r.WarmUp)
+	}
 	for _, t := range titles {
 		cells := grouped(r.Cells, t.Number)
 		if len(cells) == 0 && r.Interrupted != "" {

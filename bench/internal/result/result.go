@@ -85,6 +85,8 @@ type Results struct {
 	Timelines []Timeline    `json:"timelines,omitempty"`
 	Spans     []Span        `json:"spans,omitempty"`
 	Notes     []string      `json:"notes,omitempty"`
+	// WarmUp says how warm ZooKeeper was.
+	WarmUp string `json:"warm_up"`
 	// Interrupted says where the run was ended before its end, if it was.
 	Interrupted string `json:"interrupted,omitempty"`
 	Goals       []Goal `json:"goals"`

@@ -60,6 +60,15 @@ type turn struct {
 	note  string
 }
 
+func newTurn(f *follower) *turn {
+	// rpcx-zookeeper reads everything a second time after its constructor has returned, and is blind meanwhile.
+	t := &turn{follower: f, last: 6 * f.took, took: make(map[string]*stats.Series)}
+	for _, kind := range kindsOfChange {
+		t.took[kind] = new(stats.Series)
+	}
+	return t
+}
+
 // change is one cell, for a scenario.
 func (e *Env) change(ctx context.Context, scenario int, c condition, names []string) error {
 	servers, done, err := e.delayed(c.roundTrip)
@@ -87,12 +96,7 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 	for _, name := range names {
 		if f := followers[name]; f != nil {
 			defer f.Close()
-			// rpcx-zookeeper reads everything a second time after its constructor has returned, and is blind meanwhile.
-			t := &turn{follower: f, last: 6 * f.took, took: make(map[string]*stats.Series)}
-			for _, kind := range kindsOfChange {
-				t.took[kind] = new(stats.Series)
-			}
-			turns = append(turns, t)
+			turns = append(turns, newTurn(f))
 			continue
 		}
 		e.record(result.Cell{
@@ -116,14 +120,20 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 	return err // an interrupt has what was measured before
 }
 
-// takeTurns has every contender do its rounds.
+// takeTurns has every contender do its rounds. All warm up by the same rule: as many rounds as the plan says, but, after the first, not for longer than
+// its budget for that.
 func (e *Env) takeTurns(ctx context.Context, c condition, turns []*turn, writer *stats.Series) error {
 	for round := -e.Plan.Warmup; round < e.Plan.Rounds; round++ {
+		if round == 0 {
+			for _, t := range turns {
+				t.spent = 0
+			}
+		}
 		for i := range turns {
 			t := turns[(i+round+e.Plan.Warmup)%len(turns)]
 			switch {
 			case t.note != "",
-				round < 0 && c.n >= 1_000 && (t.Contender == contender.Peer || t.Contender == contender.CacheDiscovery), // seconds, where it would not show
+				round < 0 && round > -e.Plan.Warmup && t.spent > e.Plan.WarmBudget,
 				round >= e.Plan.Least && t.spent > e.Plan.Budget:
 				continue
 			}

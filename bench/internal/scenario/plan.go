@@ -11,6 +11,9 @@ type Plan struct {
 	Rounds     int             // at most, for each contender in a cell
 	Least      int             // rounds however long they take
 	Warmup     int             // rounds before the first that counts, at most
+	WarmBudget time.Duration   // after which a contender warms up no more in a cell, but for one round
+	WarmLimit  time.Duration   // for warming ZooKeeper before everything
+	WarmRounds int             // in a window of that
 	Nevers     int             // how often in a row is waited in vain for a kind of change before it is given up
 	Budget     time.Duration   // after which a contender does no more than the least rounds in a cell
 	OpenLimit  time.Duration   // for a contender's first list
@@ -47,7 +50,7 @@ type Plan struct {
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
-		Rounds: 10, Least: 1, Warmup: 1, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
+		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: time.Minute, WarmRounds: 10, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
 		CostChanges: 1,
 		Bursts:      20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
@@ -66,7 +69,7 @@ func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
-		Rounds: 60, Least: 3, Warmup: 5, Nevers: 3, Budget: 15 * time.Second, OpenLimit: time.Minute,
+		Rounds: 60, Least: 3, Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, Budget: 15 * time.Second, OpenLimit: time.Minute,
 		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 10, StartLimit: 10 * time.Second,
 		CostChanges: 5,
 		Bursts:      1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
@@ -84,7 +87,7 @@ func Full() Plan {
 func Tiny() Plan {
 	return Plan{
 		Name: "tiny", Sizes: []int{10}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
-		Rounds: 2, Least: 1, Warmup: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
+		Rounds: 2, Least: 1, Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
 		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
 		CostChanges: 1,
 		Bursts:      2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
