@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -261,6 +262,16 @@ func TestRefusalOfAnotherRequestSaysNothingAboutTheNode(t *testing.T) {
 					t.Errorf("%v %v: %v", op, code, err)
 				}
 			})
+		}
+	}
+}
+
+func TestConnectionThatEndsWithARefusalSaysNothingAboutANode(t *testing.T) {
+	for _, xid := range []int32{xidSetWatches, xidAuth} {
+		k, _ := testLink(append(welcome(4000, 5), reply(xid, codeNoNode, "")...), 1<<20)
+		_, err := io.Copy(io.Discard, k)
+		if err == nil || isAny(err, ErrNoNode, ErrNoAuth) {
+			t.Errorf("%d: %v", xid, err)
 		}
 	}
 }

@@ -161,11 +161,11 @@ func (k *link) noteReply(size int) (own bool, err error) {
 			k.heard.Store(int64(at))
 		}
 	case xid == xidAuth && code != 0:
-		return false, fmt.Errorf("%w: %w", ErrAuthRefused, codeError(code))
+		return false, fmt.Errorf("%w: %w", ErrAuthRefused, notOfANode("addAuth", codeError(code)))
 	case xid == xidAuth:
 		k.oneReady()
 	case xid == xidSetWatches && code != 0:
-		return false, fmt.Errorf("%w: %w", errRewatch, codeError(code))
+		return false, fmt.Errorf("%w: %w", errRewatch, notOfANode("setWatches", codeError(code)))
 	}
 	return false, nil
 }
