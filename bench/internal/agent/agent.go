@@ -112,6 +112,11 @@ func (a *agent) obey(began time.Time, fields []string) error {
 			return err
 		}
 		a.say("serving", time.Since(began).Nanoseconds())
+	case "serve-many":
+		if err := serveMany(a.name, f); err != nil {
+			return err
+		}
+		a.say("serving", time.Since(began).Nanoseconds())
 	case "close":
 		a.watchers.close()
 		for _, d := range a.discoveries {

@@ -242,6 +242,19 @@ func (p *Process) Serve(ctx context.Context, servers []string, base, service, ad
 	return err
 }
 
+// ServeMany has the process register a server under so many services, prefix0, prefix1 and so on, and tells how long that took it, from the plugin's start.
+func (p *Process) ServeMany(ctx context.Context, servers []string, base, prefix, address string, services int, timeout time.Duration) (time.Duration, error) {
+	fields, err := p.ask(ctx, "serving", "serve-many", servers, base, prefix, address, services, timeout)
+	if err != nil {
+		return 0, err
+	}
+	ns, err := integers(fields, 1)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(ns[0]), nil
+}
+
 // Shut ends what Open has opened.
 func (p *Process) Shut(ctx context.Context) error {
 	_, err := p.ask(ctx, "closed", "close")

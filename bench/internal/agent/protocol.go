@@ -15,6 +15,7 @@
 //	cpu                                                             → cpu NS
 //	load SERVERS BASE SERVICE DIR RATE BIN_MS TIMEOUT_MS            → loading, and, again and again, tick UNIX_MS OK FAILED
 //	serve SERVERS BASE SERVICE ADDRESS UPDATE_MS TIMEOUT_MS         → serving NS
+//	serve-many SERVERS BASE PREFIX ADDRESS SERVICES TIMEOUT_MS      → serving NS
 //	close                                                           → closed
 //
 // Fields are escaped as in a query, an empty one is "-". What cannot be done is answered by "failed NS WHY". WANT of an expectation is "in" (the

@@ -31,32 +31,70 @@ func of(cells ...result.Cell) []result.Goal {
 
 func TestWhatWasNotMeasuredIsNotMet(t *testing.T) {
 	for _, g := range of() {
-		if g.FirstMet != "not measured" || g.ThenMet != "not measured" || g.Measured != "" {
+		if g.Met != "not measured" || g.Measured != "" {
 			t.Errorf("of nothing: %+v", g)
 		}
 	}
 }
 
-func TestAGoalIsJudgedByTheMediansInterval(t *testing.T) {
-	ours := cell(1, scenario.Added, few, 0)
-	peer := times(by(contender.Peer, ours), 200, 200, 200, 200, 200, 200, 200)
-	for verdict, values := range map[string][]float64{
-		"met":              {1, 1, 1, 1, 1, 1, 1.1},
-		"met, narrowly":    {1, 1, 1, 1.1, 1.3, 1.3, 1.3},
-		"missed, narrowly": {1.1, 1.1, 1.1, 1.3, 1.3, 1.3, 1.3},
-		"missed":           {1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.4},
+// goalOf is the goal whose name begins so.
+func goalOf(t *testing.T, what string, cells ...result.Cell) result.Goal {
+	t.Helper()
+	for _, g := range of(cells...) {
+		if strings.HasPrefix(g.What, what) {
+			return g
+		}
+	}
+	t.Fatalf("there is no goal of %q", what)
+	return result.Goal{}
+}
+
+func TestBeingAheadTakesTheRatioAndItsInterval(t *testing.T) {
+	ours := times(cell(1, scenario.Added, few, 0), 1, 1, 1, 1, 1, 1, 1)
+	for _, c := range []struct {
+		name    string
+		curator []float64
+		never   int
+		want    string
+	}{
+		{"far ahead", []float64{2, 2, 2, 2, 2, 2, 2}, 0, "met"},
+		{"ahead, and the whole interval above 1", []float64{1.1, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met"},
+		{"ahead, and perhaps behind", []float64{0.9, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met, narrowly"},
+		{"not far enough, perhaps", []float64{0.9, 1, 1.1, 1.1, 1.1, 1.2, 1.3}, 0, "missed, narrowly"},
+		{"behind", []float64{0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9}, 0, "missed"},
+		{"never seen by the other", nil, 7, "met"},
 	} {
-		if g := of(times(ours, values...), peer)[0]; g.FirstMet != verdict || g.ThenMet != "missed" {
+		curator := times(by(contender.Curator, ours), c.curator...)
+		curator.Series.Values = curator.Series.Values[len(ours.Series.Values):] // by copies the cell
+		curator.Series.Never = c.never
+		if g := goalOf(t, "one added instance → watcher, 1,000", ours, curator); g.Met != c.want || !strings.Contains(g.Measured, contender.Curator) {
+			t.Errorf("%s: %+v, want %s", c.name, g, c.want)
+		}
+	}
+}
+
+func TestAGoalIsJudgedByTheMediansInterval(t *testing.T) {
+	ours := cell(3, scenario.StartRefused, many, 0)
+	for verdict, values := range map[string][]float64{
+		"met":              {19, 19, 19, 19, 19, 19, 20},
+		"met, narrowly":    {19, 19, 19, 19, 21, 21, 21},
+		"missed, narrowly": {19, 19, 19, 21, 21, 21, 21},
+		"missed":           {21, 21, 21, 21, 21, 21, 22},
+	} {
+		if g := goalOf(t, "start from the file", times(ours, values...)); g.Met != verdict {
 			t.Errorf("%v: %+v, not %s", values, g, verdict)
 		}
 	}
-	if g := of(times(ours, 1, 1, 1, 1, 1, 1), times(by(contender.Peer, ours), 50, 50, 50, 50, 50, 50))[0]; g.FirstMet != "missed" {
-		t.Errorf("50 times are not 100: %+v", g)
-	}
-	never := by(contender.Peer, ours)
-	never.Series.Never = 6
-	if g := of(times(ours, 1, 1, 1, 1, 1, 1), never)[0]; g.FirstMet != "met" || !strings.Contains(g.Measured, "never") {
-		t.Errorf("never is slower: %+v", g)
+}
+
+func TestFiveThousandMustBeAsFastAsOneThousand(t *testing.T) {
+	one := times(cell(1, scenario.Added, few, 0), 1, 1, 1, 1, 1, 1)
+	for verdict, ms := range map[string]float64{"met": 1.1, "missed": 1.3} {
+		five := times(cell(1, scenario.Added, many, 0), ms, ms, ms, ms, ms, ms)
+		curator := times(by(contender.Curator, cell(1, scenario.Added, many, 0)), 9, 9, 9, 9, 9, 9)
+		if g := goalOf(t, "the same, 5,000", one, five, curator); g.Met != verdict {
+			t.Errorf("%v ms: %+v", ms, g)
+		}
 	}
 }
 
@@ -68,7 +106,7 @@ func TestTheWorstKindOfChangeCounts(t *testing.T) {
 		cells = append(cells, c)
 	}
 	for _, g := range of(cells...) {
-		if strings.HasPrefix(g.What, "requests") && (g.Measured != "3" || g.FirstMet != "missed") {
+		if strings.HasPrefix(g.What, "requests to") && (g.Measured != "3" || g.Met != "missed") {
 			t.Errorf("%+v", g)
 		}
 	}
@@ -80,7 +118,7 @@ func TestOneLostBurstIsOneTooMany(t *testing.T) {
 	verdict := func(c result.Cell) string {
 		for _, g := range of(c) {
 			if strings.HasPrefix(g.What, "bursts") {
-				return g.FirstMet
+				return g.Met
 			}
 		}
 		return ""
@@ -110,22 +148,22 @@ func TestNumbersAreAsPeopleReadThem(t *testing.T) {
 }
 
 func TestRoundTripsAreThoseThatWereMeasured(t *testing.T) {
-	added := times(cell(1, scenario.Added, few, way), 7, 7, 7, 7, 7, 7)
+	added := times(cell(1, scenario.Added, few, way), 4.5, 4.5, 4.5, 4.5, 4.5, 4.5)
 	trips := times(result.Cell{Scenario: 1, Measure: scenario.ReaderRT, Instances: few, RoundTrip: way, Contender: scenario.Writer}, 2.5, 2.5, 2.5)
 	verdict := func(cells ...result.Cell) string {
 		for _, g := range of(cells...) {
-			if g.First == "≤ 3 round trips" {
-				return g.FirstMet
+			if g.Goal == "≤ 2 round trips" {
+				return g.Met
 			}
 		}
 		return ""
 	}
 	if v := verdict(added, trips); v != "met" {
-		t.Errorf("7 ms are less than 3 round trips of 2.5 ms: %s", v)
+		t.Errorf("4.5 ms are less than 2 round trips of 2.5 ms: %s", v)
 	}
 	trips.Series.Values = []float64{2 * ms}
 	if v := verdict(added, trips); v != "missed" {
-		t.Errorf("7 ms are more than 3 round trips of 2 ms: %s", v)
+		t.Errorf("4.5 ms are more than 2 round trips of 2 ms: %s", v)
 	}
 	if v := verdict(added); v != "not measured" {
 		t.Errorf("without a round trip: %s", v)

@@ -52,9 +52,9 @@ func Write(w io.Writer, r *result.Results, titles []Title) error {
 	}
 	if len(goals) > 0 {
 		out.printf("\n## Goals\n\n")
-		rows := [][]string{{"", "measured", "goal", "", "goal with the wire extension", ""}}
+		rows := [][]string{{"", "measured", "goal", ""}}
 		for _, g := range goals {
-			rows = append(rows, []string{g.What, g.Measured, g.First, g.FirstMet, g.Then, g.ThenMet})
+			rows = append(rows, []string{g.What, g.Measured, g.Goal, g.Met})
 		}
 		out.table(rows)
 	}

@@ -69,10 +69,8 @@ type Machine struct {
 type Goal struct {
 	What     string `json:"what"`
 	Measured string `json:"measured"`
-	First    string `json:"first"`     // with one-shot watches
-	FirstMet string `json:"first_met"` // "met", "missed" or "not measured"
-	Then     string `json:"then"`      // with the wire extension
-	ThenMet  string `json:"then_met"`
+	Goal     string `json:"goal"`
+	Met      string `json:"met"` // "met", "missed", one of them "narrowly", or "not measured"
 }
 
 // Results is everything.

@@ -22,6 +22,8 @@ type Plan struct {
 	StartRounds   int
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
+	CPURounds     int
+	ManyRounds    int // registrations of many services by one process
 	Bursts        int
 	BurstBudget   time.Duration // after which a contender other than this library does no more of them
 	Rollings      int           // rolling replacements, one after the other
@@ -52,8 +54,8 @@ func Quick() Plan {
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
 		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: time.Minute, WarmRounds: 10, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
-		CostChanges: 1,
-		Bursts:      20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
+		CostChanges: 1, CPURounds: 3, ManyRounds: 3,
+		Bursts: 20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
 		Services: 10, ServiceSize: 50, Rest: time.Second,
@@ -71,8 +73,8 @@ func Full() Plan {
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
 		Rounds: 60, Least: 3, Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, Budget: 15 * time.Second, OpenLimit: time.Minute,
 		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 10, StartLimit: 10 * time.Second,
-		CostChanges: 5,
-		Bursts:      1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
+		CostChanges: 5, CPURounds: 8, ManyRounds: 8,
+		Bursts: 1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
 		Services: 200, ServiceSize: 50, Rest: time.Minute,
@@ -89,8 +91,8 @@ func Tiny() Plan {
 		Name: "tiny", Sizes: []int{10}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
 		Rounds: 2, Least: 1, Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
 		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
-		CostChanges: 1,
-		Bursts:      2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
+		CostChanges: 1, CPURounds: 1, ManyRounds: 1,
+		Bursts: 2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,
 		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,

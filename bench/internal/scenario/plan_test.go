@@ -34,7 +34,7 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 	for _, p := range []Plan{Quick(), Full(), Tiny()} {
 		for name, n := range map[string]int{
 			"WarmBudget": int(p.WarmBudget), "WarmLimit": int(p.WarmLimit), "WarmRounds": p.WarmRounds,
-			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "Bursts": p.Bursts,
+			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "CPURounds": p.CPURounds, "ManyRounds": p.ManyRounds, "Bursts": p.Bursts,
 			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "FileRounds": p.FileRounds,
 			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
 			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),

@@ -19,10 +19,14 @@ import (
 // registration measures the server's side: the plugins that register.
 var registration = Scenario{
 	Number: 9, Name: "registration", Title: "registration: plugin started → registered",
-	Steps: func(Plan) int { return 3 },
+	Steps: func(Plan) int { return 4 },
 	Run: func(ctx context.Context, e *Env) error {
 		e.Step("servers register, and take over after kill -9")
 		if err := e.registrations(ctx); err != nil {
+			return err
+		}
+		e.Step("one process registers 500 services")
+		if err := e.registerMany(ctx); err != nil {
 			return err
 		}
 		e.Step("a server's session expires")

@@ -1,0 +1,116 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+	"github.com/holdfast-go/holdfast/bench/internal/stats"
+)
+
+// ManyRegistered is measured from the start of the plugin to the last of 500 registrations that it says it has made.
+const ManyRegistered = "500 services: started → all registered"
+
+// Pipelined is the yardstick for it: a connection that does nothing but 1,000 creations, 128 at once, connecting left in as for the others.
+const Pipelined = "1,000 pipelined requests"
+
+const (
+	manyServices = 500
+	manyAtOnce   = 128
+)
+
+// registerMany has the plugins and the yardstick take turns. The services' own nodes are there before, as after a server has run.
+func (e *Env) registerMany(ctx context.Context) error {
+	names := append(e.registrars(), Pipelined)
+	series := make(map[string]*stats.Series)
+	for _, name := range names {
+		series[name] = new(stats.Series)
+	}
+	for i := range manyServices {
+		if _, err := e.Registry.Service(fmt.Sprintf("many%d", i), 0); err != nil {
+			return err
+		}
+	}
+	if _, err := e.Registry.Service("pipelined", 0); err != nil {
+		return err
+	}
+	notes := make(map[string]string)
+	for round := -1; round < e.Plan.ManyRounds; round++ { // the first warms up
+		for i := range names {
+			name := names[(i+round+1)%len(names)]
+			if notes[name] != "" {
+				continue
+			}
+			took, err := e.registerManyOnce(ctx, name, round)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				series[name].Failed++
+				notes[name] = err.Error()
+			case round >= 0:
+				series[name].Add(float64(took))
+			}
+		}
+	}
+	for _, name := range names {
+		e.recordRegistration(ManyRegistered, name, *series[name], result.Time, notes[name])
+	}
+	return nil
+}
+
+func (e *Env) registerManyOnce(ctx context.Context, name string, round int) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if name == Pipelined {
+		return e.pipelined(ctx, round)
+	}
+	p, err := e.Launcher.Start(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	key := registry.Key(3_000_000 + 2*round) // of their own: sessions of the round before may not have ended
+	if name == contender.Holdfast {
+		key = registry.Key(3_000_001 + 2*round)
+	}
+	return p.ServeMany(ctx, e.Servers, e.base(), "many", key, manyServices, registrationSession)
+}
+
+// pipelined is the yardstick.
+func (e *Env) pipelined(ctx context.Context, round int) (time.Duration, error) {
+	began := time.Now()
+	conn, _, err := zk.Connect(e.Servers, sessionTimeout, zk.WithLogInfo(false))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, conn.Close)
+	defer stop()
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var creating sync.WaitGroup
+	for range manyAtOnce {
+		creating.Go(func() {
+			for i := next.Add(1); i <= 2*manyServices; i = next.Add(1) {
+				path := fmt.Sprintf("%s/pipelined/%d-%d", e.Registry.Base(), round, i)
+				if _, err := conn.Create(path, []byte(registry.Metadata), zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
+					failed.Store(&err)
+					return
+				}
+			}
+		})
+	}
+	creating.Wait()
+	if err := failed.Load(); err != nil {
+		return 0, *err
+	}
+	return time.Since(began), nil
+}
