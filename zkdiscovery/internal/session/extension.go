@@ -24,7 +24,11 @@ func (e Extension) Allowed() Extension {
 const rememberFor = time.Hour
 
 // maxHangUps is how many probes in a row a server may answer by hanging up before that is taken for a no. Once, it may have been the network.
-const maxHangUps = 2
+// Of a server that has had what it is asked for, it was more likely so.
+const (
+	maxHangUps          = 2
+	maxHangUpsOfAFriend = 6
+)
 
 // ability is what is known of one of a server's abilities.
 type ability struct {
@@ -67,7 +71,11 @@ func (a abilities) note(addr string, op int32, has bool, now time.Time) {
 // hungUp notes that the server has ended the connection on which op was the only request under way.
 func (a abilities) hungUp(addr string, op int32, now time.Time) {
 	one := a.of(addr, op, now)
-	if one.hangUps++; one.hangUps >= maxHangUps {
+	most := maxHangUps
+	if one.has {
+		most = maxHangUpsOfAFriend
+	}
+	if one.hangUps++; one.hangUps >= most {
 		a.note(addr, op, false, now)
 	}
 }
