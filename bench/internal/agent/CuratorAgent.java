@@ -56,6 +56,7 @@ public final class CuratorAgent {
                 say("stats", ManagementFactory.getThreadMXBean().getThreadCount(),
                         ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed());
             }
+            case "cpu" -> say("cpu", ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos());
             case "close" -> {
                 expected = null;
                 cache.close();

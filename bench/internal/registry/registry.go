@@ -169,17 +169,19 @@ type Service struct {
 	registry *Registry
 	Name     string
 	path     string
+	made     map[string]string // what it must have, as nobody else changes it
 }
 
 // Service creates the service with n instances, Key(0) to Key(n-1).
 func (r *Registry) Service(name string, n int) (*Service, error) {
-	s := &Service{registry: r, Name: name, path: r.base + "/" + name}
+	s := &Service{registry: r, Name: name, path: r.base + "/" + name, made: make(map[string]string, n)}
 	if err := r.ensure(s.path); err != nil {
 		return nil, err
 	}
 	for from := 0; from < n; from += batchSize {
 		var ops []any
 		for i := from; i < min(from+batchSize, n); i++ {
+			s.made[Key(i)] = Metadata
 			ops = append(ops, &zk.CreateRequest{Path: s.path + "/" + Key(i), Data: []byte(Metadata), Acl: zk.WorldACL(zk.PermAll)})
 		}
 		if _, err := r.conn.Multi(ops...); err != nil {
@@ -201,19 +203,32 @@ func (s *Service) Path() string { return s.path }
 // Add registers an instance.
 func (s *Service) Add(key, metadata string) error {
 	_, err := s.registry.conn.Create(s.path+"/"+key, []byte(metadata), 0, zk.WorldACL(zk.PermAll))
+	if err == nil {
+		s.made[key] = metadata
+	}
 	return s.wrap("add", key, err)
 }
 
 // Remove takes an instance away.
 func (s *Service) Remove(key string) error {
-	return s.wrap("remove", key, s.registry.conn.Delete(s.path+"/"+key, -1))
+	err := s.registry.conn.Delete(s.path+"/"+key, -1)
+	if err == nil {
+		delete(s.made, key)
+	}
+	return s.wrap("remove", key, err)
 }
 
 // Set changes an instance's metadata.
 func (s *Service) Set(key, metadata string) error {
 	_, err := s.registry.conn.Set(s.path+"/"+key, []byte(metadata), -1)
+	if err == nil {
+		s.made[key] = metadata
+	}
 	return s.wrap("set", key, err)
 }
+
+// Made is Digest of what these methods have made of the service. It asks nobody, so that it may be part of what is measured.
+func (s *Service) Made() string { return Digest(s.made) }
 
 func (s *Service) wrap(op, key string, err error) error {
 	if err != nil {

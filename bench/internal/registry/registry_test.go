@@ -48,8 +48,14 @@ func TestAServiceHasAsManyInstancesAsAskedForAndGoesWithTheRegistry(t *testing.T
 	if got, err := s.Digest(); err != nil || got != Digest(list) || got == Digest(nil) {
 		t.Errorf("digest %s, %v", got, err)
 	}
+	if got := s.Made(); got != Digest(list) {
+		t.Errorf("what was made is %s, not %s", got, Digest(list))
+	}
 	if err := s.Remove(Key(0)); !errors.Is(err, zk.ErrNoNode) || !strings.Contains(err.Error(), s.Path()) {
 		t.Errorf("removing nobody: %v", err)
+	}
+	if got := s.Made(); got != Digest(list) {
+		t.Errorf("what failed has made a difference: %s", got)
 	}
 	if err := r.Close(); err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func (e *Env) costs(ctx context.Context, n int) error {
 		return err
 	}
 	if n == slices.Max(e.Plan.Sizes) {
-		return e.cpuPerChange(ctx, names, n)
+		return e.cpuPerChange(ctx, append(names, contender.Uncached), n)
 	}
 	return nil
 }

@@ -99,6 +99,9 @@ func (e *Env) services(ctx context.Context, name, prefix string) error {
 	}
 	b := &burster{follower: &follower{Process: p, service: first}}
 	right, err := b.converge(ctx, time.Second)
+	if err == nil {
+		err = b.agrees()
+	}
 	if err != nil {
 		return err
 	}
