@@ -57,7 +57,7 @@ func TestTheCommandAndTheAdaptersAreInstalledFromAProxy(t *testing.T) {
 	goTool(t, user, env, "build", "-o", filepath.Join(dir, "user.exe"), ".")
 }
 
-// program is a user's, which has what README says.
+// program is a user's, which has what docs/operating.md says.
 const program = `package main
 
 import (
@@ -66,6 +66,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 	"github.com/holdfast-go/holdfast/zkdiscovery/otel"
@@ -80,14 +81,18 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	s, err := selector.New()
+	if err != nil {
+		panic(err)
+	}
 	%s
 }
 `
 
-// snippet is what README tells a new user to write.
+// snippet is what the page tells a new user to write.
 func snippet(t *testing.T, root string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs", "operating.md"))
 	must(t, err)
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		if strings.Contains(block[1], "statuspage.New(") {
@@ -97,7 +102,7 @@ func snippet(t *testing.T, root string) string {
 			return block[1]
 		}
 	}
-	t.Fatal("README does not tell")
+	t.Fatal("docs/operating.md does not tell")
 	return ""
 }
 
