@@ -38,9 +38,9 @@ var (
 	errTurned  = errors.New("handshake: hung up on: not serving, or behind what this client has seen, or this host has too many connections (maxClientCnxns)")
 	errDropped = errors.New("closed")
 
-	// errHalved ends an exchange whose batch had too long an answer. Smaller ones are asked for.
 	errNoLasting = errors.New("the server refuses a persistent watch")
-	errHalved    = errors.New("the answer to a batch is over the size limit")
+	// errHalved ends an exchange whose batch had too long an answer. Smaller ones are asked for.
+	errHalved = errors.New("the answer to a batch is over the size limit")
 )
 
 // timedOut reports that an attempt failed because nobody answered in time, not because somebody said no.

@@ -26,8 +26,8 @@ const rememberFor = time.Hour
 // maxHangUps is how many probes in a row a server may answer by hanging up before that is taken for a no. Once, it may have been the network.
 // Of a server that has had what it is asked for, it was more likely so.
 const (
-	maxHangUps          = 2
-	maxHangUpsOfAFriend = 6
+	maxHangUps        = 2
+	maxHangUpsIfItHad = 6
 )
 
 // ability is what is known of one of a server's abilities.
@@ -73,7 +73,7 @@ func (a abilities) hungUp(addr string, op int32, now time.Time) {
 	one := a.of(addr, op, now)
 	most := maxHangUps
 	if one.has {
-		most = maxHangUpsOfAFriend
+		most = maxHangUpsIfItHad
 	}
 	if one.hangUps++; one.hangUps >= most {
 		a.note(addr, op, false, now)
