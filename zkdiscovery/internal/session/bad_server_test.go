@@ -73,7 +73,7 @@ func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
 	longer := welcome(4000, 1)
 	be.PutUint32(longer[4+16:], 17+1)
 	k := newLink(newLine(&Session{ctx: t.Context()}), nil, target{}, time.Second)
-	k.r.Reset(strings.NewReader(string(longer)))
+	k.in.r.Reset(strings.NewReader(string(longer)))
 	if err := k.nextFrame(); !errors.Is(err, errForeign) {
 		t.Errorf("a password that is longer than the frame: %v", err)
 	}

@@ -142,16 +142,16 @@ func (k *link) goodbye(patience time.Duration) {
 	defer k.end(ErrClosed)
 	defer time.AfterFunc(patience, func() { k.end(ErrClosed) }).Stop() // wakes a write that is stuck, too
 	select {
-	case k.writing <- struct{}{}:
+	case k.out.turn <- struct{}{}:
 	case <-k.done:
 		return
 	}
-	greeted := k.greeted
+	greeted := k.out.greeted
 	var err error
 	if greeted {
 		_, err = k.Conn.Write(sealed(newFrame(xidGoodbye, opClose)))
 	}
-	<-k.writing
+	<-k.out.turn
 	if greeted && err == nil {
 		<-k.done
 	}
@@ -162,7 +162,7 @@ func (k *link) goodbye(patience time.Duration) {
 // connection is closed when the server has hung up, or after a session timeout, or when too many others wait for that already.
 func (k *link) takeLeave(c net.Conn) error {
 	s := k.line.s
-	if !k.begins {
+	if !k.out.begins {
 		return hangUp(c)
 	}
 	if s.leaving.Add(1) > mostLeaving {

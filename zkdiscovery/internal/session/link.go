@@ -15,7 +15,6 @@ type link struct {
 	net.Conn    // the transport
 	line        *line
 	target      target
-	born        time.Time
 	handshakeBy time.Time
 	auth        []Auth
 	done        chan struct{} // closed by end
@@ -29,38 +28,50 @@ type link struct {
 	extension Extension    // under Session.mu
 	rewatched bool         // watches were set again; noted before k is ready
 	closing   atomic.Int32 // the xid of go-zookeeper's request to end the session, 0 before that
-	// These are nanoseconds after born.
-	heard    atomic.Int64 // when the newest request of those was sent whose answer proves something
-	arrived  atomic.Int64 // when bytes came last
-	progress atomic.Int64 // when bytes came last that were not an answer to a ping
 
-	// The reading goroutine's own.
-	r        *bufio.Reader // of the wire
-	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
-	greeting bool          // that frame, or the next, is the ConnectResponse
-	taking   bool          // an answer to one of the library's own requests is being read …
-	taken    int           // … of which so many bytes have come since the last sign of life
-	large    []byte        // for an answer that r has no room for, of MaxReply at most
-
-	writing chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
-	greeted bool          // the ConnectRequest was sent …
-	begins  bool          // … and asks for a new session
-	seen    int64         // the newest zxid that the session had seen by then
-	scratch []byte        // for frames that are not go-zookeeper's as they are
-
+	signs  signs
+	in     inbound
+	out    outbound
 	window window
 
 	endOnce sync.Once
 	cause   error // why it ended; read after done is closed
 }
 
+// signs is when a link showed that its server lives, in nanoseconds after it was born.
+type signs struct {
+	born     time.Time
+	heard    atomic.Int64 // when the newest request of those was sent whose answer proves something
+	arrived  atomic.Int64 // when bytes came last
+	progress atomic.Int64 // when bytes came last that were not an answer to a ping
+}
+
+// inbound is the reading goroutine's own.
+type inbound struct {
+	r        *bufio.Reader // of the wire
+	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
+	greeting bool          // that frame, or the next, is the ConnectResponse
+	taking   bool          // an answer to one of the library's own requests is being read …
+	taken    int           // … of which so many bytes have come since the last sign of life
+	large    []byte        // for an answer that r has no room for, of MaxReply at most
+}
+
+// outbound belongs to whoever writes.
+type outbound struct {
+	turn    chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
+	greeted bool          // the ConnectRequest was sent …
+	begins  bool          // … and asks for a new session
+	seen    int64         // the newest zxid that the session had seen by then
+	scratch []byte        // for frames that are not go-zookeeper's as they are
+}
+
 // newLink makes a link of a transport on which nothing has been sent yet. The handshake may take as long as patience.
 func newLink(l *line, c net.Conn, t target, patience time.Duration) *link {
 	k := &link{
-		Conn: c, line: l, target: t, born: time.Now(), handshakeBy: time.Now().Add(patience), done: make(chan struct{}),
-		auth: l.auth, greeting: true, writing: make(chan struct{}, 1), window: newWindow(),
+		Conn: c, line: l, target: t, handshakeBy: time.Now().Add(patience), done: make(chan struct{}), auth: l.auth,
+		signs: signs{born: time.Now()}, in: inbound{greeting: true}, out: outbound{turn: make(chan struct{}, 1)}, window: newWindow(),
 	}
-	k.r = bufio.NewReaderSize(wire{k}, 32<<10)
+	k.in.r = bufio.NewReaderSize(wire{k}, 32<<10)
 	k.unready.Store(int32(1 + len(k.auth)))
 	return k
 }
@@ -84,21 +95,21 @@ func (k *link) sessionTimeout() time.Duration { return time.Duration(k.timeout.L
 // own begins in 1970, and is set right later.
 func (k *link) heardAt() time.Time {
 	now := time.Now()
-	return now.Add(time.Duration(k.heard.Load()) - now.Sub(k.born))
+	return now.Add(time.Duration(k.signs.heard.Load()) - now.Sub(k.signs.born))
 }
 
 // silentFor is how long nothing has come. While credentials are not accepted nothing counts: answers to pings are worth nothing then.
 func (k *link) silentFor() time.Duration {
-	age := time.Since(k.born)
+	age := time.Since(k.signs.born)
 	if k.unready.Load() > 0 {
 		return age
 	}
-	return age - time.Duration(k.arrived.Load())
+	return age - time.Duration(k.signs.arrived.Load())
 }
 
 // idleSince is how long nothing has come but answers to pings, the time since begun at most.
 func (k *link) idleSince(begun time.Time) time.Duration {
-	return min(time.Since(begun), time.Since(k.born)-time.Duration(k.progress.Load()))
+	return min(time.Since(begun), time.Since(k.signs.born)-time.Duration(k.signs.progress.Load()))
 }
 
 // end closes the connection and notes why, the first time.
@@ -144,7 +155,7 @@ func (k *link) SetWriteDeadline(t time.Time) error {
 // handshakeError says what it means that the transport ended before ZooKeeper answered.
 func (k *link) handshakeError(err error) error {
 	if timedOut(err) {
-		return fmt.Errorf("handshake: no answer within %v: %w", k.handshakeBy.Sub(k.born).Round(time.Millisecond), err)
+		return fmt.Errorf("handshake: no answer within %v: %w", k.handshakeBy.Sub(k.signs.born).Round(time.Millisecond), err)
 	}
 	return fmt.Errorf("%w: %w", errTurned, err)
 }

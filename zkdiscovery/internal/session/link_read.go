@@ -20,8 +20,8 @@ func (w wire) Read(p []byte) (int, error) {
 	by := k.handshakeBy
 	if k.established() {
 		since := time.Now()
-		if k.taken > 0 {
-			since = k.born.Add(time.Duration(k.arrived.Load()))
+		if k.in.taken > 0 {
+			since = k.signs.born.Add(time.Duration(k.signs.arrived.Load()))
 		}
 		by = since.Add(k.sessionTimeout() * 2 / 3)
 	}
@@ -35,35 +35,35 @@ func (w wire) Read(p []byte) (int, error) {
 
 // live notes that n bytes have come.
 func (k *link) live(n int) {
-	now := int64(time.Since(k.born))
-	if !k.taking {
-		k.arrived.Store(now)
+	now := int64(time.Since(k.signs.born))
+	if !k.in.taking {
+		k.signs.arrived.Store(now)
 		return
 	}
-	if k.taken += n; k.taken >= portion {
-		k.taken = 0
-		k.arrived.Store(now)
-		k.progress.Store(now)
+	if k.in.taken += n; k.in.taken >= portion {
+		k.in.taken = 0
+		k.signs.arrived.Store(now)
+		k.signs.progress.Store(now)
 	}
 }
 
 // Read hands out the server's frames and reads along.
 func (k *link) Read(p []byte) (int, error) {
-	if k.left == 0 {
+	if k.in.left == 0 {
 		if err := k.nextFrame(); err != nil {
-			if k.greeting && timedOut(err) {
+			if k.in.greeting && timedOut(err) {
 				k.endWith(err, k.takeLeave)
 			}
 			k.end(err)
 			return 0, err
 		}
 	}
-	n, err := k.r.Read(p[:min(len(p), k.left)])
+	n, err := k.in.r.Read(p[:min(len(p), k.in.left)])
 	if err != nil {
 		k.end(err)
 	}
-	if k.left -= n; k.left == 0 {
-		k.greeting = false
+	if k.in.left -= n; k.in.left == 0 {
+		k.in.greeting = false
 	}
 	return n, err
 }
@@ -77,13 +77,13 @@ func (k *link) nextFrame() error {
 			return err
 		}
 		size, own := int(i32(head)), false
-		if k.greeting {
+		if k.in.greeting {
 			err = k.noteWelcome(size)
 		} else {
 			own, err = k.noteReply(size)
 		}
 		if err != nil || !own {
-			k.left = 4 + size
+			k.in.left = 4 + size
 			return err
 		}
 		if err := k.takeAnswer(size); err != nil {
@@ -93,10 +93,10 @@ func (k *link) nextFrame() error {
 }
 
 func (k *link) peek(n int) ([]byte, error) {
-	b, err := k.r.Peek(n)
+	b, err := k.in.r.Peek(n)
 	switch {
 	case err == nil:
-	case k.greeting:
+	case k.in.greeting:
 		err = k.handshakeError(err)
 	case k.told.Load() != 0:
 		err = fmt.Errorf("%w, then: %w", codeError(k.told.Load()), err)
@@ -142,7 +142,7 @@ func (k *link) noteReply(size int) (own bool, err error) {
 	body := frame[4:]
 	xid, code := i32(body), i32(body[12:])
 	if xid != xidPing {
-		k.progress.Store(int64(time.Since(k.born)))
+		k.signs.progress.Store(int64(time.Since(k.signs.born)))
 	}
 	if !ending[code] {
 		k.told.Store(0)
@@ -158,7 +158,7 @@ func (k *link) noteReply(size int) (own bool, err error) {
 		k.line.ended.Store(true)
 	case xid == xidPing:
 		if at, ok := k.window.pingAnswered(); ok {
-			k.heard.Store(int64(at))
+			k.signs.heard.Store(int64(at))
 		}
 	case xid == xidAuth && code != 0:
 		return false, fmt.Errorf("%w: %w", ErrAuthRefused, notOfANode("addAuth", codeError(code)))
@@ -176,7 +176,7 @@ func (k *link) tooLarge(size int) error {
 
 // takeAnswer takes the answer to a request of the library's own. One over the limit is skipped: only who has asked for it is told.
 func (k *link) takeAnswer(size int) error {
-	frame, err := k.r.Peek(4 + replyHeader)
+	frame, err := k.in.r.Peek(4 + replyHeader)
 	if err != nil {
 		return err
 	}
@@ -189,8 +189,8 @@ func (k *link) takeAnswer(size int) error {
 	if !ok {
 		return fmt.Errorf("%w: an answer out of turn, to request %d", errForeign, xid)
 	}
-	k.taking = true
-	defer func() { k.taking, k.taken = false, 0 }()
+	k.in.taking = true
+	defer func() { k.in.taking, k.in.taken = false, 0 }()
 	if size > k.line.s.cfg.MaxReply {
 		refusal := k.tooLarge(size)
 		if a.n > 1 {
@@ -200,7 +200,7 @@ func (k *link) takeAnswer(size int) error {
 		if err := a.answer(refusal, nil); err != nil {
 			return err
 		}
-		if _, err := k.r.Discard(4 + size); err != nil {
+		if _, err := k.in.r.Discard(4 + size); err != nil {
 			return fmt.Errorf("%w, and does not come: %w", k.tooLarge(size), err)
 		}
 		return nil
@@ -247,14 +247,14 @@ func (a *asked) takeParts(b []byte) error {
 
 // whole takes a frame. What it returns is good until the next read.
 func (k *link) whole(n int) ([]byte, error) {
-	if n > k.r.Size() {
-		k.large = slices.Grow(k.large[:0], n)[:n]
-		_, err := io.ReadFull(k.r, k.large)
-		return k.large, err
+	if n > k.in.r.Size() {
+		k.in.large = slices.Grow(k.in.large[:0], n)[:n]
+		_, err := io.ReadFull(k.in.r, k.in.large)
+		return k.in.large, err
 	}
-	frame, err := k.r.Peek(n)
+	frame, err := k.in.r.Peek(n)
 	if err == nil {
-		_, err = k.r.Discard(n)
+		_, err = k.in.r.Discard(n)
 	}
 	return frame, err
 }

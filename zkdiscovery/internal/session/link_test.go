@@ -167,7 +167,7 @@ func TestLinkAsksForAWatchWhereNoneIsOutstanding(t *testing.T) {
 
 func TestLinkPassesGoZookeepersFramesOnAsTheyAre(t *testing.T) {
 	k, c := testLink(nil, 100)
-	k.greeted = true
+	k.out.greeted = true
 	for _, f := range [][]byte{
 		sealed(append(appendString(newFrame(1, opGetData), "/a"), 0)), newFrame(6, opClose), sealed(newFrame(xidPing, 11)),
 		{0, 0, 0, 0},
@@ -190,8 +190,8 @@ func TestLinkGreetsWithTheNewestZxidThatAnybodyHasSeen(t *testing.T) {
 		k.line.s.cfg.Auth, k.target.asNew = nil, tc.asNew
 		k.line.hasSeen(tc.ours)
 		hello := sealed(append(be.AppendUint64(make([]byte, 8, 60), uint64(tc.theirs)), make([]byte, 4+8+4+16)...))
-		if _, err := k.Write(hello); err != nil || i64(c.out.Bytes()[8:]) != tc.want || k.seen != 7 {
-			t.Errorf("%+v: %x, %v, %d", tc, c.out.Bytes(), err, k.seen)
+		if _, err := k.Write(hello); err != nil || i64(c.out.Bytes()[8:]) != tc.want || k.out.seen != 7 {
+			t.Errorf("%+v: %x, %v, %d", tc, c.out.Bytes(), err, k.out.seen)
 		}
 	}
 }
@@ -233,7 +233,7 @@ func TestLinkTakesPingsForProofInTheirOrder(t *testing.T) {
 		sent = append(sent, reply(xidPing, 0, "")...)
 	}
 	k, _ := testLink(sent, 100)
-	k.greeted = true
+	k.out.greeted = true
 	k.window.pings = []time.Duration{1, 2}
 	b := make([]byte, len(welcome(4000, 5)))
 	if _, err := io.ReadFull(k, b); err != nil {
@@ -241,8 +241,8 @@ func TestLinkTakesPingsForProofInTheirOrder(t *testing.T) {
 	}
 	b = b[:4+replyHeader]
 	for _, want := range []int64{1, 2, 2} { // the third is an answer to nothing
-		if _, err := io.ReadFull(k, b); err != nil || k.heard.Load() != want {
-			t.Errorf("%v, heard %d, want %d", err, k.heard.Load(), want)
+		if _, err := io.ReadFull(k, b); err != nil || k.signs.heard.Load() != want {
+			t.Errorf("%v, heard %d, want %d", err, k.signs.heard.Load(), want)
 		}
 	}
 }
@@ -366,8 +366,8 @@ func FuzzLinkReads(f *testing.F) {
 		if !isDone(k) || k.cause == nil {
 			t.Fatal("not ended")
 		}
-		if answered > 2+4 || k.window.outstanding() > 1 || len(k.large) > 4+200 {
-			t.Fatalf("%d answers to six requests, %d watches that stay, room for %d bytes", answered, k.window.outstanding(), len(k.large))
+		if answered > 2+4 || k.window.outstanding() > 1 || len(k.in.large) > 4+200 {
+			t.Fatalf("%d answers to six requests, %d watches that stay, room for %d bytes", answered, k.window.outstanding(), len(k.in.large))
 		}
 		if len(got) > 0 && (!k.established() || k.sessionTimeout() <= 0) {
 			t.Fatal("handed out without a session")

@@ -25,16 +25,16 @@ func (k *link) Write(b []byte) (int, error) {
 }
 
 func (k *link) send(b []byte) error {
-	k.writing <- struct{}{}
-	defer func() { <-k.writing }()
+	k.out.turn <- struct{}{}
+	defer func() { <-k.out.turn }()
 	frame := b
 	switch {
-	case !k.greeted:
-		k.greeted = true
+	case !k.out.greeted:
+		k.out.greeted = true
 		frame = k.greet(b)
 	case len(b) < 12: // nothing of go-zookeeper's
 	case i32(b[4:]) == xidPing:
-		k.window.pinged(time.Since(k.born))
+		k.window.pinged(time.Since(k.signs.born))
 	case i32(b[8:]) == opClose:
 		k.closing.Store(i32(b[4:]))
 	}
@@ -119,16 +119,16 @@ func (k *link) ping() error { return k.send(sealed(newFrame(xidPing, opPing))) }
 // sendNext sends what there is room for, in one write, and reports whether that was anything.
 func (k *link) sendNext() (sent bool, err error) {
 	select {
-	case k.writing <- struct{}{}:
+	case k.out.turn <- struct{}{}:
 	case <-k.done:
 		return false, k.cause
 	}
-	defer func() { <-k.writing }()
-	k.scratch = k.window.next(k.scratch[:0], k.line.watches, k.removes.Load() == removesWatches)
-	if len(k.scratch) == 0 {
+	defer func() { <-k.out.turn }()
+	k.out.scratch = k.window.next(k.out.scratch[:0], k.line.watches, k.removes.Load() == removesWatches)
+	if len(k.out.scratch) == 0 {
 		return false, nil
 	}
-	_, err = k.Conn.Write(k.scratch)
+	_, err = k.Conn.Write(k.out.scratch)
 	return true, err
 }
 
@@ -137,15 +137,15 @@ func (k *link) sendNext() (sent bool, err error) {
 // does not get. See target.asNew for what is hidden.
 func (k *link) greet(b []byte) []byte {
 	const lastZxidSeen, sessionID = 8, 20
-	k.heard.Store(int64(time.Since(k.born)))
-	frame := append(k.scratch[:0], b...)
-	k.begins = i64(frame[sessionID:]) == 0
-	k.seen = k.line.hasSeen(i64(frame[lastZxidSeen:]))
+	k.signs.heard.Store(int64(time.Since(k.signs.born)))
+	frame := append(k.out.scratch[:0], b...)
+	k.out.begins = i64(frame[sessionID:]) == 0
+	k.out.seen = k.line.hasSeen(i64(frame[lastZxidSeen:]))
 	if k.target.asNew {
 		be.PutUint64(frame[lastZxidSeen:], 0)
 		return frame
 	}
-	be.PutUint64(frame[lastZxidSeen:], uint64(k.seen))
+	be.PutUint64(frame[lastZxidSeen:], uint64(k.out.seen))
 	for _, a := range k.auth {
 		frame = append(frame, authFrame(a)...)
 	}
@@ -156,13 +156,13 @@ func (k *link) greet(b []byte) []byte {
 // does that before go-zookeeper learns of the session, so that ahead of the first answer comes what has changed meanwhile. Where the server has
 // watches that stay, those are left instead, by the lists that come first.
 func (k *link) rewatch() error {
-	k.writing <- struct{}{}
-	defer func() { <-k.writing }()
+	k.out.turn <- struct{}{}
+	defer func() { <-k.out.turn }()
 	if k.line.s.forgetsWatches(k) {
 		k.line.watches.clear()
 		return nil
 	}
-	for _, frame := range k.line.watches.setWatches(k.seen) {
+	for _, frame := range k.line.watches.setWatches(k.out.seen) {
 		k.rewatched = true
 		if _, err := k.Conn.Write(frame); err != nil {
 			return err

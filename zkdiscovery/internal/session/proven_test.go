@@ -40,8 +40,8 @@ func TestHintsSaySinceWhenTheyMayTellOfSomething(t *testing.T) {
 
 // A machine without a clock of its own begins in 1970; the clock is set when the network is there, and the connection to ZooKeeper may be older.
 func TestHeardIsDatedByTodaysClock(t *testing.T) {
-	k := &link{born: setSince(time.Now(), 50*365*24*time.Hour)}
-	k.heard.Store(int64(time.Millisecond))
+	k := &link{signs: signs{born: setSince(time.Now(), 50*365*24*time.Hour)}}
+	k.signs.heard.Store(int64(time.Millisecond))
 	if age := time.Now().Round(0).Sub(k.heardAt().Round(0)); age < -time.Minute || age > time.Minute {
 		t.Errorf("a ping that was answered a moment ago is dated %v ago", age)
 	}

@@ -145,7 +145,7 @@ func (s *Session) linkEnded(l *line, k *link) {
 
 // linkLost notes that the link that was in use is gone. The caller holds mu.
 func (s *Session) linkLost(k *link) {
-	s.route.lost(time.Since(k.born))
+	s.route.lost(time.Since(k.signs.born))
 	s.setErr(k.cause)
 	s.setConnected(false)
 	id := s.state.ID

@@ -34,7 +34,7 @@ type window struct {
 	asks     int32           // so many requests were sent
 	lists    int             // bytes of a list's answer, lately
 	nodes    int             // bytes of a node's answer, lately
-	pings    []time.Duration // after link.born: when the pings under way were sent
+	pings    []time.Duration // after signs.born: when the pings under way were sent
 
 	extension  Extension
 	batchBytes int                 // of a batch's answer, at most
