@@ -13,6 +13,7 @@ import (
 // The loop may be about to learn what is wanted: what it says of a node until then is of what was wanted before.
 func TestAReportThatIsOlderThanTheOrderSaysNothing(t *testing.T) {
 	begin := time.Unix(0, 0)
+	ended := begin.Add(time.Minute)
 	now := begin.Add(time.Hour)
 	old := line{order: order{no: 1, claim: 1, wanted: true}, phase: Registered, since: begin}
 	of := func(o order) *line {
@@ -36,9 +37,9 @@ func TestAReportThatIsOlderThanTheOrderSaysNothing(t *testing.T) {
 		{"also when it is not begun", order{no: 2, claim: 1, since: now}, nil, false, Unregistering, now},
 		{"a Register after that is pending", order{no: 3, claim: 3, wanted: true, since: now}, of(order{no: 2, claim: 1}), false, Pending, now},
 		{"a report may be newer than what was asked", old.order, of(order{no: 2, claim: 2, wanted: true}), false, Registered, begin},
-		{"nobody is registered in a session that is over", old.order, &old, true, Pending, begin},
+		{"nobody is registered in a session that is over", old.order, &old, true, Pending, ended},
 	} {
-		if phase, since := phaseOf(tc.order, tc.line, !tc.dead); phase != tc.phase || !since.Equal(tc.since) {
+		if phase, since := phaseOf(tc.order, tc.line, tc.dead, ended); phase != tc.phase || !since.Equal(tc.since) {
 			t.Errorf("%s: %v since %v, want %v since %v", tc.rule, phase, since, tc.phase, tc.since)
 		}
 	}
@@ -181,5 +182,22 @@ func TestRegisteredIsOfTheSessionThatIs(t *testing.T) {
 		close(h.on)
 		synctest.Wait()
 		<-stopped
+	})
+}
+
+func TestAServiceIsPendingSinceItsSessionEnded(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Hour)
+		cut := time.Now()
+		b.zk.Stop()
+		pass(time.Hour)
+		st := p.Status()
+		s := st.Services[0]
+		// The session lives for its timeout after the last answer, which a ping got at most a third of it before the cut.
+		if latest := cut.Add(st.SessionTimeout); s.Phase != Pending || s.Since.After(latest) || s.Since.Before(latest.Add(-st.SessionTimeout/2)) {
+			b.Errorf("%v since %v, want pending since about %v", s.Phase, s.Since, latest)
+		}
 	})
 }

@@ -112,14 +112,14 @@ func (r *registrar) pending(st session.State, rep *report) *OpError {
 	if l != nil {
 		err.Path = l.order.path + "/" + r.cfg.instance
 	}
-	switch alive := rep.session == st.Session && time.Now().Before(st.Heard.Add(st.Timeout)); {
+	switch _, dead := over(rep.session, st); {
 	case r.ctx.Err() != nil:
 		err.Err = ErrStopped
 	case wanted == 0:
 		err.Err = errors.New("no service is to be registered")
 	case l != nil && l.phase == Yielded:
 		err.Err = fmt.Errorf("%w, session %s", ErrYielded, words.Hex(l.owner))
-	case claim <= rep.taken && l == nil && alive:
+	case claim <= rep.taken && l == nil && !dead:
 		return nil
 	case !is.listening && r.cfg.server != nil:
 		err.Err = errors.New("the server does not listen yet")
@@ -166,12 +166,12 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 	rep := r.report.Load()
 	orders := r.mail.all()
 	st.Registered, st.Counters = r.pending(conn, rep) == nil, rep.counters
-	alive := rep.session == conn.Session && time.Now().Before(conn.Heard.Add(conn.Timeout))
+	ended, dead := over(rep.session, conn)
 	lines := rep.byPath()
 	for path, o := range orders {
 		s := ServiceStatus{Name: o.name, Path: path + "/" + r.cfg.instance}
 		l := lines[path]
-		s.Phase, s.Since = phaseOf(o, l, alive)
+		s.Phase, s.Since = phaseOf(o, l, dead, ended)
 		if l != nil {
 			if s.Phase == Yielded {
 				s.Owner = l.owner
@@ -189,16 +189,30 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 	return st
 }
 
+// over reports whether that session is over as far as anybody here knows, and since when. ZooKeeper ends a session that it has not
+// heard of for its timeout; one with a successor was over when that began, at the latest.
+func over(number int64, conn session.State) (since time.Time, over bool) {
+	expiry := conn.Heard.Add(conn.Timeout)
+	switch {
+	case number != conn.Session:
+		return conn.Since, true
+	case time.Now().Before(expiry):
+		return time.Time{}, false
+	default:
+		return expiry, true
+	}
+}
+
 // phaseOf is the phase of a service, and its beginning, by what the program wants and what the loop has said: of what was wanted before, it says
-// nothing. alive is whether its session is, as far as anybody knows.
-func phaseOf(o order, l *line, alive bool) (Phase, time.Time) {
+// nothing. dead and ended are what over says of its session.
+func phaseOf(o order, l *line, dead bool, ended time.Time) (Phase, time.Time) {
 	switch answered := l != nil && l.order.no >= o.no || l != nil && o.wanted && l.order.wanted && l.order.claim >= o.claim; {
 	case !answered && o.wanted:
 		return Pending, o.since
 	case !answered:
 		return Unregistering, o.since
-	case l.phase == Registered && !alive:
-		return Pending, l.since // it was, in a session that is over as far as anybody here knows
+	case l.phase == Registered && dead:
+		return Pending, ended
 	default:
 		return l.phase, l.since
 	}
