@@ -3,6 +3,7 @@ package docs
 import (
 	"flag"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -125,7 +126,7 @@ func markdown(rows [][]string) string {
 func TestFiguresAreThoseThatWereMeasured(t *testing.T) {
 	all := measured(t)
 	used := make(map[string]int)
-	for _, p := range english(t) {
+	for _, p := range everyPage(t) {
 		lines := strings.SplitAfter(p.text, "\n")
 		for _, shown := range slices.Backward(p.tables) { // what is written for one does not move those before it
 			if shown.figures == "" {
@@ -138,7 +139,7 @@ func TestFiguresAreThoseThatWereMeasured(t *testing.T) {
 			}
 			used[shown.figures]++
 			want := rows
-			if p.name == "README.md" { // it shows some of them, the pages below docs all
+			if path.Base(p.name) == "README.md" { // it shows some of them, the pages below docs all
 				want = choose(t, rows, shown.rows)
 			}
 			begin, end := shown.line-1, shown.line+len(shown.rows)
@@ -161,13 +162,13 @@ func TestFiguresAreThoseThatWereMeasured(t *testing.T) {
 }
 
 // measuredWords are numbers with a unit of what is measured; a page that says one outside a marked table would go stale without a word.
-var measuredWords = regexp.MustCompile(`\d (µs|ms)\b`)
+var measuredWords = regexp.MustCompile(`\d (µs\b|ms\b|微秒|毫秒)`)
 
 // settings are times of the kind that are not measured: they are in the code.
-var settings = []string{"200 ms"}
+var settings = []string{"200 ms", "200 毫秒"}
 
 func TestNoFigureStandsOutsideTheMarkedTables(t *testing.T) {
-	for _, p := range english(t) {
+	for _, p := range everyPage(t) {
 		lines := strings.Split(p.text, "\n")
 		for _, shown := range p.tables {
 			if shown.figures != "" {
