@@ -15,7 +15,10 @@ const fileWait = 250 * time.Millisecond
 // belief is the configuration of a Belief that begins now, with what a view remembers of an earlier one.
 func (c *config) belief(m *memory) belief.Config {
 	cfg := drive.Guard(c.guard).Config(c.noGuard)
-	cfg.FileBy, cfg.Reached = time.Now().Add(fileWait), m != nil && m.reached
+	cfg.FileBy = time.Now().Add(fileWait)
+	if m != nil {
+		cfg.Reached, cfg.Unreached = m.reached, m.unreached
+	}
 	return cfg
 }
 

@@ -1,6 +1,9 @@
 package zkdiscovery
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -249,5 +252,29 @@ func TestWhatAServiceKnewIsForEveryCloneOfItsPath(t *testing.T) {
 		first.Close() // the last one
 		pass(5 * time.Second)
 		w.lists(w.clone(tmpl, "Arith"), "tcp@a:1")
+	})
+}
+
+// The guard warns once that its probes reach nobody. A program that uses a service now and then was warned each time.
+func TestACloneThatIsTakenUpAgainDoesNotWarnAgainThatProbesReachNobody(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		refuses := func(context.Context, string, string) error { return errors.New("refused") }
+		c := w.clone(w.template(WithGuard(Guard{Probe: refuses})), "Arith")
+		for i := range 3 {
+			ch := c.WatchService()
+			pass(time.Hour)
+			warned := 0
+			for _, line := range w.log.from(slog.LevelWarn) {
+				if strings.Contains(line, "probes reach no instance") {
+					warned++
+				}
+			}
+			if warned != 1 {
+				t.Errorf("warned %d times when it is used for the %d. time", warned, i+1)
+			}
+			c.RemoveWatcher(ch)
+			pass(3 * releaseIdle)
+		}
 	})
 }

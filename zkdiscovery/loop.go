@@ -211,9 +211,10 @@ func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 
 // memory is what a service leaves to the next one of its path.
 type memory struct {
-	record  *belief.Record
-	link    int64 // over which that was live; 0: it was not
-	reached bool  // a probe has reached an instance
+	record    *belief.Record
+	link      int64 // over which that was live; 0: it was not
+	reached   bool  // a probe has reached an instance
+	unreached bool  // a person was told that none does
 }
 
 // handOn leaves what is known to the next service of the path, unless that has begun already.
@@ -231,7 +232,7 @@ func (lp *loop) remember() *memory {
 	if rec == nil {
 		return nil
 	}
-	m := &memory{record: rec, reached: lp.belief.Reached()}
+	m := &memory{record: rec, reached: lp.belief.Reached(), unreached: lp.belief.Unreached()}
 	if lp.mirror.Phase() == mirror.Live {
 		m.link = lp.mirror.Link()
 	}

@@ -49,7 +49,7 @@ type heard struct {
 func New(cfg Config) *Belief {
 	cfg = cfg.withDefaults()
 	return &Belief{
-		cfg: cfg, reach: reach{ever: cfg.Reached},
+		cfg: cfg, reach: reach{ever: cfg.Reached, told: cfg.Unreached},
 		guard: guard{cfg: cfg, window: cmp.Or(cfg.Window, DefaultWindow), holds: newHolds(cfg), away: true},
 	}
 }
@@ -196,6 +196,9 @@ func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
 
 // Reached reports whether a probe has ever reached an instance of the service: see Config.Reached.
 func (b *Belief) Reached() bool { return b.reach.ever }
+
+// Unreached reports whether Report has told that probes have never reached an instance of the service: see Config.Unreached.
+func (b *Belief) Unreached() bool { return b.reach.told }
 
 // Doubts grows when the registry is to be read again: a list that follows a sync, with everything read. The number that it has when that begins
 // comes back in Listing.Doubt.

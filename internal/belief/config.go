@@ -41,6 +41,8 @@ type Config struct {
 	FileBy time.Time
 	// Reached says that a probe has reached an instance of the service before there was this Belief: see Belief.Reached.
 	Reached bool
+	// Unreached says that Report has told, before there was this Belief, that probes reach none: see Belief.Unreached.
+	Unreached bool
 	// Random returns a number in [0, n), for n above 0, to spread probes. The default is rand.Int64N.
 	Random func(n int64) int64
 }
