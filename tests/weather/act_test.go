@@ -3,6 +3,7 @@ package weather
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,10 @@ type act struct {
 	do     func(r *run, s step)
 }
 
-const instances = 8 // that come and go by hand
+const (
+	instances = 8 // that come and go by hand
+	allEnd    = "all processes end"
+)
 
 func instance(i int) string { return fmt.Sprintf("tcp@10.0.0.%d:8972", i+1) }
 
@@ -362,6 +366,21 @@ var acts = []act{
 		r.way(s.a).drop()
 	}},
 	{"not ready", 2, true, func(r *run, s step) { r.toggle("not ready", s.long(), func() {}, func() {}) }},
+	{"readable with a password", 2, true, func(r *run, s step) { // which WithAuth has
+		service, key, path := s.node()
+		if r.zk.SetACL(path, []zktest.ACL{{Perms: 31, Scheme: "digest", ID: digestOf("user:password")}}) != nil {
+			return
+		}
+		r.record.hide(service, key)
+		r.note("%s can be read with a password only, and is written: %v", path, r.zk.Set(path, []byte(r.value())))
+		r.later(s.long(), func() { _ = r.zk.SetACL(path, []zktest.ACL{{Perms: 31, Scheme: "world", ID: "anyone"}}) })
+	}},
+	{allEnd, 1, true, func(r *run, _ step) { // for a night: see planOf
+		for _, p := range slices.Clone(r.processes) {
+			p.leave()
+			r.remove(p)
+		}
+	}},
 }
 
 func (r *run) smallDisk(s step, readOnly bool) {
@@ -401,27 +420,5 @@ func slowLink(d direction) func(r *run, s step) {
 		r.note("slow link, direction %d, %v", d, delay)
 		w.update(func() { w.slow[d] = delay })
 		r.later(s.long(), func() { w.update(func() { w.slow[d] = 0 }) })
-	}
-}
-
-// ops are the requests of discoveries and registrations.
-var ops = [...]zktest.Op{
-	zktest.OpGetChildren2, zktest.OpGetData, zktest.OpExists, zktest.OpSync, zktest.OpSetWatches, zktest.OpConnect, zktest.OpPing,
-	zktest.OpCreate, zktest.OpMulti, zktest.OpSetData, zktest.OpDelete, zktest.OpClose, zktest.OpAddWatch, zktest.OpMultiRead, zktest.OpRemoveWatches,
-}
-
-// versions are those of the servers: 3.8 more often than the others.
-var versions = [...]zktest.Version{zktest.Version34, zktest.Version35, zktest.Version38, zktest.Version38, zktest.Version39}
-
-// codes are all errors of wire.md and those that go-zookeeper has names for.
-var codes = [...]zktest.Code{-1, -2, -3, -4, -5, -6, -7, -8, -9, -101, -102, -103, -108, -110, -111, -112, -113, -114, -115, -118, -119, -121, -122, -124, -125, -127}
-
-// isAnswer reports whether a code, as the answer to a read, says something about the tree: that would not be a fault but a lie.
-func isAnswer(op zktest.Op, code zktest.Code) bool {
-	switch op {
-	case zktest.OpGetChildren2, zktest.OpGetData, zktest.OpExists:
-		return code == zktest.CodeNoNode || code == zktest.CodeNoAuth
-	default:
-		return false
 	}
 }

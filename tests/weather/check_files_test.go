@@ -114,6 +114,11 @@ func (r *run) filesNeverGoBack(path string, f file) {
 	r.files[path] = f
 	switch {
 	case !ok:
+	case f.Era > was.Era && f.Lineage == was.Lineage:
+		if r.proofs[path]++; r.proofs[path] > r.record.restores() {
+			r.violate("erasRiseWithHistories", "%s: era %d after %d in one life of the path, %d times so, and ZooKeeper was restored %d times", path, f.Era, was.Era,
+				r.proofs[path], r.record.restores())
+		}
 	case f.Era < was.Era:
 		r.violate("filesNeverGoBack", "%s: era %d after %d", path, f.Era, was.Era)
 	case f.Era == was.Era && f.Lineage == was.Lineage && f.Zxid < was.Zxid:

@@ -21,6 +21,7 @@ type sight struct {
 	zxid    int64
 	backs   int            // how often the zxid was lower than before
 	letGo   map[string]int // who was let go, and how many states there were then
+	live    time.Time      // when the list was seen live first
 }
 
 // shown is a list that came from ZooKeeper, at first or second hand.
@@ -72,6 +73,9 @@ func (v *view) check(where string) {
 	if v.metadataWasHeld(now, bad); now.Source == zkdiscovery.File && !v.p.guarded {
 		s.prev = nil
 		return
+	}
+	if s.live.IsZero() && now.Source == zkdiscovery.Live {
+		s.live = now.at
 	}
 	v.zxidsNeverGoBack(now, bad)
 	if len(now.held) > 0 && !v.p.guarded && snap.Source != zkdiscovery.File { // the file of another process has its marks
@@ -280,12 +284,50 @@ func (v *view) lossesAreGuarded(p, now *shown, bad complaint) {
 	if len(answering) == 0 {
 		return
 	}
+	v.removalsAfterAReconnectAreHeld(answering, now, states, bad)
 	if active == 0 {
 		bad("theListIsNotEmptiedWhileOneAnswers", "%v answer, and no active instance is left: %v after %v", answering, now.list, p.list)
 	}
 	if share := max(v.p.guard.Share, 0.5*float64(isZero(v.p.guard.Share))); float64(len(gone)) > share*float64(len(gone)+active) && !v.newcomers(p, states) {
 		bad("massLossesAreHeld", "%v of %v went at once, of which %v answer: %v", gone, p.list, answering, now.list)
 	}
+}
+
+// removalsAfterAReconnectAreHeld: an instance that goes while the process is away from ZooKeeper, or in the window after, is kept while it answers, be it
+// one of many: after an outage sessions expire one by one. A process that relays what another has heard is left out.
+func (v *view) removalsAfterAReconnectAreHeld(gone []string, now *shown, states []state, bad complaint) {
+	if !v.p.has["WithoutCache"] && v.p.disk.users > 1 {
+		return
+	}
+	window := v.p.guard.Window
+	if window == 0 {
+		window = 30 * time.Second
+	}
+	history := v.d.Status().History
+	for _, k := range gone {
+		at, ok := goneAt(k, states)
+		i := slices.IndexFunc(history, func(e zkdiscovery.ConnectionEvent) bool { return !e.At.Before(at) })
+		if i < 0 {
+			i = len(history)
+		}
+		if !ok || i == 0 || !v.sight.live.Before(history[i-1].At) { // live over an earlier connection
+			continue
+		}
+		if e := history[i-1]; !e.Connected || now.at.Before(e.At.Add(window)) {
+			bad("removalsAfterAReconnectAreHeld", "%s answers, went at %v, and is not held; connected %v since %v", k, at, e.Connected, e.At)
+		}
+	}
+}
+
+// goneAt is when an instance went for the last time.
+func goneAt(key string, states []state) (at time.Time, ok bool) {
+	for i := len(states) - 1; i > 0; i-- {
+		_, is := states[i].nodes[key]
+		if _, was := states[i-1].nodes[key]; was && !is {
+			return states[i].at, true
+		}
+	}
+	return at, false
 }
 
 func isZero(x float64) int {

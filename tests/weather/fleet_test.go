@@ -19,21 +19,20 @@ const (
 	late // answers after a second or two
 	unaskable
 	noDescriptor // the process that asks has none left
+	hiccups      // answers, but for one probe now and then
 	fates
 )
 
 // fleet answers the guard's probes.
 type fleet struct {
-	mu    sync.Mutex
-	fate  map[string]fate      // by key
-	since map[string]time.Time // when it has changed last
-	began time.Time
-	last  map[string]time.Time // newest probe, by process, and instance
-	asked int
+	mu     sync.Mutex
+	fate   map[string]fate      // by key
+	since  map[string]time.Time // when it has changed last
+	silent map[string]time.Time // when an instance has had its newest hiccup, by process and key
 }
 
 func newFleet() *fleet {
-	return &fleet{fate: make(map[string]fate), since: make(map[string]time.Time), last: make(map[string]time.Time), began: time.Now()}
+	return &fleet{fate: make(map[string]fate), since: make(map[string]time.Time), silent: make(map[string]time.Time)}
 }
 
 func (f *fleet) become(key string, is fate) {
@@ -50,7 +49,20 @@ func (f *fleet) mayNotLeave(key string, at time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	since, is := f.since[key], f.fate[key]
-	return since.Before(at) && (is == answers || is == noDescriptor && time.Since(since) < 50*time.Minute)
+	return since.Before(at) && (is == answers || is == hiccups || is == noDescriptor && time.Since(since) < 50*time.Minute)
+}
+
+// hiccup reports whether an instance that has hiccups does not answer this probe of a process: once in ten minutes, which is longer than a held one that
+// answers is left in peace, so that no service of the process meets two in a row. The first comes when whoever asked before the fate began has asked again.
+func (f *fleet) hiccup(process, key string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	who := process + " " + key
+	if time.Since(f.since[key]) < 2*time.Minute || time.Since(f.silent[who]) < 10*time.Minute {
+		return false
+	}
+	f.silent[who] = time.Now()
+	return true
 }
 
 // asks is the probe of a process.
@@ -59,8 +71,10 @@ func (f *fleet) asks(p *process) func(ctx context.Context, network, address stri
 		key := network + "@" + address
 		f.mu.Lock()
 		is := f.fate[key]
-		f.asked++
 		f.mu.Unlock()
+		if is == hiccups && f.hiccup(p.name, key) {
+			is = refuses
+		}
 		switch is {
 		case refuses:
 			return errors.New("connection refused")

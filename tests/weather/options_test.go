@@ -77,7 +77,7 @@ var settings = map[string]setting{
 		return zkdiscovery.WithLazyStart()
 	}},
 	"WithLogger": {of: 100, make: func(_ *rand.Rand, p *process) zkdiscovery.Option { return zkdiscovery.WithLogger(p.log.logger()) }},
-	"WithMaxCacheAge": {of: 15, unless: withoutCache, make: func(r *rand.Rand, p *process) zkdiscovery.Option {
+	"WithMaxCacheAge": {of: 25, unless: withoutCache, make: func(r *rand.Rand, p *process) zkdiscovery.Option {
 		return zkdiscovery.WithMaxCacheAge(pick(r, time.Minute, 20*time.Minute, 24*time.Hour))
 	}},
 	"WithObserver": {of: 30, make: func(r *rand.Rand, p *process) zkdiscovery.Option { return zkdiscovery.WithObserver(p.observer(r)) }},

@@ -45,7 +45,11 @@ func planOf(seed uint64) (steps []step) {
 		for ; n >= acts[act].weight; act++ {
 			n -= acts[act].weight
 		}
-		add(act, pause(r))
+		if add(act, pause(r)); acts[act].name == allEnd {
+			add(actNamed([]string{"process", "template"}[r.IntN(2)]), 5*time.Minute+time.Duration(r.Int64N(int64(30*time.Minute))))
+			add(actNamed("process"), pause(r))
+			add(actNamed("clone"), 0)
+		}
 	}
 	return steps
 }

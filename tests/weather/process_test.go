@@ -1,10 +1,8 @@
 package weather
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -288,41 +286,3 @@ func (p *process) observer(r *rand.Rand) zkdiscovery.Observer {
 		Saved:      func(zkdiscovery.Saved) { note() },
 	}
 }
-
-// logbook counts the lines at Info and above.
-type logbook struct {
-	run   *run
-	name  string
-	lines atomic.Int64
-}
-
-func (b *logbook) logger() *slog.Logger { return slog.New(handler{b, ""}) }
-
-type handler struct {
-	b     *logbook
-	attrs string
-}
-
-func (h handler) Enabled(_ context.Context, l slog.Level) bool {
-	return l >= slog.LevelInfo || h.b.run.verbose
-}
-
-func (h handler) Handle(_ context.Context, rec slog.Record) error {
-	if rec.Level >= slog.LevelInfo && !strings.HasSuffix(rec.Message, " panicked") && !strings.HasPrefix(rec.Message, "filter panicked") {
-		h.b.lines.Add(1)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s %s%s", h.b.name, rec.Level, rec.Message, h.attrs)
-	rec.Attrs(func(a slog.Attr) bool { fmt.Fprintf(&b, " %s=%v", a.Key, a.Value); return true })
-	h.b.run.noteText(b.String())
-	return nil
-}
-
-func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	for _, a := range attrs {
-		h.attrs += fmt.Sprintf(" %s=%v", a.Key, a.Value)
-	}
-	return h
-}
-
-func (h handler) WithGroup(string) slog.Handler { return h }

@@ -30,6 +30,7 @@ type record struct {
 	complain   func(check, format string, args ...any)
 	wanted     func(service, key string) bool // whether a plugin registers there
 	commits    int
+	restored   int // so many times all was replaced
 }
 
 func newRecord() *record {
@@ -45,6 +46,9 @@ func (r *record) take(c zktest.Commit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.commits++
+	if c.Replaced {
+		r.restored++
+	}
 	for _, service := range services {
 		list := r.of[service]
 		last := list[len(list)-1]
@@ -121,6 +125,13 @@ func (r *record) states(service string) []state {
 func (r *record) now(service string) state {
 	list := r.states(service)
 	return list[len(list)-1]
+}
+
+// restores are those of the whole tree so far, to a backup or to nothing.
+func (r *record) restores() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.restored
 }
 
 func (r *record) hide(service, key string) {

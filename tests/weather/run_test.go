@@ -44,6 +44,7 @@ type run struct {
 	ways        []*way
 	overrides   overrides
 	files       map[string]file
+	proofs      map[string]int // by file, so often an era has risen within a lineage
 	values      int
 	named       map[string]int
 	backup      bool // there was a checkpoint
@@ -65,14 +66,19 @@ type run struct {
 
 var runs atomic.Int64
 
+// hung is how long a history may take, by the clock on the wall: some hundred times what it takes.
+const hung = 5 * time.Minute
+
 // play plays a plan in a bubble, and returns what was found. verbose keeps debug lines.
 func play(t *testing.T, seed uint64, steps []step, verbose bool) *run {
 	t.Helper()
 	number := runs.Add(1)
+	hangs := time.AfterFunc(hung, func() { panic(fmt.Sprintf("weather: the history of seed %d has not ended after %v", seed, hung)) })
+	defer hangs.Stop()
 	root := filepath.Join(scratch, fmt.Sprint(number))
 	r := &run{
 		name: fmt.Sprintf("s%d-%d", seed, number), verbose: verbose,
-		files: make(map[string]file), counts: make(map[string]int), seen: make(map[string]int), named: make(map[string]int), pending: make(map[int]func()), toggles: make(map[string]int),
+		files: make(map[string]file), proofs: make(map[string]int), counts: make(map[string]int), seen: make(map[string]int), named: make(map[string]int), pending: make(map[int]func()), toggles: make(map[string]int),
 		registered: make(map[string]bool), overrides: overrides{of: make(map[string][]map[string]string)},
 	}
 	r.disks = []*disk{newDisk(filepath.Join(root, "1")), newDisk(filepath.Join(root, "2"))}

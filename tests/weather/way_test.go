@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,7 +30,13 @@ type way struct {
 	large    bool             // replies have been over the limit
 	conns    map[*wire]struct{}
 	attempts int
+	last     time.Time   // of the newest attempt
+	atOnce   int         // so many were made at that moment
+	spun     atomic.Bool // they were too many
 }
+
+// manyAtOnce is more than rounds through all servers are without a pause between them. In a bubble, where refusing takes no time, they would go on for ever.
+const manyAtOnce = 100
 
 // trouble is something that a way has or not.
 type trouble int
@@ -125,11 +132,18 @@ func (w *way) heal() {
 func (w *way) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	w.mu.Lock()
 	w.attempts++
+	if now := time.Now(); !now.Equal(w.last) {
+		w.last, w.atOnce = now, 0
+	}
+	w.atOnce++
 	t, dead := w.trouble, w.dead
 	no := func(t_ trouble) bool { return t[t_] > 0 }
 	var err error
 	wait := false
 	switch {
+	case w.atOnce > manyAtOnce:
+		w.spun.Store(true)
+		wait = true
 	case dead:
 		err = syscall.ENETUNREACH
 	case no(nameless):

@@ -83,8 +83,8 @@ var faults = []fault{
 		"			} else if h.Children[name] != Gone { // which asks for more\n				h.Children[name] = Changed\n			}", "			}",
 	},
 	{
-		"a reconnect asks for nothing", "zkdiscovery/internal/mirror/mirror.go",
-		"	m.link = st.Link\n	m.drop()\n", "	m.link = st.Link\n",
+		"a reconnect asks for no list", "zkdiscovery/internal/mirror/mirror.go",
+		"	m.drop()\n	m.plan.connected(m.err, now)\n", "	m.liveOn = m.link\n",
 	},
 	{
 		"a restored ensemble is dialled in vain for ever", "zkdiscovery/internal/session/session.go",

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,7 +25,8 @@ var (
 	seed  = flag.Uint64("seed", 0, "of the draw; 0: a random one, which is printed")
 	seeds = flag.Int("seeds", 1000, "so many histories are played at most")
 	check = flag.Bool("n", false, "compile the faults and play nothing")
-	only  = flag.String("only", "", "only the faults whose name has this in it")
+	limit = flag.Duration("limit", 30*time.Minute, "how long the histories of one fault are played at most")
+	only  = flag.String("only", "", "only the faults whose name has this regular expression in it")
 )
 
 // mutant is the library with a fault in it.
@@ -52,6 +54,10 @@ func run() error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the temporary directory
+	named, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
 	var next func() (mutant, bool, error)
 	if *draw > 0 {
 		if *seed == 0 {
@@ -71,7 +77,7 @@ func run() error {
 		if !ok {
 			break
 		}
-		if !strings.Contains(m.name, *only) {
+		if !named.MatchString(m.name) {
 			continue
 		}
 		caught, how, err := m.play(root, dir)
@@ -129,13 +135,18 @@ func (m mutant) play(root, dir string) (caught bool, how string, err error) {
 		return true, "compiles", nil
 	}
 	began := time.Now()
-	test := exec.Command(binary, "-test.run", "TestWeather", "-test.timeout", "30m", "-weather.seeds", fmt.Sprint(*seeds), "-weather.from", "1",
+	ctx, cancel := context.WithTimeout(context.Background(), *limit)
+	defer cancel()
+	test := exec.CommandContext(ctx, binary, "-test.run", "TestWeather", "-test.timeout", "0", "-weather.seeds", fmt.Sprint(*seeds), "-weather.from", "1",
 		"-weather.failures", "1", "-weather.shrink", "-1s")
 	test.Dir = dir
 	out, err := test.CombinedOutput()
 	took := time.Since(began).Round(time.Second)
-	if err == nil {
+	switch {
+	case err == nil:
 		return false, fmt.Sprintf("SURVIVES %d seeds (%v)", *seeds, took), nil
+	case ctx.Err() != nil:
+		return false, fmt.Sprintf("SURVIVES %v, which are not %d seeds", took, *seeds), nil
 	}
 	n := "?"
 	if p := played.FindAllStringSubmatch(string(out), -1); len(p) > 0 {
