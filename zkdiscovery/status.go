@@ -154,14 +154,7 @@ func wire(conn session.State) string {
 	if !conn.Connected {
 		return ""
 	}
-	watches, reads := "one-shot watches", "single reads"
-	if conn.Extension.Lasting {
-		watches = "persistent watches"
-	}
-	if conn.Extension.Batches {
-		reads = "batched reads"
-	}
-	return watches + ", " + reads
+	return conn.Extension.String()
 }
 
 // status fills in what v shows.

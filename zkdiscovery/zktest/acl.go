@@ -12,6 +12,15 @@ import (
 // identity is who a connection has proved to be; a connection may have several.
 type identity struct{ scheme, id string }
 
+// user is who a whoAmI says it is: of a digest, without what was made of the password.
+func (i identity) user() string {
+	if i.scheme != schemeDigest {
+		return i.id
+	}
+	user, _, _ := strings.Cut(i.id, ":")
+	return user
+}
+
 const (
 	schemeWorld  = "world"
 	schemeAuth   = "auth" // in a new ACL: the caller, under its credentials

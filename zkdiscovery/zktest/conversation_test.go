@@ -24,6 +24,7 @@ func TestConversationsAreThoseWithARealServer(t *testing.T) {
 		{"requests that no client makes", talkOdd},
 		{"an expiry", talkExpiry},
 		{"a busy session", talkHeartbeat},
+		{"who is asked", talkWho},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			opts := []Option{WithTick(100 * time.Millisecond), WithSessionTimeouts(500*time.Millisecond, time.Minute)}
@@ -183,6 +184,17 @@ func talkHeartbeat(tr *transcript) {
 	}
 	tr.ask(asking, &request{kind: OpExists, path: "/pinging"})
 	tr.ask(pinging, &request{kind: OpExists, path: "/asking"})
+}
+
+// talkWho asks as whom the server has the client: before and behind credentials, good and bad ones.
+func talkWho(tr *transcript) {
+	w := tr.open(10 * time.Second)
+	tr.ask(w, &request{kind: OpWhoAmI})
+	for _, credentials := range []string{"ann:secret", "ann:secret", "bob:other:word", "nobody"} {
+		tr.ask(w, &request{kind: OpAuth, scheme: schemeDigest, data: []byte(credentials)})
+		tr.ask(w, &request{kind: OpWhoAmI})
+	}
+	tr.ask(w, &request{kind: OpAuth, scheme: "none", data: []byte("x")})
 }
 
 // talkOdd sends records that are whole, but not as they should be, each in a session of its own.

@@ -16,6 +16,7 @@ import (
 var everyRequest = []request{
 	{kind: OpPing},
 	{kind: OpClose},
+	{kind: OpWhoAmI},
 	{kind: OpCreate, path: "/a", data: []byte("x"), acl: openACL(), flags: 3},
 	{kind: OpCreate2, path: "/a", data: []byte{}, acl: []ACL{{1, "digest", "a:b"}, {31, "", ""}}, flags: -1},
 	{kind: OpCreateContainer, path: "/a", flags: 4},

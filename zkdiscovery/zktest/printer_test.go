@@ -63,6 +63,12 @@ func (p *printer) record(b *strings.Builder, d *decoder, kind Op) {
 		fmt.Fprintf(b, " %v %s", sorted(d.strings()), p.stat(d.stat()))
 	case OpAddWatch:
 		fmt.Fprintf(b, " %d", d.int32())
+	case OpWhoAmI:
+		var all []string
+		for range d.int32() {
+			all = append(all, fmt.Sprintf("%s:%s", d.string(), d.string()))
+		}
+		fmt.Fprintf(b, " %v", sorted(all)) // as above
 	case OpMulti, OpMultiRead:
 		for {
 			kind, done, code := Op(d.int32()), d.bool(), d.int32()

@@ -92,6 +92,8 @@ func (s *Server) execute(c *conn, kind Op, record []byte) (out outcome) {
 		out.result = s.multiRead(&r, by)
 	case kind == OpAddWatch:
 		out.code = s.addWatch(c, &r)
+	case kind == OpWhoAmI:
+		out.ids = c.ids
 	case kind == OpPing:
 	case kind == OpSync:
 		out.path = r.path

@@ -31,6 +31,7 @@ const (
 	OpSetWatches      Op = 101
 	OpSetWatches2     Op = 105
 	OpAddWatch        Op = 106
+	OpWhoAmI          Op = 107
 
 	// OpUnknown stands in Stats for all kinds that a Server does not understand, however many a client makes up. It is not on the wire.
 	OpUnknown Op = -1000
@@ -43,7 +44,8 @@ var opNames = map[Op]string{
 	OpConnect: "connect", OpClose: "close", OpCreate: "create", OpDelete: "delete", OpExists: "exists", OpGetData: "getData",
 	OpSetData: "setData", OpGetACL: "getACL", OpSetACL: "setACL", OpGetChildren: "getChildren", OpSync: "sync", OpPing: "ping",
 	OpGetChildren2: "getChildren2", OpCheck: "check", OpMulti: "multi", OpCreate2: "create2", OpCreateContainer: "createContainer",
-	OpRemoveWatches: "removeWatches", OpMultiRead: "multiRead", OpAddWatch: "addWatch", OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2", OpUnknown: "unknown",
+	OpRemoveWatches: "removeWatches", OpMultiRead: "multiRead", OpAddWatch: "addWatch", OpCreateTTL: "createTTL", OpAuth: "auth", OpSetWatches: "setWatches", OpSetWatches2: "setWatches2",
+	OpWhoAmI: "whoAmI", OpUnknown: "unknown",
 }
 
 // String is ZooKeeper's own name of the kind.

@@ -12,6 +12,7 @@ type result struct {
 	acl      []ACL
 	children []string // the tree's own: good until the next change
 	parts    []result
+	ids      []identity // of a whoAmI
 }
 
 // sizeHint spares the encoder from growing a large reply step by step.
@@ -89,6 +90,12 @@ func (e *encoder) result(kind Op, r *result) {
 		e.stat(&r.stat)
 	case OpAddWatch:
 		e.int32(int32(CodeOK))
+	case OpWhoAmI:
+		e.length(len(r.ids))
+		for _, id := range r.ids {
+			e.string(id.scheme)
+			e.string(id.user())
+		}
 	case OpMulti, OpMultiRead:
 		for i := range r.parts {
 			e.part(&r.parts[i])

@@ -63,7 +63,7 @@ func (d *decoder) request(kind Op) request {
 		if kind == OpSetWatches2 {
 			r.watches.persistent, r.watches.recursive = d.paths(), d.paths()
 		}
-	default: // ping, close: no record
+	default: // ping, close, whoAmI: no record
 	}
 	return r
 }

@@ -76,6 +76,31 @@ func decodeListing(b []byte) (Listing, error) {
 	return Listing{names, st}, err
 }
 
+// decodeIdentities reads a WhoAmIResponse: so many schemes and users.
+func decodeIdentities(b []byte) ([]Identity, error) {
+	if len(b) < 4 {
+		return nil, cut("a list", b)
+	}
+	n, rest := int(i32(b)), b[4:]
+	if n < 0 || n > len(rest)/8 { // two lengths each, at least
+		return nil, cut(fmt.Sprintf("a list of %d", n), b)
+	}
+	all := make([]Identity, n)
+	for i := range all {
+		for _, text := range []*string{&all[i].Scheme, &all[i].User} {
+			if len(rest) < 4 {
+				return nil, cut("a text", b)
+			}
+			size := int(i32(rest))
+			if rest = rest[4:]; size < 0 || size > len(rest) {
+				return nil, cut(fmt.Sprintf("a text of %d", size), b)
+			}
+			*text, rest = string(rest[:size]), rest[size:]
+		}
+	}
+	return all, nil
+}
+
 const multiHeaderSize = 4 + 1 + 4
 
 // nextOfMulti splits the body of an answer to a multiRead behind its first part. code is that part's, and body its GetDataResponse where code is 0.

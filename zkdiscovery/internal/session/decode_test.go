@@ -50,6 +50,9 @@ func TestAnswersAreDecodedAndEveryCutIsRefused(t *testing.T) {
 		{"names", listing("a", "", "tcp@127.0.0.1:8972"), func(b []byte) (value, error) { return decodeListing(b) }, Listing{
 			[]string{"a", "", "tcp@127.0.0.1:8972"}, someStat,
 		}},
+		{"identities", appendString(appendString(appendString(appendString([]byte{0, 0, 0, 2}, "ip"), "10.0.0.1"), "digest"), ""), func(b []byte) (value, error) {
+			return decodeIdentities(b)
+		}, []Identity{{"ip", "10.0.0.1"}, {"digest", ""}}},
 		{"no names", listing(), func(b []byte) (value, error) { return decodeListing(b) }, Listing{[]string{}, someStat}},
 	} {
 		for _, more := range []string{"", "of a later version"} {
@@ -72,6 +75,9 @@ func TestLengthsThatCannotBeAreRefusedBeforeMemoryIsTaken(t *testing.T) {
 		allocated := testing.AllocsPerRun(1, func() {
 			if ls, err := decodeListing(body); !errors.Is(err, errForeign) {
 				t.Errorf("%x: %+v, %v", head, ls, err)
+			}
+			if ids, err := decodeIdentities(body); !errors.Is(err, errForeign) {
+				t.Errorf("%x: %+v, %v", head, ids, err)
 			}
 		})
 		if allocated > 20 {
@@ -104,6 +110,12 @@ func FuzzDecode(f *testing.F) {
 		isPrefix(appendStat(nil, st), err)
 		ls, err := decodeListing(body)
 		isPrefix(appendStat(appendStrings(nil, ls.Names), ls.Stat), err)
+		ids, err := decodeIdentities(body)
+		made := be.AppendUint32(nil, uint32(len(ids)))
+		for _, id := range ids {
+			made = appendString(appendString(made, id.Scheme), id.User)
+		}
+		isPrefix(made, err)
 		d, st, err := decodeData(body)
 		if d != nil || err != nil {
 			isPrefix(appendStat(appendString(nil, d), st), err)

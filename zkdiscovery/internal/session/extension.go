@@ -11,6 +11,18 @@ type Extension struct {
 	Batches bool // Read asks for hundreds of nodes in one request (multiRead, 3.6)
 }
 
+// String is the extension in the words of Status, page and command.
+func (e Extension) String() string {
+	watches, reads := "one-shot watches", "single reads"
+	if e.Lasting {
+		watches = "persistent watches"
+	}
+	if e.Batches {
+		reads = "batched reads"
+	}
+	return watches + ", " + reads
+}
+
 // Allowed is what of e the environment allows: nothing, where HOLDFAST_WIRE is off, for a program that cannot be built anew.
 func (e Extension) Allowed() Extension {
 	if os.Getenv("HOLDFAST_WIRE") == "off" {

@@ -22,6 +22,7 @@ const (
 	opAuth       = 100
 	opSetWatches = 101
 	opAddWatch   = 106
+	opWhoAmI     = 107 // 3.7
 	opClose      = -11
 
 	codeUnreadable     = -5 // the server could not read the request, or does not do what it asks
@@ -86,13 +87,15 @@ const anyWatch = 3
 const recursiveWatch = 1
 
 // appendRead appends the frame of a read: xid, opcode, path, and whether it is to leave a watch. A sync is the same without; to remove watches it is
-// their kind instead, to add one its mode.
+// their kind instead, to add one its mode. A whoAmI has nothing behind the opcode.
 func appendRead(f []byte, xid, op int32, path string, watch bool) []byte {
 	begin := len(f)
 	f = be.AppendUint32(be.AppendUint32(append(f, 0, 0, 0, 0), uint32(xid)), uint32(op))
-	f = appendString(f, path)
+	if op != opWhoAmI {
+		f = appendString(f, path)
+	}
 	switch {
-	case op == opSync:
+	case op == opSync, op == opWhoAmI:
 	case op == opRemove:
 		f = be.AppendUint32(f, anyWatch)
 	case op == opAddWatch:
