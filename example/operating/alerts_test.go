@@ -3,7 +3,6 @@ package operating
 
 import (
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -12,9 +11,10 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/promql/promqltest"
-	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
 )
 
 // fires says for each alert what is scraped once a minute, and at which minute the alert does not fire yet, and does. The series are
@@ -45,7 +45,7 @@ var fires = map[string]struct {
 }
 
 // well is a whole hour in which nothing is wrong.
-const well = `load 1m
+const well = `
   holdfast_discovery_source{name="orders",service="/rpcx/Arith",source="live"} 1x90
   holdfast_discovery_source{name="orders",service="/rpcx/Arith",source="stale"} 0x90
   holdfast_discovery_source{name="orders",service="/rpcx/Arith",source="file"} 0x90
@@ -79,22 +79,78 @@ func alerts(t *testing.T) []rulefmt.Rule {
 	return all
 }
 
-// firing evaluates a rule once a minute, as Prometheus does, and returns at which minutes it fires.
-func firing(t *testing.T, rule rulefmt.Rule, load string) (minutes []int) {
+// scraped is what was scraped, each line a series in the notation of Prometheus's own tests, a value a minute. It is read by Prometheus's parser.
+func scraped(t *testing.T, load string) storage.Queryable {
 	t.Helper()
-	expr, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	storage := promqltest.LoadedStorage(t, load)
-	engine := promqltest.NewTestEngine(t, false, 0, 1e6)
-	alert := rules.NewAlertingRule(rule.Alert, expr, time.Duration(rule.For), 0, labels.FromMap(rule.Labels), labels.FromMap(rule.Annotations),
-		labels.EmptyLabels(), "", true, slog.New(slog.DiscardHandler))
-	for minute := range 90 {
-		if _, err := alert.Eval(t.Context(), 0, time.Unix(int64(minute)*60, 0), rules.EngineQueryFunc(engine, storage), &url.URL{}, 0); err != nil {
+	var all []storage.Series
+	for line := range strings.Lines(load) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		metric, values, err := parser.NewParser(parser.Options{}).ParseSeriesDesc(line)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.ContainsFunc(alert.ActiveAlerts(), func(a *rules.Alert) bool { return a.State == rules.StateFiring }) {
+		one := promql.Series{Metric: metric}
+		for minute, v := range values {
+			if !v.Omitted {
+				one.Floats = append(one.Floats, promql.FPoint{T: int64(minute) * 60_000, F: v.Value})
+			}
+		}
+		all = append(all, promql.NewStorageSeries(one))
+	}
+	return &storage.MockQueryable{MockQuerier: &storage.MockQuerier{
+		SelectMockFunction: func(_ bool, _ *storage.SelectHints, wanted ...*labels.Matcher) storage.SeriesSet {
+			return &found{series: slices.DeleteFunc(slices.Clone(all), func(s storage.Series) bool {
+				return slices.ContainsFunc(wanted, func(m *labels.Matcher) bool { return !m.Matches(s.Labels().Get(m.Name)) })
+			})}
+		},
+	}}
+}
+
+// found is a set of series.
+type found struct {
+	series []storage.Series
+	next   int
+}
+
+func (f *found) Next() bool                        { f.next++; return f.next <= len(f.series) }
+func (f *found) At() storage.Series                { return f.series[f.next-1] }
+func (f *found) Err() error                        { return nil }
+func (f *found) Warnings() annotations.Annotations { return nil }
+
+// firing has Prometheus's engine evaluate a rule once a minute, and returns at which minutes it fires: one of its series has been there for as long as
+// "for" says. Prometheus's package rules does the same, and needs the clients of every cloud, minutes of compiling.
+func firing(t *testing.T, rule rulefmt.Rule, load string) (minutes []int) {
+	t.Helper()
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e6, Timeout: time.Minute})
+	defer engine.Close()
+	data := scraped(t, load)
+	since := make(map[string]time.Time) // by the labels of a series
+	for minute := range 90 {
+		now := time.Unix(int64(minute)*60, 0)
+		query, err := engine.NewInstantQuery(t.Context(), data, nil, rule.Expr, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := query.Exec(t.Context()).Vector()
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := since
+		since = make(map[string]time.Time)
+		fires := false
+		for _, sample := range result {
+			key := sample.Metric.String()
+			begun, pending := was[key]
+			if !pending {
+				begun = now
+			}
+			since[key] = begun
+			fires = fires || now.Sub(begun) >= time.Duration(rule.For)
+		}
+		query.Close()
+		if fires {
 			minutes = append(minutes, minute)
 		}
 	}
@@ -110,7 +166,7 @@ func TestEveryAlertFiresWhenItsTimeHasComeAndNotBefore(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing provokes it")
 			}
-			minutes := firing(t, rule, "load 1m\n  "+strings.TrimSpace(c.load)+"\n")
+			minutes := firing(t, rule, c.load)
 			if slices.Contains(minutes, c.quiet) || !slices.Contains(minutes, c.due) {
 				t.Errorf("fires at minutes %v, want not %d, and %d", minutes, c.quiet, c.due)
 			}
