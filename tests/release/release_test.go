@@ -37,10 +37,11 @@ func TestTheCommandAndTheAdaptersAreInstalledFromAProxy(t *testing.T) {
 	}
 	dir := t.TempDir()
 	cache := strings.TrimSpace(goTool(t, root, nil, "env", "GOMODCACHE"))
+	// Without -trimpath what is compiled would depend on the test's directory, and would be compiled anew each time.
 	env := []string{
 		// What this test has published, and then what was downloaded for the modules' own tests. GOPROXY beyond that is the machine's.
 		"GOPROXY=file://" + proxy + ",file://" + cache + "/cache/download," + strings.TrimSpace(goTool(t, root, nil, "env", "GOPROXY")),
-		"GOMODCACHE=" + filepath.Join(dir, "modules"), "GOBIN=" + dir, "GOFLAGS=-modcacherw", "GOSUMDB=off", "GOWORK=off",
+		"GOMODCACHE=" + filepath.Join(dir, "modules"), "GOBIN=" + dir, "GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off", "GOWORK=off",
 	}
 	goTool(t, dir, env, "install", module+"/zkdiscovery/cmd/holdfast@"+version)
 	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "holdfast"), "help").Output()
