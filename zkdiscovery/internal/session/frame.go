@@ -6,17 +6,23 @@ import "encoding/binary"
 // length and a body. The first of each direction is ConnectRequest and ConnectResponse; every later one starts with a header, xid and opcode
 // (4 bytes each) in a request, xid, zxid and error (4, 8, 4) in a reply.
 const (
+	xidEvent      = -1
 	xidPing       = -2
 	xidAuth       = -4 // this and the next are those of ZooKeeper's own client
 	xidSetWatches = -8
 	xidGoodbye    = -9    // nobody's
 	xidOwn        = -1000 // and less: the library's own requests. go-zookeeper counts from 0
 
+	opCreate     = 1
+	opDelete     = 2
 	opExists     = 3
 	opGetData    = 4
+	opSetData    = 5
 	opSync       = 9
 	opPing       = 11
 	opChildren2  = 12
+	opCheck      = 13
+	opMulti      = 14
 	opRemove     = 18 // removeWatches
 	opMultiRead  = 22
 	opAuth       = 100

@@ -27,12 +27,12 @@ type link struct {
 	told      atomic.Int32 // the code of the last reply, if it says why the server is about to hang up
 	extension Extension    // under Session.mu
 	rewatched bool         // watches were set again; noted before k is ready
-	closing   atomic.Int32 // the xid of go-zookeeper's request to end the session, 0 before that
 
 	signs  signs
 	in     inbound
 	out    outbound
 	window window
+	theirs theirs
 
 	endOnce sync.Once
 	cause   error // why it ended; read after done is closed
@@ -54,6 +54,7 @@ type inbound struct {
 	taking   bool          // an answer to one of the library's own requests is being read …
 	taken    int           // … of which so many bytes have come since the last sign of life
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
+	held     []byte        // what was taken of go-zookeeper's frame already
 }
 
 // outbound belongs to whoever writes.

@@ -58,7 +58,11 @@ func (k *link) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := k.in.r.Read(p[:min(len(p), k.in.left)])
+	p = p[:min(len(p), k.in.left)]
+	n, err := copy(p, k.in.held), error(nil)
+	if k.in.held = k.in.held[n:]; n == 0 {
+		n, err = k.in.r.Read(p)
+	}
 	if err != nil {
 		k.end(err)
 	}
@@ -154,7 +158,11 @@ func (k *link) noteReply(size int) (own bool, err error) {
 		return true, nil
 	case size > k.line.s.cfg.MaxReply:
 		return false, k.tooLarge(size)
-	case xid == xidGoodbye, xid == k.closing.Load() && xid != 0:
+	case xid >= 0:
+		return false, k.answeredTheirs(xid, size, code)
+	case xid == xidEvent:
+		return false, k.checkEvent(size)
+	case xid == xidGoodbye:
 		k.line.ended.Store(true)
 	case xid == xidPing:
 		if at, ok := k.window.pingAnswered(); ok {
@@ -166,6 +174,8 @@ func (k *link) noteReply(size int) (own bool, err error) {
 		k.oneReady()
 	case xid == xidSetWatches && code != 0:
 		return false, fmt.Errorf("%w: %w", errRewatch, notOfANode("setWatches", codeError(code)))
+	case xid != xidSetWatches:
+		return false, fmt.Errorf("%w: an answer to request %d, which nobody has made", errForeign, xid)
 	}
 	return false, nil
 }
@@ -248,9 +258,15 @@ func (a *asked) takeParts(b []byte) error {
 // whole takes a frame. What it returns is good until the next read.
 func (k *link) whole(n int) ([]byte, error) {
 	if n > k.in.r.Size() {
-		k.in.large = slices.Grow(k.in.large[:0], n)[:n]
-		_, err := io.ReadFull(k.in.r, k.in.large)
-		return k.in.large, err
+		k.in.large = k.in.large[:0]
+		for have := 0; have < n; have = len(k.in.large) {
+			piece := min(n-have, max(have, k.in.r.Size())) // what is announced may never come
+			k.in.large = slices.Grow(k.in.large, piece)[:have+piece]
+			if _, err := io.ReadFull(k.in.r, k.in.large[have:]); err != nil {
+				return nil, err
+			}
+		}
+		return k.in.large, nil
 	}
 	frame, err := k.in.r.Peek(n)
 	if err == nil {

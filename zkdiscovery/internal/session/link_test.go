@@ -60,12 +60,20 @@ func send(k *link, x *exchange) error {
 	return err
 }
 
+// expects notes requests of go-zookeeper's.
+func expects(k *link, xids ...int32) {
+	for _, xid := range xids {
+		k.theirs.ask(xid, opExists)
+	}
+}
+
 func whatever(error, []byte) error { return nil }
 
 func TestLinkHandsOutWhatItWasSentAndNothingElse(t *testing.T) {
-	sent := slices.Concat(welcome(4000, 5), reply(1, 0, "hello"), reply(xidPing, 0, ""), reply(-1, 0, "an event"), reply(2, -101, ""))
+	sent := slices.Concat(welcome(4000, 5), reply(1, 0, "hello"), reply(xidPing, 0, ""), event(3, "/an/event"), reply(2, -101, ""))
 	for _, size := range []int{1, 3, 7, 1000} {
 		k, _ := testLink(sent, 100)
+		expects(k, 1, 2)
 		var got []byte
 		b := make([]byte, size)
 		for {
@@ -198,9 +206,10 @@ func TestLinkGreetsWithTheNewestZxidThatAnybodyHasSeen(t *testing.T) {
 
 func TestLinkGivesEveryAnswerToItsRequest(t *testing.T) {
 	big := string(make([]byte, 100_000)) // more than the buffer has room for
-	sent := slices.Concat(welcome(4000, 5), reply(xidOwn, 0, "a"), reply(1, 0, "theirs"), reply(xidOwn-1, 0, big), reply(-1, 0, "an event"),
+	sent := slices.Concat(welcome(4000, 5), reply(xidOwn, 0, "a"), reply(1, 0, "theirs"), reply(xidOwn-1, 0, big), event(3, "/an/event"),
 		reply(xidOwn-2, codeNoNode, ""), reply(xidOwn-3, 0, "last"))
 	k, _ := testLink(sent, 200_000)
+	expects(k, 1)
 	var got []string
 	x := &exchange{op: opGetData, n: 4, path: func(int) string { return "/a" }, done: make(chan struct{}), take: func(i int, refusal error, body []byte) error {
 		got = append(got, fmt.Sprint(i, refusal, len(body)))
@@ -208,7 +217,7 @@ func TestLinkGivesEveryAnswerToItsRequest(t *testing.T) {
 	}}
 	must(t, send(k, x))
 	theirs, _ := io.ReadAll(k)
-	if want := slices.Concat(welcome(4000, 5), reply(1, 0, "theirs"), reply(-1, 0, "an event")); !bytes.Equal(theirs, want) {
+	if want := slices.Concat(welcome(4000, 5), reply(1, 0, "theirs"), event(3, "/an/event")); !bytes.Equal(theirs, want) {
 		t.Errorf("go-zookeeper was handed %x, want %x", theirs, want)
 	}
 	want := []string{"0 <nil> 1", "1 <nil> 100000", "2 " + ErrNoNode.Error() + " 0", "3 <nil> 4"}
@@ -319,11 +328,14 @@ func FuzzLinkReads(f *testing.F) {
 	end := string([]byte{255, 255, 255, 255, 1, 255, 255, 255, 255})
 	before := slices.Concat(welcome(4000, 5), reply(xidOwn, -101, ""), reply(xidOwn-1, -101, ""), reply(xidOwn-2, 0, "\x00\x00\x00\x00"))
 	for _, parts := range []string{node("a") + refused + refused + end, refused + refused + refused + end, node("a") + end, node("a"), refused + node("b"), end} {
-		f.Add(slices.Concat(before, reply(xidOwn-3, 0, parts), reply(-1, 0, "an event"), reply(1, 0, "")), byte(7))
+		f.Add(slices.Concat(before, reply(xidOwn-3, 0, parts), event(3, "/an/event"), reply(1, 0, "")), byte(7))
 	}
 	f.Add(slices.Concat(welcome(4000, 5), reply(xidOwn-2, codeUnknown, "")), byte(7))
+	f.Add(slices.Concat(welcome(4000, 5), reply(xidEvent, 0, "cut")), byte(7))
+	f.Add(slices.Concat(welcome(4000, 5), reply(xidEvent, 0, "\x00\x00\x00\x03\x00\x00\x00\x03\x7f\xff\xff\xff/a")), byte(7))
 	f.Fuzz(func(t *testing.T, sent []byte, step byte) {
 		k, _ := testLink(sent, 200)
+		expects(k, 1)
 		answered := 0
 		must(t, send(k, &exchange{op: opGetData, n: 2, path: func(int) string { return "" }, watch: true, done: make(chan struct{}), take: func(_ int, refusal error, body []byte) error {
 			var err error

@@ -35,8 +35,8 @@ func (k *link) send(b []byte) error {
 	case len(b) < 12: // nothing of go-zookeeper's
 	case i32(b[4:]) == xidPing:
 		k.window.pinged(time.Since(k.signs.born))
-	case i32(b[8:]) == opClose:
-		k.closing.Store(i32(b[4:]))
+	default:
+		k.theirs.ask(i32(b[4:]), i32(b[8:]))
 	}
 	_, err := k.Conn.Write(frame)
 	return err
