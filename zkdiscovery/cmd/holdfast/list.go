@@ -25,13 +25,13 @@ func (a *app) list() *cobra.Command {
 }
 
 func (a *app) listThem(ctx context.Context, zk *zookeeper) error {
-	all := []service{}
+	all, refused := []service{}, []string{}
 	if a.service == "" {
-		found, err := zk.services(ctx)
+		found, secret, err := zk.services(ctx)
 		if err != nil {
 			return err
 		}
-		all = append(all, found...)
+		all, refused = append(all, found...), append(refused, secret...)
 	} else {
 		path, err := a.servicePath()
 		if err != nil {
@@ -46,9 +46,14 @@ func (a *app) listThem(ctx context.Context, zk *zookeeper) error {
 		}
 		all = append(all, *sv)
 	}
-	return a.result(struct {
+	err := a.result(struct {
 		Services []service `json:"services"`
-	}{all}, func(w io.Writer) { a.writeServices(w, all) })
+		Refused  []string  `json:"refused"` // paths that may not be listed
+	}{all, refused}, func(w io.Writer) { a.writeServices(w, all) })
+	if err == nil && len(refused) > 0 {
+		return fail(exitRefused, "%d paths may not be listed, %s for example", len(refused), refused[0])
+	}
+	return err
 }
 
 func (a *app) writeServices(w io.Writer, all []service) {
@@ -63,7 +68,11 @@ func (a *app) writeServices(w io.Writer, all []service) {
 			if owner == "" {
 				owner = "no owner"
 			}
-			rows = append(rows, []string{cell(sv.Path), cell(i.Key), i.State, age(now.Sub(i.Created)), owner, cell(i.Metadata)})
+			since := "unknown"
+			if !i.Created.IsZero() {
+				since = age(now.Sub(i.Created))
+			}
+			rows = append(rows, []string{cell(sv.Path), cell(i.Key), i.State, since, owner, cell(i.Metadata)})
 		}
 		if len(sv.Skipped) > 0 {
 			a.note("%s: %d children are no instances, %s for example", cell(sv.Path), len(sv.Skipped), cell(sv.Skipped[0]))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +18,9 @@ const maxCell = 200
 
 // cell makes text from outside harmless to a terminal.
 func cell(s string) string { return plain.Text(s, maxCell) }
+
+// pathCell is cell of a path in normal form, in which the root is "".
+func pathCell(path string) string { return cell(cmp.Or(path, "/")) }
 
 // result writes v as JSON, or else what text writes.
 func (a *app) result(v any, text func(w io.Writer)) error {
@@ -52,16 +56,64 @@ func table(w io.Writer, head []string, rows [][]string) {
 	}
 }
 
+// terminal is where results go, if somebody looks at it.
+func (a *app) terminal() (*os.File, bool) {
+	f, ok := a.out.(*os.File)
+	if !ok {
+		return nil, false
+	}
+	info, err := f.Stat()
+	return f, err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
 // colour paints a word where somebody looks, and NO_COLOR does not forbid it.
 func (a *app) colour(code, s string) string {
-	f, ok := a.out.(*os.File)
-	if !ok || a.env("NO_COLOR") != "" || a.env("TERM") == "dumb" {
-		return s
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if _, looks := a.terminal(); !looks || a.env("NO_COLOR") != "" || a.env("TERM") == "dumb" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// line writes s as one line, or in a terminal that is too narrow as several, of which the further ones are indented.
+func (a *app) line(s string, indent int, painted, code string) error {
+	if f, looks := a.terminal(); looks {
+		s = fold(s, width(f), indent)
+	}
+	if painted != "" {
+		s = strings.Replace(s, painted, a.colour(code, painted), 1)
+	}
+	_, err := fmt.Fprintln(a.out, s)
+	return err
+}
+
+// fold breaks text at its spaces, or where there is none, so that no line is wider than so many columns. 0 is any width.
+func fold(s string, columns, indent int) string {
+	if columns <= indent {
+		return s
+	}
+	var b strings.Builder
+	at := 0 // column
+	for i, part := range strings.Split(s, " ") {
+		n := utf8.RuneCountInString(part)
+		switch {
+		case i == 0:
+		case at+1+n <= columns:
+			b.WriteByte(' ')
+			at++
+		default:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		}
+		for _, r := range part {
+			if at == columns {
+				b.WriteString("\n" + strings.Repeat(" ", indent))
+				at = indent
+			}
+			b.WriteRune(r)
+			at++
+		}
+	}
+	return b.String()
 }
 
 // age is how long something is, in one unit.

@@ -29,14 +29,23 @@ type service struct {
 type instance struct {
 	Key      string    `json:"key"`
 	Metadata string    `json:"metadata"`
-	State    string    `json:"state"` // "active", "inactive", or "unreadable"
-	Owner    string    `json:"owner"` // the session, in hexadecimal; "" when nobody owns it
+	State    string    `json:"state"` // one of those below
+	Owner    string    `json:"owner"` // the session, in hexadecimal; "" when nobody owns it; "unknown" when even that may not be read
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"`
 	Version  int32     `json:"version"`
 
 	path string
 }
+
+// The states of an instance.
+const (
+	stateActive     = "active"
+	stateInactive   = "inactive" // drained
+	stateUnreadable = "unreadable"
+)
+
+const ownerUnknown = "unknown"
 
 // read reads the instances of the service at path; nil when the path has children, and none of them is an instance.
 func (zk *zookeeper) read(ctx context.Context, path string) (*service, []string, error) {
@@ -61,6 +70,9 @@ func (zk *zookeeper) read(ctx context.Context, path string) (*service, []string,
 	}
 	sv := &service{Path: path, Instances: []instance{}, Skipped: []string{}}
 	sv.Skipped = append(sv.Skipped, others...)
+	if err := zk.secret(ctx, path, nodes); err != nil {
+		return nil, nil, fmt.Errorf("look at %s: %w", path, err)
+	}
 	for _, n := range nodes {
 		if errors.Is(n.Err, session.ErrNoNode) {
 			continue
@@ -70,38 +82,58 @@ func (zk *zookeeper) read(ctx context.Context, path string) (*service, []string,
 	return sv, others, nil
 }
 
+// secret finds out the Stat of those nodes that may not be read, where the server tells that.
+func (zk *zookeeper) secret(ctx context.Context, path string, nodes []session.Node) error {
+	var paths []string
+	var at []int
+	for i, n := range nodes {
+		if errors.Is(n.Err, session.ErrNoAuth) {
+			paths, at = append(paths, path+"/"+n.Name), append(at, i)
+		}
+	}
+	found, err := zk.Look(ctx, false, paths...)
+	for i := range found {
+		nodes[at[i]].Stat = found[i].Stat
+	}
+	return err
+}
+
 func instanceOf(parent string, n session.Node) instance {
 	key, _ := znode.InstanceKey(n.Name)
 	i := instance{
-		Key: key, Metadata: string(n.Data), State: "active", Version: n.Stat.Version,
-		Created: time.UnixMilli(n.Stat.Ctime).UTC(), Changed: time.UnixMilli(n.Stat.Mtime).UTC(), path: parent + "/" + n.Name,
+		Key: key, Metadata: string(n.Data), State: stateActive, Version: n.Stat.Version, Owner: ownerUnknown, path: parent + "/" + n.Name,
+	}
+	if n.Stat.Czxid != 0 {
+		i.Created, i.Changed, i.Owner = time.UnixMilli(n.Stat.Ctime).UTC(), time.UnixMilli(n.Stat.Mtime).UTC(), ""
 	}
 	if n.Stat.EphemeralOwner != 0 {
 		i.Owner = fmt.Sprintf("0x%x", uint64(n.Stat.EphemeralOwner)) //nolint:gosec // the bits as they are
 	}
 	switch q, err := url.ParseQuery(i.Metadata); {
 	case n.Err != nil:
-		i.State = "unreadable"
+		i.State = stateUnreadable
 	case err == nil && q.Get("state") == "inactive":
-		i.State = "inactive"
+		i.State = stateInactive
 	}
 	return i
 }
 
-// services finds every service below the base path: a path with an instance below it, or with nothing.
-func (zk *zookeeper) services(ctx context.Context) ([]service, error) {
+// services finds every service below the base path: a path with an instance below it, or with nothing. refused are the paths that may not be listed.
+func (zk *zookeeper) services(ctx context.Context) (found []service, refused []string, err error) {
 	top := zk.base
-	var found []service
 	looked := 0
 	var walk func(path string, depth int) error
 	walk = func(path string, depth int) error {
 		if looked++; looked > maxNodes {
 			return fmt.Errorf("more than %d nodes below %s: name one with --service", maxNodes, top)
 		}
-		sv, others, err := zk.read(ctx, path+rootSlash(path))
+		sv, others, err := zk.read(ctx, zk.at(path))
 		switch {
 		case errors.Is(err, session.ErrNoNode) && depth > 0:
 			return nil // gone meanwhile
+		case errors.Is(err, session.ErrNoAuth) && depth > 0:
+			refused = append(refused, path)
+			return nil
 		case err != nil:
 			return err
 		case sv != nil && depth > 0:
@@ -120,19 +152,9 @@ func (zk *zookeeper) services(ctx context.Context) ([]service, error) {
 		}
 		return nil
 	}
-	if err := walk(top, 0); err != nil {
-		return nil, err
-	}
+	err = walk(top, 0)
 	slices.SortFunc(found, func(a, b service) int { return strings.Compare(a.Path, b.Path) })
-	return found, nil
-}
-
-// rootSlash is what the root's path lacks to be one.
-func rootSlash(path string) string {
-	if path == "" {
-		return "/"
-	}
-	return ""
+	return found, refused, err
 }
 
 // find reads one instance of the service that is meant.

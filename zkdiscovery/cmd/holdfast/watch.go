@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -36,33 +35,25 @@ type event struct {
 }
 
 func (a *app) follow(ctx context.Context, changes int) error {
-	addrs, chroot, _, err := a.paths()
+	cfg, _, err := a.config()
 	if err != nil {
 		return err
 	}
 	if _, err := a.servicePath(); err != nil {
 		return err
 	}
-	auth, err := a.credentials()
-	if err != nil {
-		return err
-	}
-	tc, err := a.tls.config()
-	if err != nil {
-		return err
-	}
-	addrs[len(addrs)-1] += chroot
+	cfg.Servers[len(cfg.Servers)-1] += cfg.Chroot
 	opts := []zkdiscovery.Option{
 		zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard(), zkdiscovery.WithStartTimeout(a.timeout),
 		zkdiscovery.WithLogger(slog.New(slog.NewTextHandler(a.diag, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 	}
-	for _, c := range auth {
+	for _, c := range cfg.Auth {
 		opts = append(opts, zkdiscovery.WithAuth(c.Scheme, c.Credentials))
 	}
-	if tc != nil {
-		opts = append(opts, zkdiscovery.WithTLS(tc))
+	if cfg.TLS != nil {
+		opts = append(opts, zkdiscovery.WithTLS(cfg.TLS))
 	}
-	d, err := zkdiscovery.New(a.base, a.service, addrs, opts...)
+	d, err := zkdiscovery.New(a.base, a.service, cfg.Servers, opts...)
 	if err != nil {
 		return fail(exitUnreachable, "%w", err)
 	}
@@ -108,10 +99,9 @@ func (a *app) event(e event) error {
 	if a.json {
 		return json.NewEncoder(a.out).Encode(e)
 	}
-	sign := map[string]string{"came": a.colour("32", "+"), "went": a.colour("31", "-"), "changed": a.colour("33", "~")}[e.Kind]
-	line := fmt.Sprintf("%s %s %s %s", e.At.Format(time.TimeOnly), sign, cell(e.Instance), cell(e.Metadata))
-	_, err := fmt.Fprintln(a.out, strings.TrimRight(line, " "))
-	if err != nil {
+	sign := map[string]struct{ text, code string }{"came": {" + ", "32"}, "went": {" - ", "31"}, "changed": {" ~ ", "33"}}[e.Kind]
+	text := strings.TrimRight(e.At.Format(time.TimeOnly)+sign.text+cell(e.Instance)+" "+cell(e.Metadata), " ")
+	if err := a.line(text, 4, sign.text, sign.code); err != nil {
 		return errors.Join(errors.New("nobody reads any more"), err)
 	}
 	return nil

@@ -76,7 +76,16 @@ func (a *app) credentials() ([]session.Auth, error) {
 // zookeeper is a connection.
 type zookeeper struct {
 	*session.Session
-	base string // normal form: "" or /a/b
+	base   string // normal form: "" or /a/b
+	chroot string
+}
+
+// at is path as ZooKeeper takes it: the root, which is "" in normal form, has a slash unless there is a chroot before it.
+func (zk *zookeeper) at(path string) string {
+	if path == "" && zk.chroot == "" {
+		return "/"
+	}
+	return path
 }
 
 // paths checks --zk and --base.
@@ -103,27 +112,28 @@ func (a *app) servicePath() (string, error) {
 	return path, nil
 }
 
-// connect waits for a connection. The caller closes it.
-func (a *app) connect(ctx context.Context) (*zookeeper, error) {
-	addrs, chroot, base, err := a.paths()
-	if err != nil {
-		return nil, err
+// config is the connection that the flags speak of, and the base path in normal form.
+func (a *app) config() (cfg session.Config, base string, err error) {
+	cfg = session.Config{SessionTimeout: 10 * time.Second}
+	if cfg.Servers, cfg.Chroot, base, err = a.paths(); err != nil {
+		return cfg, "", err
 	}
-	auth, err := a.credentials()
-	if err != nil {
-		return nil, err
+	if cfg.Auth, err = a.credentials(); err != nil {
+		return cfg, "", err
 	}
-	tc, err := a.tls.config()
-	if err != nil {
-		return nil, err
-	}
-	s := session.Open(session.Config{Servers: addrs, Chroot: chroot, Auth: auth, TLS: tc, SessionTimeout: 10 * time.Second})
+	cfg.TLS, err = a.tls.config()
+	return cfg, base, err
+}
+
+// open waits for a connection. The caller closes it.
+func (a *app) open(ctx context.Context, cfg session.Config, base string) (*zookeeper, error) {
+	s := session.Open(cfg)
 	limit := time.NewTimer(a.timeout)
 	defer limit.Stop()
 	for {
 		st, changed := s.Changed()
 		if st.Connected {
-			return &zookeeper{s, base}, nil
+			return &zookeeper{s, base, cfg.Chroot}, nil
 		}
 		if st.Rounds > 0 && st.Refused {
 			s.Close()
@@ -153,7 +163,11 @@ func (a *app) unreachable(why error) error {
 
 // with runs f with a connection, and bounds it.
 func (a *app) with(ctx context.Context, f func(context.Context, *zookeeper) error) error {
-	zk, err := a.connect(ctx)
+	cfg, base, err := a.config()
+	if err != nil {
+		return err
+	}
+	zk, err := a.open(ctx, cfg, base)
 	if err != nil {
 		return err
 	}
