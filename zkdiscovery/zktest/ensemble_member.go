@@ -119,8 +119,9 @@ func (m *member) start(ctx context.Context, install installation, c ensembleConf
 		"-Djava.awt.headless=true", "-Dzookeeper.jmx.log4j.disable=true",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 		fmt.Sprintf("-Djute.maxbuffer=%d", c.maxFrame),
-		"-cp", install.classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", m.config,
 	}
+	args = append(args, c.java...) // the last one of a kind wins
+	args = append(args, "-cp", install.classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", m.config)
 	cmd := exec.CommandContext(ctx, install.java, args...) //nolint:gosec // running the Java that the environment names is the purpose
 	cmd.Dir = m.dataDir
 	cmd.Stdout, cmd.Stderr = log, log

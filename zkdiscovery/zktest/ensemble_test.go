@@ -157,6 +157,14 @@ func TestEnsembleThatDiesAtTheStartShowsItsLog(t *testing.T) {
 	}
 }
 
+func TestEnsembleGivesJavaItsOptions(t *testing.T) {
+	requireInstalled(t)
+	_, err := zktest.NewEnsemble(1, zktest.WithJavaOptions("-Xmx96m", "-XX:+NoSuchOption"))
+	if err == nil || !strings.Contains(err.Error(), "NoSuchOption") {
+		t.Errorf("Java does not refuse what it does not know: %v", err)
+	}
+}
+
 func TestEnsembleCloseEndsEverything(t *testing.T) {
 	e := zktest.StartEnsemble(t, 3)
 	leader(t, e)
