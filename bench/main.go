@@ -1,13 +1,16 @@
 // Bench measures Holdfast beside what people use today: rpcx-zookeeper, rpcx's CacheDiscovery around it, and, where Java and Debian's
-// libcurator-recipes-java are installed, Curator's CuratorCache; and beside the floor: bare go-zookeeper, which waits for the event, lists and reads, and does nothing else.
+// libcurator-recipes-java are installed, Curator's CuratorCache; and beside two floors, which do the job and nothing else: bare go-zookeeper with one-shot
+// watches, which waits for the event, lists and reads; and bare frames with a persistent watch and batched reads.
 //
-//	go run . -quick                   less than 2 minutes
-//	go run .                          less than 20
+//	go run . -quick                   less than 3 minutes
+//	go run .                          less than 25
 //	go run . -scenario change -n 5000 -rtt 0,2ms
+//	go run . -scenario scale          these run only when they are named: up to 2,000 services on one template, 50,000 instances of one
+//	go run . -scenario far            a line of 48 KB/s and 300 ms that loses 1 %
 //
 // It starts a real ZooKeeper of its own on loopback, or measures on the one that -zk names, below a path of its own that it removes. The table
-// that it prints, with the goals at its end, is also out/results.md; out/results.json has the summary of every series of samples, and
-// out/*.svg the plots.
+// that it prints, with the goals at its end, is also out/results.md; out/results.json has every sample, a line for each series, and out/*.svg are the
+// plots.
 //
 // # How it measures
 //

@@ -19,6 +19,7 @@ type options struct {
 	scenarios []scenario.Scenario
 	zooKeeper []string // empty: start one
 	out       string
+	profiles  bool
 }
 
 // parse reads the command line. What is wrong with it is one line; help, for which flag.ErrHelp is returned, is written to w.
@@ -26,11 +27,12 @@ func parse(args []string, w io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	quick := fs.Bool("quick", false, "fewer rounds and sizes: less than 2 minutes instead of less than 20")
-	names := fs.String("scenario", "", "only these, by number or name: "+scenarioNames())
+	quick := fs.Bool("quick", false, "fewer rounds and sizes: less than 3 minutes instead of less than 25")
+	names := fs.String("scenario", "", "only these, by number or name; some run only when they are named: "+scenarioNames())
 	sizes := fs.String("n", "", "instances of a service, such as 10,5000; with -scenario change,cost,start,file only")
 	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms; with -scenario change,start only")
 	servers := fs.String("zk", "", "ZooKeeper's servers, host:port,host:port; without it one is started")
+	profiles := fs.Bool("profile", false, "scenario cost writes profiles of the clients' processor time beside the results; they take some of it")
 	out := fs.String("out", "out", "`directory` for results.json, results.md and the plots")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -43,7 +45,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	if fs.NArg() > 0 {
 		return options{}, fmt.Errorf("%q is no flag", fs.Arg(0))
 	}
-	o := options{plan: scenario.Full(), scenarios: scenario.All(), out: *out}
+	o := options{plan: scenario.Full(), scenarios: scenario.Usual(), out: *out, profiles: *profiles}
 	if *quick {
 		o.plan = scenario.Quick()
 	}
@@ -106,7 +108,11 @@ func heeded(flag string, todo []scenario.Scenario, heeds func(scenario.Scenario)
 func scenarioNames() string {
 	var names []string
 	for _, s := range scenario.All() {
-		names = append(names, fmt.Sprintf("%d %s", s.Number, s.Name))
+		name := fmt.Sprintf("%d %s", s.Number, s.Name)
+		if s.Apart {
+			name += " (apart)"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -24,7 +24,10 @@ func TestTheCommandLineSaysWhatIsMeasured(t *testing.T) {
 	if p := o.plan; p.Sizes[1] != 70 || p.Delayed[0] != 7 || p.RoundTrips[1] != 3*time.Millisecond || o.zooKeeper[1] != "[::1]:2" {
 		t.Errorf("%+v", o)
 	}
-	if o, err = parse(nil, t.Output()); err != nil || o.plan.Name != "full" || len(o.scenarios) != len(scenario.All()) || o.zooKeeper != nil {
+	if o, err = parse([]string{"-scenario", "scale,13"}, t.Output()); err != nil || len(o.scenarios) != 2 || !o.scenarios[0].Apart {
+		t.Errorf("%+v, %v", o.scenarios, err)
+	}
+	if o, err = parse(nil, t.Output()); err != nil || o.plan.Name != "full" || len(o.scenarios) != len(scenario.Usual()) || o.zooKeeper != nil {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

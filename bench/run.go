@@ -41,6 +41,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return statusUsage
 }
 
+// zooKeeperHeap is room for what the scenarios register, so that what is measured is not ZooKeeper's collection of garbage.
+var zooKeeperHeap = []string{"-Xms1g", "-Xmx1g"}
+
 // measure measures what o says.
 func measure(ctx context.Context, o options, stdout, stderr io.Writer) (status int) {
 	complain := func(status int, err error) int {
@@ -60,8 +63,13 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (status i
 		}
 	}()
 	e := &scenario.Env{Plan: o.plan, Dir: dir, Servers: o.zooKeeper, Results: &result.Results{Plan: o.plan.Name, Started: time.Now()}}
+	if o.profiles {
+		if e.Profiles, err = filepath.Abs(o.out); err != nil {
+			return complain(statusUsage, err)
+		}
+	}
 	if len(o.zooKeeper) == 0 {
-		if e.Ensemble, err = zktest.NewEnsemble(1, zktest.WithConfigLines("maxClientCnxns=0")); err != nil {
+		if e.Ensemble, err = zktest.NewEnsemble(1, zktest.WithConfigLines("maxClientCnxns=0"), zktest.WithJavaOptions(zooKeeperHeap...)); err != nil {
 			return complain(statusUsage, err)
 		}
 		defer func() {

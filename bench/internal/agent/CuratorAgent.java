@@ -6,6 +6,7 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
@@ -56,7 +57,7 @@ public final class CuratorAgent {
                 say("stats", ManagementFactory.getThreadMXBean().getThreadCount(),
                         ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed());
             }
-            case "cpu" -> say("cpu", ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos());
+            case "used" -> say("used", ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos(), allocated());
             case "close" -> {
                 expected = null;
                 cache.close();
@@ -66,6 +67,12 @@ public final class CuratorAgent {
             }
             default -> throw new IllegalArgumentException("no command is called " + fields[0]);
         }
+    }
+
+    /** What the threads that live have allocated. */
+    private static long allocated() {
+        com.sun.management.ThreadMXBean threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+        return Arrays.stream(threads.getThreadAllocatedBytes(threads.getAllThreadIds())).filter(bytes -> bytes > 0).sum();
     }
 
     private static void open(long began, String servers, String service, int timeout) throws Exception {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type agent struct {
 
 	discoveries []client.ServiceDiscovery
 	watchers    watchers
+	profiling   *os.File // nil: not now
 }
 
 func (a *agent) say(fields ...any) {
@@ -99,8 +101,8 @@ func (a *agent) obey(began time.Time, fields []string) error {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		a.say("stats", runtime.NumGoroutine(), m.HeapAlloc)
-	case "cpu":
-		a.say("cpu", cpuTime().Nanoseconds())
+	case "used":
+		a.say("used", cpuTime().Nanoseconds(), allocated())
 	case "load":
 		config := contender.Config{Servers: f.list(), Base: f.text(), Service: f.text(), Dir: f.text()}
 		rate, bin := f.number(), f.duration()
@@ -117,6 +119,17 @@ func (a *agent) obey(began time.Time, fields []string) error {
 			return err
 		}
 		a.say("serving", time.Since(began).Nanoseconds())
+	case "profile":
+		if err := a.profile(f.text()); err != nil {
+			return err
+		}
+		a.say("profiling")
+	case "load-file":
+		n, err := contender.LoadFile(a.name, f.text())
+		if err != nil {
+			return err
+		}
+		a.say("loaded", time.Since(began).Nanoseconds(), n)
 	case "close":
 		a.watchers.close()
 		for _, d := range a.discoveries {
@@ -130,26 +143,50 @@ func (a *agent) obey(began time.Time, fields []string) error {
 	return f.err
 }
 
-// open answers when the discoveries list as many instances as are wanted; whoever waits for that decides how long.
+// open answers when the discoveries, of services of one size, list as many instances as are wanted together; whoever waits for that decides how long. They
+// are asked one after the other until they have theirs, so that asking takes little of the time.
 func (a *agent) open(began time.Time, want, n, stuck int, open func() ([]client.ServiceDiscovery, error)) error {
 	ds, err := open()
 	if err != nil {
 		return err
 	}
-	count := func() (n int) {
-		for _, d := range ds {
-			n += len(d.GetServices())
+	count := 0
+	for _, d := range ds {
+		n := len(d.GetServices())
+		for ; n < want/len(ds); n = len(d.GetServices()) {
+			time.Sleep(100 * time.Microsecond)
 		}
-		return n
-	}
-	for count() < want {
-		time.Sleep(100 * time.Microsecond)
+		count += n
 	}
 	took := time.Since(began)
 	a.discoveries = ds
 	a.watchers.start(ds, n, stuck)
-	a.say("opened", took.Nanoseconds(), count())
+	a.say("opened", took.Nanoseconds(), count)
 	return nil
+}
+
+// profile begins to write a profile of the processors' time to path, and ends the one that is being written.
+func (a *agent) profile(path string) (err error) {
+	if a.profiling != nil {
+		pprof.StopCPUProfile()
+		err = a.profiling.Close()
+		a.profiling = nil
+	}
+	if path == "" || err != nil {
+		return err
+	}
+	if a.profiling, err = os.Create(path); err != nil { //nolint:gosec // as the command line says
+		return err
+	}
+	return pprof.StartCPUProfile(a.profiling)
+}
+
+// allocated is how many bytes this process has ever allocated. It stops the process for a moment: what a goroutine allocates is not counted at once
+// otherwise.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // arguments takes a command's fields one after the other.

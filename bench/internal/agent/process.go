@@ -210,17 +210,46 @@ func (p *Process) Stats(ctx context.Context) (Stats, error) {
 	return Stats{Goroutines: int(ns[0]), Heap: ns[1]}, nil
 }
 
-// CPU is what a process has used of the processors, where the operating system tells.
-func (p *Process) CPU(ctx context.Context) (time.Duration, error) {
-	fields, err := p.ask(ctx, "cpu", "cpu")
+// Used is what a process has used since it began.
+type Used struct {
+	CPU       time.Duration
+	Allocated int64 // bytes
+}
+
+// Used asks the operating system for the processors' time where that tells of other processes, which is finer than what Java tells of itself.
+func (p *Process) Used(ctx context.Context) (Used, error) {
+	fields, err := p.ask(ctx, "used", "used")
 	if err != nil {
-		return 0, err
+		return Used{}, err
 	}
-	ns, err := integers(fields, 1)
+	ns, err := integers(fields, 2)
 	if err != nil {
-		return 0, err
+		return Used{}, err
 	}
-	return time.Duration(ns[0]), nil
+	u := Used{CPU: time.Duration(ns[0]), Allocated: ns[1]}
+	if precise, ok := clockOf(p.cmd.Process.Pid); ok {
+		u.CPU = precise
+	}
+	return u, nil
+}
+
+// Profile has the process write what its processors' time goes to, as go tool pprof reads it, until the next Profile. An empty path only ends the last.
+func (p *Process) Profile(ctx context.Context, path string) error {
+	_, err := p.ask(ctx, "profiling", "profile", path)
+	return err
+}
+
+// LoadFile has the process read the list that its contender has saved in a directory, and tells how long that took and how many instances it has.
+func (p *Process) LoadFile(ctx context.Context, dir string) (took time.Duration, n int, err error) {
+	fields, err := p.ask(ctx, "loaded", "load-file", dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	ns, err := integers(fields, 2)
+	if err != nil {
+		return 0, 0, err
+	}
+	return time.Duration(ns[0]), int(ns[1]), nil
 }
 
 // Load has the process call a service, see Ticks. o's Watchers and Want do not matter.

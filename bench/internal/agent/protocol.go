@@ -12,10 +12,12 @@
 //	expect ID KEY WANT                                              → armed, and, when it has come true, met ID UNIX_NS
 //	digest                                                          → digest SHA256 COUNT
 //	stats                                                           → stats GOROUTINES HEAP_BYTES  after a collection of garbage
-//	cpu                                                             → cpu NS
+//	used                                                            → used CPU_NS ALLOCATED_BYTES  since it began
 //	load SERVERS BASE SERVICE DIR RATE BIN_MS TIMEOUT_MS            → loading, and, again and again, tick UNIX_MS OK FAILED
 //	serve SERVERS BASE SERVICE ADDRESS UPDATE_MS TIMEOUT_MS         → serving NS
 //	serve-many SERVERS BASE PREFIX ADDRESS SERVICES TIMEOUT_MS      → serving NS
+//	profile PATH                                                    → profiling  of the processors' time, until the next; of an empty PATH none
+//	load-file DIR                                                   → loaded NS COUNT  the list that a contender has saved there
 //	close                                                           → closed
 //
 // Fields are escaped as in a query, an empty one is "-". What cannot be done is answered by "failed NS WHY". WANT of an expectation is "in" (the

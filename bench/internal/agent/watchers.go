@@ -9,10 +9,11 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
-// watchers receive lists as XClients do, each on a goroutine of its own.
+// watchers receive lists as XClients do, each on a goroutine of its own. Expectations are of those of the first discovery.
 type watchers struct {
 	expected atomic.Pointer[expectation]
 	all      []*watcher
+	first    int           // how many of all watch the first discovery
 	quit     chan struct{} // closed by close
 	reading  sync.WaitGroup
 }
@@ -26,25 +27,28 @@ type watcher struct {
 // start has n watchers follow each discovery. The first stuck of each take nothing from their channels.
 func (w *watchers) start(ds []client.ServiceDiscovery, n, stuck int) {
 	w.quit = make(chan struct{})
-	for _, d := range ds {
+	for of, d := range ds {
 		for i := range n {
 			one := &watcher{d: d, ch: d.WatchService()}
 			if i >= stuck {
 				w.all = append(w.all, one)
-				w.reading.Go(func() { w.read(one) })
+				w.reading.Go(func() { w.read(one, of == 0) })
 			}
+		}
+		if of == 0 {
+			w.first = len(w.all)
 		}
 	}
 }
 
-func (w *watchers) read(one *watcher) {
+func (w *watchers) read(one *watcher, expects bool) {
 	met := ""
 	for {
 		select {
 		case list := <-one.ch:
 			at := time.Now()
 			one.last.Store(&list)
-			if e := w.expected.Load(); e != nil && e.id != met && e.holds(list) {
+			if e := w.expected.Load(); expects && e != nil && e.id != met && e.holds(list) {
 				met = e.id
 				e.meet(at)
 			}
@@ -72,7 +76,7 @@ func (w *watchers) list() map[string]string {
 }
 
 func (w *watchers) expect(e *expectation) {
-	e.left.Store(int32(len(w.all))) //nolint:gosec // never so many
+	e.left.Store(int32(w.first)) //nolint:gosec // never so many
 	w.expected.Store(e)
 }
 
@@ -85,7 +89,7 @@ func (w *watchers) close() {
 	w.expected.Store(nil)
 }
 
-// expectation is what every watcher is to see once.
+// expectation is what every watcher of the first discovery is to see once.
 type expectation struct {
 	id, key, want string
 	met           func(id string, at time.Time)

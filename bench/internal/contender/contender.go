@@ -16,6 +16,7 @@ const (
 	CacheDiscovery = "CacheDiscovery"    // rpcx's file cache around rpcx-zookeeper
 	Curator        = "Curator"           // Java: CuratorCache, in a program of its own
 	Floor          = "one-shot floor"    // bare go-zookeeper: an event, a list, a read
+	BareFloor      = "persistent floor"  // bare frames: a persistent watch, batched reads
 	Uncached       = "holdfast, no file" // for what the file costs
 )
 
@@ -42,6 +43,8 @@ func ByName(name string) (Contender, error) {
 		Peer:           {Open: openPeer, Many: manyPeers},
 		CacheDiscovery: {Open: openCached},
 		Floor:          {Open: openFloor},
+		BareFloor:      {Open: openBareFloor},
+		PlainJSON:      {}, // for its file only
 	}
 	c, ok := all[name]
 	if !ok {

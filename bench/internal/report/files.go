@@ -15,11 +15,11 @@ func WriteFiles(dir string, r *result.Results, titles []Title) error {
 	if err := Write(&table, r, titles); err != nil {
 		return err
 	}
-	document, err := json.MarshalIndent(r, "", "\t")
+	document, err := document(r)
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"results.md": table.Bytes(), "results.json": append(document, '\n')}
+	files := map[string][]byte{"results.md": table.Bytes(), "results.json": document}
 	if err := plots(files, r); err != nil {
 		return err
 	}
@@ -29,4 +29,14 @@ func WriteFiles(dir string, r *result.Results, titles []Title) error {
 		}
 	}
 	return nil
+}
+
+// document has a line for each cell with its samples, so that one can be found with grep.
+func document(r *result.Results) ([]byte, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	const cell = `{"scenario":`
+	return append(bytes.ReplaceAll(b, []byte(cell), []byte("\n"+cell)), '\n'), nil
 }

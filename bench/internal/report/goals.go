@@ -82,7 +82,7 @@ func besides(c result.Cell, names ...string) []result.Cell {
 func goals() []goal {
 	curator := func(c result.Cell) result.Cell { return by(contender.Curator, c) }
 	everybody := func(c result.Cell) []result.Cell {
-		return besides(c, contender.Peer, contender.Curator, contender.Floor)
+		return besides(c, contender.Peer, contender.Curator, contender.Floor, contender.BareFloor)
 	}
 	added1, added5 := cell(1, scenario.Added, few, 0), cell(1, scenario.Added, many, 0)
 	changed1, changed5, removed5 := cell(1, scenario.Changed, few, 0), cell(1, scenario.Changed, many, 0), cell(1, scenario.Removed, many, 0)

@@ -23,7 +23,7 @@ import (
 // plots adds a file for each plot that there are results for.
 func plots(files map[string][]byte, r *result.Results) error {
 	for name, draw := range map[string]func(*result.Results, string) ([]byte, error){
-		"change.svg": drawLines(changePlot), "cost.svg": drawLines(costPlot), "outage.svg": drawOutage,
+		"change.svg": drawLines(changePlot), "start.svg": drawLines(startPlot), "cost.svg": drawLines(costPlot), "outage.svg": drawOutage,
 	} {
 		b, err := draw(r, name)
 		if err != nil {
@@ -51,6 +51,9 @@ type lines struct {
 var (
 	changePlot = lines{"An added instance reaches a watcher (median, 95 % interval)", result.Time, func(c result.Cell) bool {
 		return c.Scenario == 1 && c.Measure == scenario.Added
+	}}
+	startPlot = lines{"From the constructor to the first list (median, 95 % interval)", result.Time, func(c result.Cell) bool {
+		return c.Scenario == 3 && c.Measure == scenario.StartUp
 	}}
 	costPlot = lines{"Requests to ZooKeeper for one added instance", result.Count, func(c result.Cell) bool {
 		return c.Scenario == 2 && c.Measure == scenario.Requests+scenario.Added
@@ -118,7 +121,26 @@ func render(height vg.Length, paint func(draw.Canvas)) ([]byte, error) {
 	if _, err := c.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return forDarkToo(b.Bytes()), nil
+}
+
+// dark is for readers whose page is dark: paper and ink change places, and grids stay faint. It wins over the colours that the elements name.
+const dark = `<style>text { font-family: "Liberation Sans", Arial, Helvetica, sans-serif !important }
+@media (prefers-color-scheme: dark) {
+[style*="fill:#FFFFFF"] { fill: #0D1117 !important }
+[style*="fill:#000000"], text { fill: #E6EDF3 !important }
+[style*="stroke:#000000"] { stroke: #E6EDF3 !important }
+[style*="stroke:#E1E1E1"] { stroke: #30363D !important }
+[style*="fill:#DCDCDC"] { fill: #3A2F1B !important }
+[style*="fill:#F0F0F0"] { fill: #22272E !important }
+}</style>
+`
+
+// forDarkToo puts it behind the picture's first tag.
+func forDarkToo(svg []byte) []byte {
+	begin := bytes.Index(svg, []byte("<svg"))
+	end := begin + bytes.IndexByte(svg[begin:], '>') + 1
+	return slices.Concat(svg[:end], []byte("\n"+dark), svg[end:])
 }
 
 // colours tell contenders apart, also for who sees no red and green (Okabe and Ito).
@@ -128,10 +150,11 @@ var colours = map[string]color.Color{
 	contender.CacheDiscovery: color.RGBA{230, 159, 0, 255},
 	contender.Curator:        color.RGBA{0, 158, 115, 255},
 	contender.Floor:          color.RGBA{120, 120, 120, 255},
+	contender.BareFloor:      color.RGBA{204, 121, 167, 255},
 }
 
 // contenders in the order of legends.
-var contenders = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor}
+var contenders = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor}
 
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()

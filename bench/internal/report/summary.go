@@ -10,7 +10,7 @@ import (
 )
 
 // beside are the columns of the summary.
-var beside = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor}
+var beside = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor}
 
 // row is a line of the summary: the same cell for everybody.
 type row struct {
@@ -32,7 +32,10 @@ func rows() []row {
 		{"removed instance → watcher, 5,000", cell(1, scenario.Removed, many, 0), median},
 		{"requests for an added instance, 5,000", cell(2, scenario.Requests+scenario.Added, many, 0), median},
 		{"bytes from ZooKeeper for it", cell(2, scenario.FromServer+scenario.Added, many, 0), median},
-		{"first list, 5,000, fresh process", cell(3, scenario.StartUp, many, 0), median},
+		{"processor time of the client per change, 5,000", cell(2, scenario.CPUEach, many, 0), median},
+		{"memory that the client allocates per change, 5,000", cell(2, scenario.AllocEach, many, 0), median},
+		{"processor time of the client per second at rest, 5,000", cell(2, scenario.CPURest, many, 0), median},
+		{"first list, 5,000 (Curator: its Java is warm)", cell(3, scenario.StartUp, many, 0), median},
 		{"the same, 1,000, 2 ms round trip", cell(3, scenario.StartUp, few, way), median},
 		{"first list, 5,000, ZooKeeper refuses", cell(3, scenario.StartRefused, many, 0), median},
 		{"first list, 5,000, ZooKeeper is silent", cell(3, scenario.StartSilent, many, 0), median},

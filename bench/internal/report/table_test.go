@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,7 @@ func full() *result.Results {
 		for _, n := range []int{10, 1_000} {
 			r.Cells = append(r.Cells,
 				result.Cell{Scenario: 1, Measure: "added", Contender: name, Instances: n, Unit: result.Time, Series: stats.Series{Values: []float64{1e6, 2e6, 9e6}}},
+				result.Cell{Scenario: 3, Measure: "start, ZooKeeper up", Contender: name, Instances: n, Unit: result.Time, Series: stats.Series{Values: []float64{3e6, 5e6}}},
 				result.Cell{Scenario: 2, Measure: "requests, added", Contender: name, Instances: n, Unit: result.Count, Series: stats.Series{Values: []float64{2}}})
 		}
 		r.Timelines = append(r.Timelines, result.Timeline{Contender: name, Client: "a client", Points: []result.Point{
@@ -77,7 +80,7 @@ func TestPlotsShowEveryContender(t *testing.T) {
 	if err := plots(files, full()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"change.svg", "cost.svg", "outage.svg"} {
+	for _, name := range []string{"change.svg", "start.svg", "cost.svg", "outage.svg"} {
 		svg := string(files[name])
 		if !strings.HasPrefix(svg, "<?xml") {
 			t.Fatalf("%s begins with %.40q", name, svg)
@@ -87,9 +90,35 @@ func TestPlotsShowEveryContender(t *testing.T) {
 				t.Errorf("%s does not show %s", name, c)
 			}
 		}
+		for _, grey := range greys.FindAllString(svg, -1) {
+			if !strings.Contains(dark, grey) {
+				t.Errorf("%s has %s on a dark page, too", name, grey)
+			}
+		}
 		if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 			t.Errorf("%s has coordinates that are no numbers", name)
 		}
+	}
+}
+
+// greys are paper, ink and what is between them; the floor's line is seen on both.
+var greys = regexp.MustCompile(`(fill|stroke):#(FFFFFF|000000|[A-F].[A-F].[A-F].)`)
+
+func TestTheDocumentHasALineForEachCell(t *testing.T) {
+	r := full()
+	b, err := document(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, `{"scenario":`) {
+			lines++
+		}
+	}
+	var back result.Results
+	if err := json.Unmarshal(b, &back); err != nil || lines != len(r.Cells) || len(back.Cells) != lines {
+		t.Errorf("%d lines, %d cells of %d, %v", lines, len(back.Cells), len(r.Cells), err)
 	}
 }
 
@@ -120,9 +149,9 @@ func TestTheSummaryHasAColumnForEverybodyAndNoLineOfNothing(t *testing.T) {
 	r.Cells[2].Series.Failed = 1
 	r.Finish(contender.Holdfast)
 	want := [][]string{
-		{"", contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor},
-		{"added instance → watcher, 1,000 instances", "2 ms (only 1 ms, 2 ms, 3 ms)", "200 ms", "–", "fails", "–"},
-		{"5 registrations in a row: lists that stay wrong", "–", "2 of 2", "–", "–", "–"},
+		{"", contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor},
+		{"added instance → watcher, 1,000 instances", "2 ms (only 1 ms, 2 ms, 3 ms)", "200 ms", "–", "fails", "–", "–"},
+		{"5 registrations in a row: lists that stay wrong", "–", "2 of 2", "–", "–", "–", "–"},
 	}
 	if diff := cmp.Diff(want, summary(r)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

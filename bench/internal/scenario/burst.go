@@ -119,8 +119,8 @@ func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, d
 		defer followers[name].Close()
 	}
 	for round := range rounds {
-		for i := range names {
-			b := all[names[(i+round)%len(names)]]
+		for _, name := range turns(names, round) {
+			b := all[name]
 			if b.follower == nil || b.spent > e.Plan.BurstBudget && b.Contender != contender.Holdfast {
 				continue
 			}

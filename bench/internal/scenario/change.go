@@ -71,7 +71,7 @@ func newTurn(f *follower) *turn {
 
 // change is one cell, for a scenario.
 func (e *Env) change(ctx context.Context, scenario int, c condition, names []string) error {
-	servers, done, err := e.delayed(c.roundTrip)
+	servers, done, err := e.way(c)
 	if err != nil {
 		return err
 	}

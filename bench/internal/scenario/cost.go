@@ -40,11 +40,14 @@ const (
 	HeapEach      = "heap per instance"
 	Goroutines    = "goroutines, of Java threads"
 	CPUEach       = "processor time of the client per change"
+	AllocEach     = "memory that the client allocates per change"
+	CPURest       = "processor time of the client per second at rest"
+	AllocRest     = "memory that the client allocates per second at rest"
 )
 
 // costs counts for all contenders at once: it measures no time.
 func (e *Env) costs(ctx context.Context, n int) error {
-	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor)
+	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor, contender.BareFloor)
 	recorded := make([]Env, len(names)) // each with results of its own, so that they come in order
 	errs := make([]error, len(names))
 	var counting sync.WaitGroup
@@ -61,83 +64,9 @@ func (e *Env) costs(ctx context.Context, n int) error {
 		return err
 	}
 	if n == slices.Max(e.Plan.Sizes) {
-		return e.cpuPerChange(ctx, append(names, contender.Uncached), n)
+		return e.uses(ctx, append(names, contender.Uncached), n)
 	}
 	return nil
-}
-
-// cpuPerChange takes turns: each contender in a process of its own sees so many changes of metadata and of who is there, and then its process is asked
-// what it has used. What it uses meanwhile without a change is in it.
-func (e *Env) cpuPerChange(ctx context.Context, names []string, n int) error {
-	followers, failed, err := e.followAll(ctx, names, func(name string) (string, int, agent.Open) {
-		return "cpu-" + pathName(name), n, agent.Open{Dir: e.dir(name)}
-	})
-	if err != nil {
-		return err
-	}
-	series, notes := make(map[string]*stats.Series), make(map[string]string)
-	for _, name := range names {
-		series[name] = new(stats.Series)
-		if f := followers[name]; f != nil {
-			defer f.Close()
-		} else {
-			series[name].Failed++
-			notes[name] = failed[name].Error()
-		}
-	}
-	for round := -1; round < e.Plan.CPURounds; round++ { // the first warms up
-		for i := range names {
-			name := names[(i+round+1)%len(names)]
-			if notes[name] != "" {
-				continue
-			}
-			each, err := e.cpuOnce(ctx, followers[name], n, round)
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case err != nil:
-				series[name].Failed++
-				notes[name] = err.Error()
-			case round >= 0:
-				series[name].Add(each)
-			}
-		}
-	}
-	for _, name := range names {
-		e.record(result.Cell{
-			Scenario: 2, Measure: CPUEach, Instances: n, Contender: name, Unit: result.Time, Series: *series[name], Note: notes[name],
-		})
-	}
-	return nil
-}
-
-// cpuChanges is the number of changes for which a process's time is read once: the operating system counts in ticks.
-const cpuChanges = 30
-
-func (e *Env) cpuOnce(ctx context.Context, f *follower, n, round int) (each float64, err error) {
-	bounded, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	was, err := f.CPU(bounded)
-	if err != nil {
-		return 0, err
-	}
-	extra, other := registry.Key(n), registry.Key(n/2)
-	for i := range cpuChanges / 3 {
-		for _, do := range []func() error{
-			func() error { return f.service.Add(extra, registry.Metadata) },
-			func() error { return f.service.Set(other, fmt.Sprintf("%s&cpu=%d.%d", registry.Metadata, round, i)) },
-			func() error { return f.service.Remove(extra) },
-		} {
-			if err := do(); err != nil {
-				return 0, err
-			}
-			if err := pause(bounded, settle); err != nil { // one by one, so that none is merged with the next
-				return 0, err
-			}
-		}
-	}
-	is, err := f.CPU(bounded)
-	return float64(is-was) / cpuChanges, err
 }
 
 func (e *Env) cost(ctx context.Context, name string, n int) error {

@@ -43,8 +43,7 @@ func (e *Env) registerMany(ctx context.Context) error {
 	}
 	notes := make(map[string]string)
 	for round := -1; round < e.Plan.ManyRounds; round++ { // the first warms up
-		for i := range names {
-			name := names[(i+round+1)%len(names)]
+		for _, name := range turns(names, round+1) {
 			if notes[name] != "" {
 				continue
 			}

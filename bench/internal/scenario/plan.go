@@ -37,6 +37,7 @@ type Plan struct {
 	FanOutRounds  int
 	Services      int // of ServiceSize instances each, on one connection
 	ServiceSize   int
+	ServiceRounds int
 	Rest          time.Duration // how long a client is looked at that has nothing to do
 	FileSizes     []int
 	FileRounds    int
@@ -46,9 +47,16 @@ type Plan struct {
 	Clients       int           // simulated, of ClientSize instances
 	ClientSize    int
 	ClientChanges int
+
+	ScaleServices  []int // followed by one client, of ScaleSize instances each
+	ScaleSize      int
+	ScaleRounds    int
+	ScaleRest      time.Duration
+	ScaleInstances int   // of one service
+	FarSizes       []int // instances, over the slow line
 }
 
-// Quick takes less than 2 minutes.
+// Quick takes less than 3 minutes.
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
@@ -58,15 +66,17 @@ func Quick() Plan {
 		Bursts: 20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
-		Services: 10, ServiceSize: 50, Rest: time.Second,
+		Services: 10, ServiceSize: 50, ServiceRounds: 2, Rest: time.Second,
 		FileSizes: []int{10, 1_000, 10_000}, FileRounds: 20,
 		Registrations: 4, UpdateEvery: 2 * time.Second,
 		SelectorsFor: 2 * time.Second,
 		Clients:      20, ClientSize: 1_000, ClientChanges: 10,
+		ScaleServices: []int{1, 10, 100}, ScaleSize: 130, ScaleRounds: 2, ScaleRest: time.Second, ScaleInstances: 20_000,
+		FarSizes: []int{100},
 	}
 }
 
-// Full takes less than 20 minutes.
+// Full takes less than 25 minutes.
 func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
@@ -77,11 +87,13 @@ func Full() Plan {
 		Bursts: 1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
-		Services: 200, ServiceSize: 50, Rest: time.Minute,
+		Services: 200, ServiceSize: 50, ServiceRounds: 6, Rest: time.Minute,
 		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
 		Registrations: 15, UpdateEvery: 10 * time.Second,
 		SelectorsFor: 20 * time.Second,
 		Clients:      1_000, ClientSize: 1_000, ClientChanges: 10,
+		ScaleServices: []int{1, 10, 100, 1_000, 2_000}, ScaleSize: 130, ScaleRounds: 4, ScaleRest: 10 * time.Second, ScaleInstances: 50_000,
+		FarSizes: []int{100, 1_000},
 	}
 }
 
@@ -95,11 +107,13 @@ func Tiny() Plan {
 		Bursts: 2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,
-		Services: 3, ServiceSize: 5, Rest: 200 * time.Millisecond,
+		Services: 3, ServiceSize: 5, ServiceRounds: 2, Rest: 200 * time.Millisecond,
 		FileSizes: []int{10}, FileRounds: 2,
 		Registrations: 1, UpdateEvery: 2 * time.Second,
 		SelectorsFor: time.Second,
 		Clients:      3, ClientSize: 10, ClientChanges: 2,
+		ScaleServices: []int{1, 2}, ScaleSize: 5, ScaleRounds: 1, ScaleRest: 100 * time.Millisecond, ScaleInstances: 600,
+		FarSizes: []int{10},
 	}
 }
 
@@ -107,6 +121,7 @@ func Tiny() Plan {
 type condition struct {
 	n         int
 	roundTrip time.Duration
+	far       bool // the line is slow and loses something, too
 }
 
 // conditions are all sizes on the direct way, and those of Delayed on the longer ones.
@@ -122,7 +137,7 @@ func (p Plan) conditionsOf(direct []int) []condition {
 			sizes = p.Delayed
 		}
 		for _, n := range sizes {
-			cs = append(cs, condition{n, rt})
+			cs = append(cs, condition{n: n, roundTrip: rt})
 		}
 	}
 	return cs

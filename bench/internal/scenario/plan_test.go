@@ -2,13 +2,14 @@ package scenario
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
 
 func TestEverySizeIsMeasuredDirectlyAndTheDelayedFromAfar(t *testing.T) {
 	p := Plan{Sizes: []int{10, 100}, RoundTrips: []time.Duration{0, 2}, Delayed: []int{100}}
-	want := []condition{{10, 0}, {100, 0}, {100, 2}}
+	want := []condition{{n: 10}, {n: 100}, {n: 100, roundTrip: 2}}
 	if got := p.conditions(); !slices.Equal(got, want) {
 		t.Errorf("%v, not %v", got, want)
 	}
@@ -35,13 +36,14 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 		for name, n := range map[string]int{
 			"WarmBudget": int(p.WarmBudget), "WarmLimit": int(p.WarmLimit), "WarmRounds": p.WarmRounds,
 			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "CPURounds": p.CPURounds, "ManyRounds": p.ManyRounds, "Bursts": p.Bursts,
-			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "FileRounds": p.FileRounds,
+			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "ServiceRounds": p.ServiceRounds, "FileRounds": p.FileRounds,
 			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
 			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),
 			"Budget": int(p.Budget), "OpenLimit": int(p.OpenLimit), "StartLimit": int(p.StartLimit), "BurstBudget": int(p.BurstBudget),
 			"BurstWatched": int(p.BurstWatched), "OutageBefore": int(p.OutageBefore), "OutageDuring": int(p.OutageDuring),
 			"OutageAfter": int(p.OutageAfter), "OutageSession": int(p.OutageSession), "Rest": int(p.Rest), "UpdateEvery": int(p.UpdateEvery),
-			"SelectorsFor": int(p.SelectorsFor),
+			"SelectorsFor": int(p.SelectorsFor), "ScaleServices": len(p.ScaleServices), "ScaleSize": p.ScaleSize, "ScaleRounds": p.ScaleRounds,
+			"ScaleRest": int(p.ScaleRest), "ScaleInstances": p.ScaleInstances, "FarSizes": len(p.FarSizes),
 		} {
 			if n <= 0 {
 				t.Errorf("%s: %s is %d", p.Name, name, n)
@@ -50,5 +52,17 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 		if p.OutageDuring <= p.OutageSession {
 			t.Errorf("%s: the outage is not longer than sessions", p.Name)
 		}
+	}
+}
+
+func TestEverybodyIsFirstInTurn(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for round, want := range []string{"a b c", "b c a", "c a b", "a b c"} {
+		if got := strings.Join(turns(names, round), " "); got != want {
+			t.Errorf("round %d: %s, not %s", round, got, want)
+		}
+	}
+	if !slices.Equal(names, []string{"a", "b", "c"}) {
+		t.Errorf("the names are %q now", names)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/registry"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
+	"github.com/holdfast-go/holdfast/bench/internal/wire"
 )
 
 // Scenario is one thing that is measured.
@@ -30,13 +32,19 @@ type Scenario struct {
 	Title  string
 	Sizes  bool           // it measures the plan's sizes, which -n sets
 	Trips  bool           // it measures the plan's round trips, which -rtt sets
+	Apart  bool           // it runs only when -scenario names it
 	Steps  func(Plan) int // how often Run will call Env.Step
 	Run    func(context.Context, *Env) error
 }
 
 // All are the scenarios by number.
 func All() []Scenario {
-	return []Scenario{change, cost, start, burst, outage, fanOut, services, file, registration, selectors, clients}
+	return []Scenario{change, cost, start, burst, outage, fanOut, services, file, registration, selectors, clients, scale, far}
+}
+
+// Usual are those that run when none is named.
+func Usual() []Scenario {
+	return slices.DeleteFunc(All(), func(s Scenario) bool { return s.Apart })
 }
 
 // Env is what scenarios run in.
@@ -47,6 +55,7 @@ type Env struct {
 	Servers  []string
 	Registry *registry.Registry
 	Dir      string // for files; removed after the run
+	Profiles string // a directory for profiles of the contenders written in Go; "": none
 
 	Results *result.Results
 	Step    func(what string) // tells a person how far it is
@@ -78,7 +87,7 @@ func (e *Env) among(names ...string) []string {
 
 // everybody follows a service, as best they can.
 func (e *Env) everybody() []string {
-	return e.among(contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor)
+	return e.among(contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor)
 }
 
 // sessionTimeout is what contenders ask for where the scenario is not about sessions.
@@ -115,7 +124,9 @@ var errNothing = errors.New("nothing")
 
 // open has a process follow something, with the defaults for what o does not say.
 func (e *Env) open(ctx context.Context, p *agent.Process, o agent.Open, limit time.Duration) (took time.Duration, err error) {
-	o.Base = e.base()
+	if o.Base == "" {
+		o.Base = e.base()
+	}
 	if o.SessionTimeout == 0 {
 		o.SessionTimeout = sessionTimeout
 	}
@@ -161,6 +172,18 @@ func (e *Env) followAll(ctx context.Context, names []string, ask func(name strin
 	return followers, failed, nil
 }
 
+// way is what a condition says of the way to ZooKeeper. The caller must call done.
+func (e *Env) way(c condition) (servers []string, done func(), err error) {
+	if !c.far {
+		return e.delayed(c.roundTrip)
+	}
+	s, err := wire.NewSlow(e.Servers[0], wire.Line{Rate: farRate, RoundTrip: c.roundTrip, Loss: farLoss})
+	if err != nil {
+		return nil, nil, err
+	}
+	return []string{s.Addr()}, s.Close, nil
+}
+
 // delayed is a way to ZooKeeper with that round trip; without one it is the direct one. The caller must call done.
 func (e *Env) delayed(roundTrip time.Duration) (servers []string, done func(), err error) {
 	if roundTrip == 0 {
@@ -190,6 +213,12 @@ func (e *Env) roundTrips(ctx context.Context, servers []string) (stats.Series, e
 		s.Add(float64(time.Since(began)))
 	}
 	return s, nil
+}
+
+// turns are the names in the order of a round: who is first in one is last in the next, so that what one leaves behind burdens no other for ever.
+func turns(names []string, round int) []string {
+	first := round % len(names)
+	return append(slices.Clone(names[first:]), names[:first]...)
 }
 
 // pause waits, or returns ctx's error.

@@ -21,9 +21,9 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
 
-// selectors puts XClients with different selectors under load, all at once, each on ten servers of its own of which five go wrong.
+// selectors puts XClients with different selectors under load, all at once, each on twelve servers of its own of which six go wrong.
 var selectors = Scenario{
-	Number: 10, Name: "selectors", Title: "selectors: ten servers; one is killed, one falls silent, one takes 500 ms, one breaks 30 % of its connections, one returns errors",
+	Number: 10, Name: "selectors", Title: "selectors: twelve servers; one is killed, one falls silent and accepts, one falls silent and does not accept, one takes 500 ms, one breaks 30 % of its connections, one returns errors",
 	Steps: func(Plan) int { return 1 },
 	Run: func(ctx context.Context, e *Env) error {
 		e.Step("selectors in a failing fleet")
@@ -38,7 +38,7 @@ const (
 )
 
 const (
-	selectorFleet  = 10
+	selectorFleet  = 12
 	selectorRate   = 100 // calls a second
 	selectorWarmUp = time.Second
 	callTimeout    = time.Second
@@ -111,7 +111,9 @@ func (r *selection) run(ctx context.Context, d time.Duration) error {
 	if err := r.load(ctx, xc, selectorWarmUp, false); err != nil {
 		return err
 	}
-	f.goWrong()
+	if err := f.goWrong(ctx); err != nil {
+		return err
+	}
 	return r.load(ctx, xc, d, true)
 }
 
@@ -166,10 +168,12 @@ func (s *fleetServer) Ask(ctx context.Context, _ *int, _ *int) error {
 	return nil
 }
 
-// failingFleet is ten servers, the second of them behind a proxy.
+// failingFleet is servers, two of them behind proxies.
 type failingFleet struct {
 	servers []*fleetServer
-	proxy   *zktest.Proxy
+	silent  *zktest.Proxy // it will accept, and carry nothing
+	gone    *zktest.Proxy // it will not even accept
+	hole    *blackHole    // in its place
 	pairs   []*client.KVPair
 	serving sync.WaitGroup
 }
@@ -188,28 +192,44 @@ func newFailingFleet() (*failingFleet, error) {
 		f.servers = append(f.servers, s)
 		f.serving.Go(func() { _ = s.server.ServeListener("tcp", l) }) // it ends with an error when it is closed
 		address := l.Addr().String()
-		if i == 1 {
-			if f.proxy, err = zktest.NewProxy(address); err != nil {
+		if i == 1 || i == 5 {
+			proxy, err := zktest.NewProxy(address)
+			if err != nil {
 				return f, err
 			}
-			address = f.proxy.Addr()
+			if address = proxy.Addr(); i == 1 {
+				f.silent = proxy
+			} else {
+				f.gone = proxy
+			}
 		}
 		f.pairs = append(f.pairs, &client.KVPair{Key: "tcp@" + address, Value: "weight=1"})
 	}
 	return f, nil
 }
 
-func (f *failingFleet) goWrong() {
+func (f *failingFleet) goWrong(ctx context.Context) (err error) {
 	_ = f.servers[0].server.Close() // killed
-	f.proxy.Cut(true)
+	f.silent.Cut(true)
+	f.gone.Cut(true) // what is connected hears nothing
+	if err := f.gone.Refuse(true); err != nil {
+		return err
+	}
+	if f.hole, err = newBlackHole(ctx, f.gone.Addr()); err != nil {
+		return err
+	}
 	f.servers[2].slow.Store(true)
 	f.servers[3].breaks.Store(true)
 	f.servers[4].refuses.Store(true)
+	return nil
 }
 
 func (f *failingFleet) stop() {
-	if f.proxy != nil {
-		f.proxy.Close()
+	f.hole.close()
+	for _, p := range []*zktest.Proxy{f.silent, f.gone} {
+		if p != nil {
+			p.Close()
+		}
 	}
 	for _, s := range f.servers {
 		_ = s.server.Close() // once more for the one that was killed
