@@ -5,7 +5,7 @@ LINTER   := go tool -modfile=$(CURDIR)/.ci/tools.mod -n golangci-lint
 GOLANGCI := go tool -modfile=$(CURDIR)/.ci/tools.mod golangci-lint
 INTEROP  := zkdiscovery/serverplugin/interop
 # What operators use, each a module of its own; those that need the library take it from this tree by a go.work. .ci/tidy is go mod tidy for them.
-MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating tests/browser
+MODULES  := zkdiscovery/prometheus zkdiscovery/otel zkdiscovery/cmd/holdfast example/operating tests/browser tests/kubernetes
 
 FUZZTIME ?= 30s
 COUNT    ?= 10

@@ -1,4 +1,4 @@
-// Command client calls the servers of example/server, which it finds through ZooKeeper, or without it once it knows them. To copy from.
+// Command client calls the servers of example/server. It finds them in ZooKeeper, and in its cache file when ZooKeeper is away. To copy from.
 //
 //	go run ./example/client -zk 127.0.0.1:2181
 package main
@@ -52,10 +52,8 @@ func run(zk []string, base, cache string) error {
 	}
 	defer d.Close() // after the XClient (defers run in reverse), which uses it and does not close it
 
-	// A list is always a little older than the world, and in an outage much: the selector keeps calls away from servers that do not answer.
-	s, err := selector.New(
-		selector.WithLive(func() bool { return d.Snapshot().Source == zkdiscovery.Live }),
-		selector.WithLogger(slog.Default()))
+	// A list may name servers that are gone, most of all in an outage: the selector keeps calls away from those that do not answer.
+	s, err := selector.New(selector.WithLive(d.Live), selector.WithLogger(slog.Default()))
 	if err != nil {
 		return err
 	}
@@ -65,8 +63,8 @@ func run(zk []string, base, cache string) error {
 	xc := selector.Wrap(client.NewXClient("Greeter", client.Failover, client.SelectByUser, d, client.DefaultOption), s)
 	defer func() { _ = xc.Close() }() // its error only tells of connections that were broken before
 
-	// A readiness probe should ask for a list, wherever it comes from: Status().Instances > 0. One that insists on a live list (Source Live)
-	// takes every client out of service when ZooKeeper goes away. Where only the present will do, d.WaitLive(ctx) waits for it.
+	// A readiness probe should ask for a list, wherever it comes from: len(d.GetServices()) > 0. One that wants a live list (Source Live) takes
+	// every client out of service when ZooKeeper goes away. A program that must not begin with an old list calls d.WaitLive(ctx).
 	log.Print(d.Status())
 
 	every := time.NewTicker(time.Second)

@@ -1,4 +1,4 @@
-// Command server is an rpcx server that is found through ZooKeeper, to copy from. Start some, on addresses of their own, and example/client.
+// Command server is an rpcx server that registers in ZooKeeper, to copy from. Start some of them, each at an address of its own, and example/client.
 //
 //	go run ./example/server -zk 127.0.0.1:2181 -addr 127.0.0.1:8972
 package main
@@ -61,9 +61,9 @@ func run(zk []string, addr, base string) error {
 	s := server.NewServer()
 	s.DisableHTTPGateway, s.DisableJSONRPC = true, true // unless somebody calls it by these
 
-	// The plugin keeps an ephemeral znode for every service: it lives as long as this process's session. If the process is killed, ZooKeeper
-	// takes it away after the session timeout, and nobody has to tidy up; a persistent one would send clients here for ever. The plugin makes
-	// it again in every new session. While ZooKeeper is away, this server starts all the same, for clients that know it from their file.
+	// The plugin makes an ephemeral znode for every service. ZooKeeper removes it when this process's session ends: a session timeout after the
+	// process was killed. The plugin makes it again in every new session. While ZooKeeper is away this server starts all the same: clients that
+	// know it from their cache file call it.
 	p := serverplugin.NewZooKeeperRegisterPlugin(
 		serverplugin.WithZKServiceAddress("tcp@"+ln.Addr().String()), // as clients reach it
 		serverplugin.WithZKServersAddress(zk),
@@ -82,7 +82,7 @@ func run(zk []string, addr, base string) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.ServeListener("tcp", ln) }()
-	log.Printf("serving at %s", ln.Addr()) // a readiness probe may ask p.Registered()
+	log.Printf("serving at %s", ln.Addr()) // a readiness probe asks p.Ready(), which stays true when ZooKeeper goes away
 
 	select {
 	case err := <-served: // the listener is broken
@@ -91,7 +91,7 @@ func run(zk []string, addr, base string) error {
 	}
 	stop() // a second ^C ends the process at once
 
-	// Leave without a failed call: out of the lists; a moment for the clients to notice; then finish the calls that are under way.
+	// Leave without a failed call: out of the lists first, then some seconds for the clients to notice, then the calls that are under way end.
 	limit, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return p.Shutdown(limit, s)

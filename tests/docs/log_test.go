@@ -45,11 +45,10 @@ func TestLogLinesOfThePagesAreWritten(t *testing.T) {
 	}
 }
 
-// The tables of log lines and the headings of errors in the FAQ, by whose source must have the words.
+// The tables of log lines in the FAQ, by whose source must have the words. tests/faq provokes its errors.
 func TestTheFAQHasTheVeryWords(t *testing.T) {
 	ours := sources(t)
 	rpcx := goFiles(t, goList(t, top, "github.com/smallnest/rpcx/client"), goList(t, top, "github.com/smallnest/rpcx/server"))
-	others := rpcx + goFiles(t, goList(t, top, "github.com/go-zookeeper/zk"), goList(t, top, "runtime"), goList(t, top, "io"))
 	peer := goFiles(t, filepath.Dir(goList(t, filepath.Join(top, "zkdiscovery", "serverplugin", "interop"), "github.com/rpcxio/rpcx-zookeeper/client")))
 	p := read(t, "docs/faq.md")
 	words := 0
@@ -71,14 +70,7 @@ func TestTheFAQHasTheVeryWords(t *testing.T) {
 			}
 		}
 	}
-	for _, h := range p.headings {
-		for _, text := range codeIn(h.text) {
-			if words++; !says(ours, text) && !says(others, strings.TrimPrefix(text, "runtime error: ")) {
-				t.Errorf("no error says %q", text)
-			}
-		}
-	}
-	if words < 60 {
+	if words < 40 {
 		t.Errorf("only %d texts", words)
 	}
 }

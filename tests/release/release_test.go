@@ -26,25 +26,11 @@ var modules = []string{"", "zkdiscovery/prometheus", "zkdiscovery/otel", "zkdisc
 
 // A replace, or a go.work that somebody needs, would make this fail: go install does not take them.
 func TestTheCommandAndTheAdaptersAreInstalledFromAProxy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles everything anew")
-	}
+	env, dir := proxied(t), t.TempDir()
 	root, err := filepath.Abs("../..")
 	must(t, err)
-	proxy := t.TempDir()
-	for _, m := range modules {
-		publish(t, root, m, proxy)
-	}
-	dir := t.TempDir()
-	cache := strings.TrimSpace(goTool(t, root, nil, "env", "GOMODCACHE"))
-	// Without -trimpath what is compiled would depend on the test's directory, and would be compiled anew each time.
-	env := []string{
-		// What this test has published, and then what was downloaded for the modules' own tests. GOPROXY beyond that is the machine's.
-		"GOPROXY=file://" + proxy + ",file://" + cache + "/cache/download," + strings.TrimSpace(goTool(t, root, nil, "env", "GOPROXY")),
-		"GOMODCACHE=" + filepath.Join(dir, "modules"), "GOBIN=" + dir, "GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off", "GOWORK=off",
-	}
 	goTool(t, dir, env, "install", module+"/zkdiscovery/cmd/holdfast@"+version)
-	out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "holdfast"), "help").Output()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(place, "holdfast"), "help").Output()
 	if err != nil || !strings.Contains(string(out), "Exit codes:") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -13,6 +13,7 @@ import (
 // TestTheirRegistryTestPassesWithItsImportChanged runs rpcx-zookeeper's own test of its plugin as it is, but for the package that it is about,
 // ZooKeeper's address and the server's.
 func TestTheirRegistryTestPassesWithItsImportChanged(t *testing.T) {
+	t.Parallel()
 	changes := strings.NewReplacer(
 		"package serverplugin\n", "package changed\n",
 		"import (\n", "import (\n\t. \"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin\"\n",

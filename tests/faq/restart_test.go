@@ -1,0 +1,119 @@
+package faq
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/server"
+)
+
+// restarts make rpcx's lines be written, by their words.
+var restarts = map[string]func(t *testing.T){
+	"rpcx: client protocol error:": func(t *testing.T) { _ = provoke["unexpected EOF"](t) },
+	"failed to dial server:":       func(t *testing.T) { _ = provoke["connection refused"](t) },
+	"failed to heartbeat to %s": func(t *testing.T) {
+		option := client.DefaultOption
+		option.Heartbeat, option.HeartbeatInterval, option.MaxWaitForHeartbeat = true, time.Millisecond, time.Millisecond
+		silent := make(chan net.Conn, 100)
+		t.Cleanup(func() {
+			for len(silent) > 0 {
+				_ = (<-silent).Close()
+			}
+		})
+		_ = double(xclient(t, client.Failfast, option, answering(t, func(c net.Conn) { silent <- c })))
+	},
+	"client has closed this connection:": func(t *testing.T) {
+		_, _, at := serve(t, nil)
+		say(t, at, "\x08") // a request's first byte
+	},
+	"rpcx: failed to read request:": func(t *testing.T) {
+		_, _, at := serve(t, nil)
+		say(t, at, "\x08\x00") // half a header
+	},
+	"rpcx: connection %s is closed": func(t *testing.T) {
+		s, _, at := serve(t, nil)
+		xc := xclient(t, client.Failfast, client.DefaultOption, at)
+		must(t, double(xc))
+		shutDown(t, s)
+	},
+	"shutdown begin": func(t *testing.T) {
+		s, _, _ := serve(t, nil)
+		shutDown(t, s)
+	},
+	"need handle in-processing msg size:": func(t *testing.T) {
+		s, a, at := serve(t, nil)
+		xc := xclient(t, client.Failfast, client.DefaultOption, at)
+		ended := make(chan error, 1)
+		go func() { ended <- xc.Call(context.Background(), "Wait", &Number{}, &Number{}) }()
+		<-a.called
+		go func() {
+			defer close(a.hold)
+			for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit) && !rpcxLog.has("Info", "need handle in-processing msg size:1"); {
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+		shutDown(t, s)
+		_ = <-ended
+	},
+	"closed gateway": func(t *testing.T) {
+		s, _, at := serve(t, func(s *server.Server) { s.DisableHTTPGateway = false })
+		reply, err := http.Get("http://" + strings.TrimPrefix(at, "tcp@")) // there is a gateway now
+		must(t, err)
+		must(t, reply.Body.Close())
+		http.DefaultClient.CloseIdleConnections()
+		shutDown(t, s)
+	},
+}
+
+func init() {
+	restarts["shutdown end"] = restarts["shutdown begin"]
+	restarts["gateway server closed"] = restarts["closed gateway"]
+}
+
+// say connects, says something and leaves.
+func say(t *testing.T, at, text string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(at, "tcp@"))
+	must(t, err)
+	_, err = c.Write([]byte(text))
+	must(t, err)
+	must(t, c.Close())
+}
+
+func shutDown(t *testing.T, s *server.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Log(err)
+	}
+}
+
+func TestEveryLineOfRPCXIsProvoked(t *testing.T) {
+	found := 0
+	for _, cells := range rows(section(t, "Lines of rpcx's at a restart")) {
+		levels := strings.Split(cells[1], ", ")
+		for i, line := range codeIn(cells[0]) {
+			found++
+			make, ok := restarts[line]
+			if !ok {
+				t.Errorf("nobody provokes %q", line)
+				continue
+			}
+			level := levels[min(i, len(levels)-1)]
+			words, _, _ := strings.Cut(line, "%s")
+			t.Run(line, func(t *testing.T) {
+				make(t)
+				await(t, level+": "+words, func() bool { return rpcxLog.has(level, words) })
+			})
+		}
+	}
+	if found != len(restarts) {
+		t.Errorf("%d lines on the page, %d here", found, len(restarts))
+	}
+}
