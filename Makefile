@@ -32,7 +32,7 @@ test: ## all tests with the race detector (most of tests/weather without, for sp
 
 .PHONY: interop
 interop: ## the part of make test in which old and new servers and clients work together (a module of its own)
-	@$(REAL); set -x; go -C $(INTEROP) test -race -shuffle=on -timeout=3m ./...
+	@$(REAL); set -x; go -C $(INTEROP) test -race -shuffle=on -timeout=5m ./...
 
 .PHONY: modules
 modules: ## the part of make test in the modules that operators install
