@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 
 	"github.com/smallnest/rpcx/client"
@@ -23,47 +22,58 @@ type OneClient struct {
 	failMode       client.FailMode
 	discovery      client.ServiceDiscovery
 	option         client.Option
+	newSelector    ForService
 	serverMessages chan<- *protocol.Message
-	selectors      *selectors
-	sharedWithPool bool // selectors is the pool's to close
 
-	mu       sync.Mutex // guards what follows, and is held for map accesses only
-	services map[string]*service
-	auth     string
-	plugins  client.PluginContainer
-	closed   bool
+	clones         services[*clone]
+	selectors      *services[*Selector]
+	sharedWithPool bool // selectors is the pool's to close
+	xclients       services[*xclient]
+
+	auth    string // xclients.mu guards it, and plugins
+	plugins client.PluginContainer
 }
 
-// service is one service of a OneClient.
-type service struct {
-	making chan struct{} // holds a token while one caller makes the XClient, which takes as long as Clone does
-	xc     atomic.Pointer[xclient]
-	spare  client.ServiceDiscovery // its clone, when the XClient could not be made; OneClient.mu guards it
+// clone is the discovery that was cloned for a service.
+type clone struct {
+	client.ServiceDiscovery
+	taken atomic.Bool // it is the XClient's, or closed
+}
+
+// Close closes a clone that no XClient has.
+func (c *clone) Close() error {
+	if c.taken.CompareAndSwap(false, true) {
+		c.ServiceDiscovery.Close()
+	}
+	return nil
 }
 
 // NewOneClient returns a client of all services that discovery can be cloned for. newSelector makes their selectors; nil stands for New
 // without options. It panics when discovery is nil.
 func NewOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, newSelector ForService) *OneClient {
-	return newOneClient(failMode, discovery, option, &selectors{make: newSelector}, nil)
+	return NewBidirectionalOneClient(failMode, discovery, option, newSelector, nil)
 }
 
 // NewBidirectionalOneClient is NewOneClient for a client that receives messages of the servers'.
 func NewBidirectionalOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, newSelector ForService,
 	serverMessages chan<- *protocol.Message,
 ) *OneClient {
-	return newOneClient(failMode, discovery, option, &selectors{make: newSelector}, serverMessages)
-}
-
-func newOneClient(failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, s *selectors,
-	serverMessages chan<- *protocol.Message,
-) *OneClient {
 	if discovery == nil {
 		panic("selector: a OneClient needs a ServiceDiscovery, not nil")
 	}
-	return &OneClient{
-		failMode: failMode, discovery: discovery, option: option, serverMessages: serverMessages, selectors: s,
-		services: make(map[string]*service),
+	c := &OneClient{
+		failMode: failMode, discovery: discovery, option: option, newSelector: newSelector, serverMessages: serverMessages,
+		selectors: &services[*Selector]{},
 	}
+	c.xclients.admit = func(x *xclient) {
+		if c.plugins != nil {
+			x.SetPlugins(c.plugins)
+		}
+		if c.auth != "" {
+			x.Auth(c.auth)
+		}
+	}
+	return c
 }
 
 // Service returns the XClient of a service, as it is used for calls. It stays the OneClient's: Close closes it.
@@ -75,76 +85,36 @@ func (c *OneClient) Service(servicePath string) (client.XClient, error) {
 	return x, nil
 }
 
-// xclient returns the XClient of a service. The first caller makes it, and waits as long as the discovery's Clone does. Those who come meanwhile wait
-// too, but no longer than their ctx lasts. Calls of other services wait for nobody.
+// xclient returns the XClient of a service. Who makes it waits as long as the discovery's Clone and ForService do. A clone is kept when ForService fails.
 func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, error) {
-	c.mu.Lock()
-	s := c.services[servicePath]
-	if c.closed && (s == nil || s.xc.Load() == nil) {
-		c.mu.Unlock()
-		return nil, client.ErrXClientShutdown
-	}
-	if s == nil {
-		s = &service{making: make(chan struct{}, 1)}
-		c.services[servicePath] = s
-	}
-	c.mu.Unlock()
-	if x := s.xc.Load(); x != nil {
-		return x, nil
-	}
-
-	select {
-	case s.making <- struct{}{}:
-		defer func() { <-s.making }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if x := s.xc.Load(); x != nil {
-		return x, nil
-	}
-	c.mu.Lock()
-	d := s.spare
-	s.spare = nil
-	c.mu.Unlock()
-	if d == nil {
-		var err error
-		if d, err = c.discovery.Clone(servicePath); err != nil {
+	return c.xclients.of(ctx, servicePath, func() (*xclient, error) {
+		d, err := c.clones.of(ctx, servicePath, func() (*clone, error) {
+			d, err := c.discovery.Clone(servicePath)
+			return &clone{ServiceDiscovery: d}, err
+		})
+		if err != nil {
 			return nil, err
 		}
-	}
-	sel, err := c.selectors.of(servicePath, d)
-	if err != nil {
-		c.keep(s, d)
-		return nil, err
-	}
-	x := newXClient(servicePath, c.failMode, d, c.option, sel, c.serverMessages)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, errors.Join(client.ErrXClientShutdown, x.Close())
-	}
-	if c.plugins != nil {
-		x.SetPlugins(c.plugins)
-	}
-	if c.auth != "" {
-		x.Auth(c.auth)
-	}
-	s.xc.Store(x)
-	return x, nil
+		s, err := c.selectors.of(ctx, servicePath, func() (*Selector, error) { return c.selector(servicePath, d.ServiceDiscovery) })
+		if err != nil {
+			return nil, err
+		}
+		if !d.taken.CompareAndSwap(false, true) {
+			return nil, client.ErrXClientShutdown
+		}
+		return newXClient(servicePath, c.failMode, d.ServiceDiscovery, c.option, s, c.serverMessages), nil
+	})
 }
 
-// keep keeps a clone that nobody uses yet for the next call, unless there will be none.
-func (c *OneClient) keep(s *service, d client.ServiceDiscovery) {
-	c.mu.Lock()
-	closed := c.closed
-	if !closed {
-		s.spare = d
+func (c *OneClient) selector(servicePath string, d client.ServiceDiscovery) (*Selector, error) {
+	if c.newSelector == nil {
+		return New()
 	}
-	c.mu.Unlock()
-	if closed {
-		d.Close()
+	s, err := c.newSelector(servicePath, d)
+	if s == nil && err == nil {
+		err = errors.New("selector: no selector was made for " + servicePath)
 	}
+	return s, err
 }
 
 // Call is XClient's.
@@ -239,66 +209,35 @@ func (c *OneClient) Stream(ctx context.Context, meta map[string]string) (net.Con
 
 // Auth sets the token of all services. Call it before the first call.
 func (c *OneClient) Auth(auth string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.xclients.mu.Lock()
+	defer c.xclients.mu.Unlock()
 	c.auth = auth
-	for x := range c.made() {
+	for _, x := range c.xclients.all() {
 		x.Auth(auth)
 	}
 }
 
 // SetPlugins makes plugins those of all services, at any time. nil means none.
 func (c *OneClient) SetPlugins(plugins client.PluginContainer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.xclients.mu.Lock()
+	defer c.xclients.mu.Unlock()
 	c.plugins = plugins
-	for x := range c.made() {
+	for _, x := range c.xclients.all() {
 		x.SetPlugins(plugins)
 	}
 }
 
 // GetPlugins returns what SetPlugins was given.
 func (c *OneClient) GetPlugins() client.PluginContainer {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.xclients.mu.Lock()
+	defer c.xclients.mu.Unlock()
 	return c.plugins
-}
-
-// made yields the XClients that there are. The caller holds mu.
-func (c *OneClient) made() func(yield func(*xclient) bool) {
-	return func(yield func(*xclient) bool) {
-		for _, s := range c.services {
-			if x := s.xc.Load(); x != nil && !yield(x) {
-				return
-			}
-		}
-	}
 }
 
 // Close closes the XClients and then the selectors, and returns when what they have started has ended. The discovery stays open. Calls fail with
 // client.ErrXClientShutdown from now on. Its error tells of connections that were broken before.
 func (c *OneClient) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	var xs []*xclient
-	for x := range c.made() {
-		xs = append(xs, x)
-	}
-	var spare []client.ServiceDiscovery
-	for _, s := range c.services {
-		if s.spare != nil {
-			spare = append(spare, s.spare)
-			s.spare = nil
-		}
-	}
-	c.mu.Unlock()
-	for _, d := range spare {
-		d.Close()
-	}
-	var errs []error
-	for _, x := range xs {
-		errs = append(errs, x.Close())
-	}
+	errs := []error{c.xclients.close(), c.clones.close()}
 	if !c.sharedWithPool {
 		errs = append(errs, c.selectors.close())
 	}

@@ -47,3 +47,24 @@ func TestOneClientWaitsForAServiceWithoutHoldingUpAnybodyElse(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A member of a pool waited for the selector that another member's call had made, however long that took.
+func TestAPoolsCallerWaitsForASelectorNoLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewOneClientPool(2, client.Failfast, newDiscovery("tcp@127.0.0.1:1"), client.DefaultOption, func(string, client.ServiceDiscovery) (*Selector, error) {
+			time.Sleep(time.Minute)
+			return New()
+		})
+		began := time.Now()
+		go func() { _, _ = p.Get().Service("Kelp") }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Get().Call(ctx, "Kelp", "Greet", &question, new(string)); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("a call with one second: %v after %v", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		p.Close()
+		synctest.Wait()
+	})
+}

@@ -220,7 +220,7 @@ func TestAPoolOfOneClientsSharesASelectorForEachService(t *testing.T) {
 	if err := p.Get().Call(t.Context(), "Kelp", "Greet", &question, new(string)); !errors.Is(err, client.ErrXClientShutdown) {
 		t.Error("a call of a closed pool:", err)
 	}
-	if _, err := p.selectors.of(share.StreamServiceName, newDiscovery()); err == nil {
+	if _, err := p.selectors.of(t.Context(), share.StreamServiceName, func() (*Selector, error) { return New() }); err == nil {
 		t.Error("a closed pool makes selectors")
 	}
 }
