@@ -22,12 +22,11 @@ type race struct {
 	args, reply   any
 
 	runners [2]runner
-	started int
 	running int
 	err     error // of the last request that failed
 }
 
-// runner is one of its requests.
+// runner is one of its requests; without a flight it has not begun.
 type runner struct {
 	*flight
 	reply any // its own, since both may be decoded at the same time
@@ -36,45 +35,48 @@ type runner struct {
 func (x *xclient) callWithBackup(ctx context.Context, serviceMethod string, args, reply any) error {
 	r := &race{x: x, ctx: ctx, serviceMethod: serviceMethod, args: args, reply: reply}
 	defer r.followLosers()
-	r.start()
-	if r.running > 0 {
-		latency := time.NewTimer(x.backupLatency)
-		defer latency.Stop()
-		select {
-		case <-latency.C:
-		case call := <-r.end(0):
-			if r.finish(0, call) {
-				return r.err
-			}
-		case <-ctx.Done():
-			return r.abandon()
-		}
+	r.start(0)
+	latency := time.NewTimer(x.option.BackupLatency)
+	defer latency.Stop()
+	if r.running > 0 && r.over(latency.C) {
+		return r.err
 	}
-	if x.s.retries.take(x.s.recent()) {
-		r.start()
-	}
-	for r.running > 0 {
-		finished := false
-		select {
-		case call := <-r.end(0):
-			finished = r.finish(0, call)
-		case call := <-r.end(1):
-			finished = r.finish(1, call)
-		case <-ctx.Done():
-			return r.abandon()
-		}
-		if finished {
-			break
-		}
+	r.start(1)
+	for r.running > 0 && !r.over(nil) {
 	}
 	return r.err
 }
 
-// start sends a request.
-func (r *race) start() {
+// over waits until a request or the call's time ends, or it is late, and reports whether the call has ended.
+func (r *race) over(late <-chan time.Time) bool {
+	select {
+	case call := <-r.end(0):
+		return r.finish(0, call)
+	case call := <-r.end(1):
+		return r.finish(1, call)
+	case <-late:
+		return false
+	case <-r.ctx.Done():
+		r.err = r.ctx.Err()
+		for _, runner := range r.runners {
+			if runner.flight != nil {
+				runner.land(r.err)
+			}
+		}
+		return true
+	}
+}
+
+// start sends a request. The second one is a retry of the budget's.
+func (r *race) start(i int) {
 	h := r.x.holder(r.ctx, r.reply == nil)
-	if other := r.runners[0].flight; other != nil {
-		h.avoid, h.backup = other.h.key, true
+	if i > 0 {
+		if h.backup, h.retry = true, r.x.s.retries.take(r.x.s.recent()); !h.retry {
+			return
+		}
+		if first := r.runners[0].flight; first != nil {
+			h.avoid = first.h.key
+		}
 	}
 	var reply any
 	if r.reply != nil {
@@ -85,8 +87,7 @@ func (r *race) start() {
 		r.err = err
 		return
 	}
-	r.runners[r.started] = runner{f, reply}
-	r.started++
+	r.runners[i] = runner{f, reply}
 	r.running++
 }
 
@@ -111,16 +112,6 @@ func (r *race) finish(i int, call *client.Call) bool {
 		reflect.ValueOf(r.reply).Elem().Set(reflect.ValueOf(runner.reply).Elem())
 	}
 	return true
-}
-
-// abandon ends the call with its context.
-func (r *race) abandon() error {
-	for _, runner := range r.runners {
-		if runner.flight != nil {
-			runner.land(r.ctx.Err())
-		}
-	}
-	return r.ctx.Err()
 }
 
 // followLosers waits for who has lost the race: that a server is slow is to be known, although nobody waits for it any more and callers

@@ -50,11 +50,9 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 	if len(ch.Tiers) == 0 {
 		return s.resort(r, t, ch, h)
 	}
-	if len(ch.first) > 0 {
-		for _, srv := range ch.first {
-			if p := s.try(r, srv, h); p.server != nil {
-				return p
-			}
+	for _, srv := range ch.first {
+		if p := s.try(r, srv, h); p.server != nil {
+			return p
 		}
 	}
 	if s.config.policy == ConsistentHash { // a server is tried with its own keys
@@ -73,7 +71,7 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 		}
 	}
 	srv := s.drawn(r, t, ch, tier)
-	if h != nil && h.had(srv.key) {
+	if h.had(srv.key) {
 		srv = ch.elsewhere(h, srv, tier)
 	}
 	return s.pickOf(r, srv)
@@ -85,7 +83,7 @@ func (s *Selector) pickOf(r *roster, srv *server) pick {
 
 // try returns a pick of a server on trial, if it is its time and it is not being tried. At most one call at a time dials a server that no probe has found.
 func (s *Selector) try(r *roster, srv *server, h *holder) pick {
-	if srv.State() != Trial || h != nil && h.had(srv.key) {
+	if srv.State() != Trial || h.had(srv.key) {
 		return pick{}
 	}
 	now := s.now()
@@ -124,7 +122,7 @@ func (s *Selector) drawn(r *roster, t *table, ch *choice, tier int) *server {
 func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *server {
 	u := &ch.Tiers[tier].Urn
 	if s.config.policy == WeightedRoundRobin {
-		if m := ch.turns.Next(ch.list, outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
+		if m := ch.lane.turns.Next(ch.list, outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
 			return ch.servers[m]
 		}
 		return ch.servers[u.Balls[u.Draw(rand.Uint64())].Member]
@@ -163,23 +161,22 @@ func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *s
 // elsewhere returns another usable server than the one that was chosen, for a call that had its chance there: the next attempt of a Failover, or
 // the backup of a Failbackup. It is one of the same tier if it can be, else of the nearest, and the same one when there is no other.
 func (ch *choice) elsewhere(h *holder, srv *server, tier int) *server {
-	if other := ch.other(h, tier); other != nil {
-		return other
-	}
-	for i := range ch.Tiers {
-		if other := ch.other(h, i); other != nil {
+	for i := range len(ch.Tiers) + 1 {
+		u := &ch.Tiers[tier].Urn
+		if i > 0 {
+			u = &ch.Tiers[i-1].Urn
+		}
+		if other := h.other(len(u.Balls), u.Draw(rand.Uint64()), func(i int) *server { return ch.servers[u.Balls[i].Member] }); other != nil {
 			return other
 		}
 	}
 	return srv
 }
 
-// other returns a server of a tier that h has not had; nil if there is none.
-func (ch *choice) other(h *holder, tier int) *server {
-	u := &ch.Tiers[tier].Urn
-	from := u.Draw(rand.Uint64())
-	for i := range min(len(u.Balls), chances+1) {
-		if other := ch.servers[u.Balls[(from+i)%len(u.Balls)].Member]; !h.had(other.key) {
+// other returns the first of n servers that the call has not had, from one of them on; nil if there is none.
+func (h *holder) other(n, from int, of func(i int) *server) *server {
+	for i := range min(n, chances+1) {
+		if other := of((from + i) % n); !h.had(other.key) {
 			return other
 		}
 	}
@@ -197,7 +194,7 @@ func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint6
 	full := -1 // the first that is, in case all are
 	m := ch.ring.Walk(hash, policy.WalkFar, func(i int) bool {
 		srv := ch.servers[i]
-		if h != nil && h.had(srv.key) {
+		if h.had(srv.key) {
 			return false
 		}
 		switch t.use(srv) {
@@ -243,19 +240,15 @@ func (s *Selector) resort(r *roster, t *table, ch *choice, h *holder) pick {
 		return pick{}
 	}
 	now := s.now()
-	is := r.only.Load()
-	if is == nil || now >= is.until || is.epoch != is.server.epoch.Load() || t.byKey[is.server.key] != is.server || h != nil && h.had(is.server.key) {
-		from := rand.IntN(len(ch.last))
-		srv := ch.last[from]
-		for i := range min(len(ch.last), chances+1) {
-			if other := ch.last[(from+i)%len(ch.last)]; h == nil || !h.had(other.key) {
-				srv = other
-				break
-			}
+	is := ch.lane.only.Load()
+	if is == nil || now >= is.until || is.epoch != is.server.epoch.Load() || t.byKey[is.server.key] != is.server || h.had(is.server.key) {
+		srv := h.other(len(ch.last), rand.IntN(len(ch.last)), func(i int) *server { return ch.last[i] })
+		if srv == nil {
+			srv = ch.last[0]
 		}
 		next := &resort{srv, srv.epoch.Load(), now + dialled}
-		if !r.only.CompareAndSwap(is, next) {
-			if other := r.only.Load(); other != nil { // somebody was faster
+		if !ch.lane.only.CompareAndSwap(is, next) {
+			if other := ch.lane.only.Load(); other != nil { // somebody was faster
 				return s.pickOf(r, other.server)
 			}
 		}
@@ -266,9 +259,18 @@ func (s *Selector) resort(r *roster, t *table, ch *choice, h *holder) pick {
 
 // moveOn ends that all calls go to a server, after an outcome there.
 func (r *roster) moveOn(srv *server, o health.Outcome) {
-	is := r.only.Load()
-	if is == nil || is.server != srv || o.Alive() || !o.Failed() && srv.load.InFlight.Load() > 0 {
+	if o.Alive() || !o.Failed() && srv.load.InFlight.Load() > 0 {
 		return
 	}
-	r.only.CompareAndSwap(is, nil)
+	t := r.table.Load()
+	t.plain.moveOn(srv)
+	for _, ch := range t.tagged {
+		ch.moveOn(srv)
+	}
+}
+
+func (ch *choice) moveOn(srv *server) {
+	if is := ch.lane.only.Load(); is != nil && is.server == srv {
+		ch.lane.only.CompareAndSwap(is, nil)
+	}
 }

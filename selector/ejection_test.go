@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -198,5 +200,51 @@ func TestWhenMoreThanHalfFailAllAreUsed(t *testing.T) {
 			}
 			pass(time.Second)
 		}
+	})
+}
+
+// Of ten servers two failed often and were ejected, although they were all that another group has.
+func TestALowRateEjectsNoWholeGroup(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+		all, two := s.newView(ofRPCX), s.newView(settings{known: true, option: client.Option{Group: "a"}})
+		all.UpdateServer(fleet(10, unweighted))
+		two.UpdateServer(fleet(2, unweighted))
+		pass(time.Minute)
+		for range 5 {
+			for i := range 10 {
+				for range 20 {
+					if i < 2 {
+						s.observe(s.main, nth(i), health.Late, time.Millisecond)
+					}
+					s.observe(s.main, nth(i), health.Answered, time.Millisecond)
+				}
+			}
+			pass(time.Second)
+		}
+		ejected := 0
+		for i := range 2 {
+			if s.of(t, nth(i)).State == Ejected {
+				ejected++
+			}
+		}
+		if ejected != 1 {
+			t.Errorf("%d of the two are ejected, want 1", ejected)
+		}
+	})
+}
+
+// A server that failed often, but not five times in a row, went unnoticed if that began in the first half minute of the Selector.
+func TestALowRateIsNoticedFromTheFirstSecondOn(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		for range 60 {
+			for i := range 10 {
+				s.observe(s.main, nth(i), health.Answered, time.Millisecond)
+			}
+			for range 3 {
+				s.observe(s.main, nth(0), health.Late, time.Second)
+			}
+			pass(100 * time.Millisecond)
+		}
+		wantState(t, s, nth(0), Ejected)
 	})
 }

@@ -2,8 +2,9 @@ package selector
 
 import (
 	"context"
-	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -13,14 +14,13 @@ import (
 
 // fanout is a call of all servers at once. rpcx selects nobody for it and does not say who answered what; of Inform it can be found out.
 type fanout struct {
+	began   atomic.Int64 // the first attempt, by the Selector's clock; they all begin when every server is connected
 	mu      sync.Mutex
-	began   int64 // of the first attempt, by the Selector's clock; they all begin when every server is connected
-	endings []ending
+	endings map[any]ending // by the reply that rpcx made for a server: a pointer, and so an identity; nil: nobody asks
 }
 
 // ending is what one server came to.
 type ending struct {
-	reply   any // the pointer that rpcx made for it: an identity
 	outcome health.Outcome
 	took    time.Duration
 }
@@ -28,15 +28,24 @@ type ending struct {
 // Inform is XClient's. A receipt names its server and has the reply that PostCall was given, which together tell who came to what: a
 // receipt's error is everybody's (rpcx).
 func (x *xclient) Inform(ctx context.Context, serviceMethod string, args, reply any) ([]client.Receipt, error) {
-	all := &fanout{}
+	all := &fanout{endings: make(map[any]ending)}
 	receipts, err := x.XClient.Inform(&holder{Context: ctx, x: x, all: all, oneway: reply == nil}, serviceMethod, args, reply)
 	all.mu.Lock()
 	endings := all.endings // they are complete, and not changed
 	all.mu.Unlock()
+	byAddress := make(map[string]ending, len(receipts))
 	for _, r := range receipts {
-		i := slices.IndexFunc(endings, func(e ending) bool { return e.reply != nil && e.reply == r.Reply })
-		if i >= 0 {
-			x.observe(x.view.roster.keyOf(r.Address), endings[i].outcome, endings[i].took)
+		if e, ok := endings[r.Reply]; ok {
+			byAddress[r.Address] = e
+		}
+	}
+	for key := range x.view.roster.table.Load().byKey {
+		_, address, ok := strings.Cut(key, "@") // as rpcx does it
+		if !ok {
+			address = key
+		}
+		if e, ok := byAddress[address]; ok {
+			x.observe(key, e.outcome, e.took)
 		}
 	}
 	return receipts, err
@@ -52,20 +61,13 @@ func (x *xclient) Fork(ctx context.Context, serviceMethod string, args, reply an
 	return x.XClient.Fork(&holder{Context: ctx, x: x, all: &fanout{}}, serviceMethod, args, reply)
 }
 
-func (f *fanout) started(now int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.began == 0 {
-		f.began = now
-	}
-}
-
 func (f *fanout) answered(h *holder, args, reply any, err error) {
-	f.mu.Lock()
-	began := f.began
-	f.mu.Unlock()
-	e := ending{reply, h.judge(args, err, began), time.Duration(h.x.s.nanos() - began)}
+	if reply == nil || f.endings == nil {
+		return
+	}
+	began := f.began.Load()
+	e := ending{h.judge(args, err, began), time.Duration(h.x.s.nanos() - began)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.endings = append(f.endings, e)
+	f.endings[reply] = e
 }

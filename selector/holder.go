@@ -77,10 +77,10 @@ func (h *holder) add(p pick) { h.pick, h.open, h.sent, h.key = p, true, false, p
 
 // superseded ends an attempt that another one follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin
 // refused or a breaker was open.
-func (h *holder) superseded() { h.release(h.sent || h.blind || h.x.breaker) }
+func (h *holder) superseded() { h.release(h.sent || h.blind || h.x.option.GenBreaker != nil) }
 
 // had reports whether the call had its chance with a server: an attempt has failed there, or the request that this one is the backup of is there.
-func (h *holder) had(key string) bool { return key == h.key || key == h.avoid }
+func (h *holder) had(key string) bool { return h != nil && (key == h.key || key == h.avoid) }
 
 // selected says which server is called in the end, after the plugins that wrap Select.
 func (h *holder) selected(key string) {
@@ -95,7 +95,7 @@ func (h *holder) started() {
 	began := h.x.s.nanos()
 	h.x.s.setRecent(millis(began))
 	if h.all != nil {
-		h.all.started(began)
+		h.all.began.CompareAndSwap(0, began)
 		return
 	}
 	h.began, h.retry = began, false
@@ -145,7 +145,7 @@ func (h *holder) judge(args any, err error, began int64) health.Outcome {
 // ended gives up a pick of which nothing will be heard any more, after a call that returned err. A call that got no connection says so with an error
 // before any plugin was asked.
 func (h *holder) ended(err error) {
-	refused := err == nil || h.sent || h.blind || h.err != nil || h.x.breaker || h.x.ending.Load() || h.Err() != nil || classify(err) == health.NotSent
+	refused := err == nil || h.sent || h.blind || h.err != nil || h.x.option.GenBreaker != nil || h.x.ending.Load() || h.Err() != nil || classify(err) == health.NotSent
 	h.release(refused)
 	if h.retry {
 		h.retry = false

@@ -1,46 +1,31 @@
 package selector
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // liveness is whether the list is live, asked for once a second at most: the answer may cost a copy of the list.
 type liveness struct {
-	mu    sync.Mutex
-	until int64
-	live  bool
+	live  atomic.Bool
+	until atomic.Int64
 }
 
 const livenessHolds = int64(time.Second / time.Millisecond)
 
 func (s *Selector) live() bool {
-	l := &s.liveness
-	now := s.now()
-	l.mu.Lock()
-	if now < l.until {
-		defer l.mu.Unlock()
-		return l.live
+	if now := s.now(); now >= s.liveness.until.Load() {
+		return s.askLive(now)
 	}
-	l.mu.Unlock()
-	return l.ask(s.config.live, now)
+	return s.liveness.live.Load()
 }
 
-// ask calls the user's function outside every lock. One that panics says no.
-func (l *liveness) ask(f func() bool, now int64) (live bool) {
-	if f == nil {
-		return true
-	}
-	live = func() (live bool) {
-		defer func() {
-			if recover() != nil {
-				live = false
-			}
-		}()
-		return f()
+// askLive calls the user's function, so no lock may be held. One that panics says no.
+func (s *Selector) askLive(now int64) (live bool) {
+	defer func() {
+		live = recover() == nil && live
+		s.liveness.live.Store(live)
+		s.liveness.until.Store(now + livenessHolds)
 	}()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live, l.until = live, now+livenessHolds
-	return live
+	return s.config.live()
 }

@@ -35,31 +35,12 @@ type answer struct {
 	found  probe.Answer
 }
 
-func (l *loop) init() {
-	l.wake = make(chan struct{}, 1)
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-}
-
-// start starts the goroutine once. Selector.mu must be held.
-func (l *loop) start(run func()) {
-	if !l.started {
-		l.started = true
-		l.wg.Go(run)
-	}
-}
-
 // poke makes the loop take a turn.
 func (l *loop) poke() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-// end ends the goroutine and waits for it.
-func (l *loop) end() {
-	l.cancel()
-	l.wg.Wait()
 }
 
 func (s *Selector) roll() float64 { return rand.Float64() }
@@ -205,13 +186,8 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 				tallies[i] = srv.tally(now)
 			}
 		}
-		c := r.table.Load().counts
 		for _, i := range health.Outliers(tallies) {
-			srv := servers[i]
-			s.apply(srv, health.Event{Kind: health.RateLow, Now: now, Roll: s.roll(), MayEject: c.mayEject(s.config.ejection.Share, live)})
-			if srv.known.health.State == health.Ejected {
-				c.ejected, c.failing = c.ejected+1, c.failing+1
-			}
+			s.apply(servers[i], health.Event{Kind: health.RateLow, Now: now, Roll: s.roll(), MayEject: s.mayEject(servers[i], live)})
 		}
 	}
 	return now + sweepEvery
@@ -227,6 +203,11 @@ func (s *Selector) apply(srv *server, e health.Event) {
 	if is.State == health.Ejected && was.State != health.Ejected { // what it did counts once
 		srv.good.Reset()
 		srv.bad.Reset()
+		for _, r := range s.rosters {
+			if r.byKey[srv.key] == srv {
+				r.ejected++
+			}
+		}
 	}
 	if is.State != was.State {
 		s.changed = true

@@ -3,6 +3,7 @@ package selector
 import (
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -21,57 +22,32 @@ func (t traits) same(u traits) bool {
 	return t.weight == u.weight && t.zone == u.zone && t.tag == u.tag && t.started == u.started && (t.position == u.position || !t.position.valid() && !u.position.valid())
 }
 
+// names are those of the values that matter here.
+var names = [...]string{"weight", "zone", "tag", "started", "state", "latitude", "longitude"}
+
 // parseTraits reads metadata as rpcx writes it: a URL query in which the first value of a name counts. What url.ParseQuery refuses (a semicolon,
 // a bad escape) spoils its own pair only. It never fails: a weight that is negative or no number is 1.
 func parseTraits(metadata string) traits {
-	t := traits{weight: 1, position: nowhere}
-	var latitude, longitude string
-	var seen struct{ weight, zone, tag, started, state, latitude, longitude bool }
-	first := func(flag *bool) bool { was := *flag; *flag = true; return !was }
-	inactive := false
+	var values [len(names)]string
+	var seen [len(names)]bool
 	for metadata != "" {
 		var pair string
 		pair, metadata, _ = strings.Cut(metadata, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		value = unescape(value)
-		switch unescape(name) {
-		case "weight":
-			if first(&seen.weight) {
-				w, strange := parseWeight(value)
-				t.weight, t.strange = w, t.strange || strange
-			}
-		case "zone":
-			if first(&seen.zone) {
-				t.zone = value
-			}
-		case "tag":
-			if first(&seen.tag) {
-				t.tag = value
-			}
-		case "started":
-			if first(&seen.started) {
-				if n, err := strconv.ParseInt(value, 10, 64); err == nil && n > 0 {
-					t.started = n
-				} else if value != "" {
-					t.strange = true
-				}
-			}
-		case "state":
-			if first(&seen.state) {
-				inactive = value == "inactive"
-			}
-		case "latitude":
-			if first(&seen.latitude) {
-				latitude = value
-			}
-		case "longitude":
-			if first(&seen.longitude) {
-				longitude = value
-			}
+		if i := slices.Index(names[:], unescape(name)); i >= 0 && !seen[i] {
+			seen[i], values[i] = true, unescape(value)
 		}
 	}
-	if inactive {
+	weight, started, state, latitude, longitude := values[0], values[3], values[4], values[5], values[6]
+	t := traits{zone: values[1], tag: values[2], position: nowhere}
+	t.weight, t.strange = parseWeight(weight)
+	if state == "inactive" {
 		t.weight = 0
+	}
+	if n, err := strconv.ParseInt(started, 10, 64); err == nil && n > 0 {
+		t.started = n
+	} else if started != "" {
+		t.strange = true
 	}
 	if latitude != "" || longitude != "" {
 		lat, err1 := strconv.ParseFloat(latitude, 64)

@@ -218,7 +218,7 @@ func TestStickyTellsOfTheServerThatItKeeps(t *testing.T) {
 
 // When several calls select at once, rpcx closes the connections to all servers but one.
 func TestAStickyXClientKeepsWhoHasAnswered(t *testing.T) {
-	x := &xclient{settings: settings{sticky: true}}
+	x := &xclient{settings: settings{option: client.Option{Sticky: true}}}
 	for _, o := range []health.Outcome{health.Answered, health.NotSent, health.Broken, health.Late} {
 		x.stickTo(o.String(), o)
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
@@ -21,22 +23,23 @@ func (f optionFunc) apply(c *config) { f(c) }
 
 // config is everything that is decided before the first list.
 type config struct {
-	policy    Policy
-	zone      string
-	position  position
-	key       KeyFunc
-	bound     float64
-	subset    int
-	client    string
-	clientSet bool
-	ramp      int64 // milliseconds
-	ejection  Ejection
-	probing   Probing
-	probeSet  bool
-	noProbing bool
-	live      func() bool
-	log       *slog.Logger
-	observer  Observer
+	policy     Policy
+	zone       string
+	position   position
+	key        KeyFunc
+	bound      float64
+	subset     int
+	client     string
+	clientSet  bool
+	clientHash uint64 // 0 without a subset
+	ramp       int64  // milliseconds
+	ejection   Ejection
+	probing    Probing
+	probeSet   bool
+	noProbing  bool
+	live       func() bool
+	log        *slog.Logger
+	observer   Observer
 
 	onlyTagged bool
 	retryShare float64
@@ -47,7 +50,7 @@ type config struct {
 }
 
 func defaultConfig() config {
-	return config{policy: P2C, position: nowhere, log: logs.Default(), retryShare: 0.2, retryLeast: 10}
+	return config{policy: P2C, position: nowhere, live: func() bool { return true }, log: logs.Default(), retryShare: 0.2, retryLeast: 10}
 }
 
 // WithPolicy sets how a server is chosen. The default is P2C.
@@ -239,9 +242,12 @@ func newConfig(opts []Option) (*config, error) {
 	if c.bound == 0 {
 		c.bound = 1.25
 	}
-	if !c.clientSet {
-		host, _ := os.Hostname() // without it, the process ID is a name, too
-		c.client = fmt.Sprintf("%s/%d", host, os.Getpid())
+	if c.subset > 0 {
+		if !c.clientSet {
+			host, _ := os.Hostname() // without it, the process ID is a name, too
+			c.client = fmt.Sprintf("%s/%d", host, os.Getpid())
+		}
+		c.clientHash = xxhash.Sum64String(c.client)
 	}
 	return &c, nil
 }

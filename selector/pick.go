@@ -85,51 +85,30 @@ func (s *Selector) feed(srv *server, p *pick, o health.Outcome, took time.Durati
 	s.setRecent(now)
 	srv.outcomes[o].Add(1)
 	p.roster.moveOn(srv, o)
-	switch o { // what is true of the server whatever has become of it since
+	// How often it fails and how quick it is are true whatever has become of it since.
+	switch o {
 	case health.Late, health.Broken:
 		srv.bad.Add(now, lately/2)
-		if s.failed.Swap(now) < now-lately/2 {
+		if last := s.failed.Swap(now); last == 0 || last < now-lately/2 {
 			s.loop.poke()
 		}
-	case health.Answered:
+	case health.Answered, health.Refused:
 		srv.good.Add(now, lately/2)
-		if took > 0 {
-			srv.load.Took(int64(took), now)
-		}
-	case health.Refused:
-		srv.good.Add(now, lately/2)
-		if took > 0 {
-			srv.load.TookAtLeast(int64(took), now)
-		}
 	default:
 	}
-	if srv.epoch.Load() != p.epoch {
-		return
-	}
-	switch o {
-	case health.Answered, health.Refused:
-		if srv.is(alert) {
-			s.judge(srv, p.epoch, health.CallAnswered)
-		}
-	case health.Written:
-		if srv.is(alert) {
-			s.judge(srv, p.epoch, health.CallWritten)
-		}
-	case health.GivenUp:
-		if took > 0 {
-			srv.load.TookAtLeast(int64(took), now)
-		}
-	case health.Late:
+	current := srv.epoch.Load() == p.epoch
+	switch {
+	case took == 0: // not known
+	case o == health.Answered:
+		srv.load.Took(int64(took), now)
+	case o == health.Refused, current && (o == health.GivenUp || o == health.Late):
 		srv.load.TookAtLeast(int64(took), now)
+	}
+	if current && o.Failed() {
 		srv.load.Fail(p.chosen, now)
-		s.judge(srv, p.epoch, health.CallLate)
-	case health.Broken:
-		srv.load.Fail(p.chosen, now)
-		s.judge(srv, p.epoch, health.CallBroke)
-	case health.Undialled:
-		srv.load.Fail(p.chosen, now)
-		s.judge(srv, p.epoch, health.CallUndialled)
-	case health.NotSent:
+	}
+	if kind, news := o.Kind(); current && news && (o.Failed() || srv.is(alert)) {
+		s.judge(srv, p.epoch, kind)
 	}
 }
 
@@ -161,7 +140,7 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 // mayEject asks every list that the server is in. s.mu must be held.
 func (s *Selector) mayEject(srv *server, live bool) bool {
 	for _, r := range s.rosters {
-		if r.byKey[srv.key] == srv && !r.table.Load().counts.mayEject(s.config.ejection.Share, live) {
+		if c := r.table.Load().counts; r.byKey[srv.key] == srv && !c.mayEject(r.ejected, s.config.ejection.Share, live) {
 			return false
 		}
 	}

@@ -18,8 +18,7 @@ type group struct {
 	servers []*server
 	members []policy.Member // the same servers
 	ring    *policy.Ring    // for ConsistentHash
-	turns   *policy.Turns   // for WeightedRoundRobin
-	list    int             // which list the turns must have
+	list    int             // which list the lane's turns must have, for WeightedRoundRobin
 }
 
 // used cuts the ranked servers into tags, of each as many as the subset takes.
@@ -59,11 +58,7 @@ func (r *roster) newPool(c *config) {
 		case ConsistentHash:
 			g.ring = policy.NewRing(g.members)
 		case WeightedRoundRobin:
-			if g.turns = r.turns[g.tag]; g.turns == nil {
-				g.turns = &policy.Turns{}
-				r.turns[g.tag] = g.turns
-			}
-			g.list = g.turns.Reset(g.members)
+			g.list = r.lane(g.tag).turns.Reset(g.members)
 		case Locality:
 			far := make([]float64, len(servers))
 			for i, srv := range servers {

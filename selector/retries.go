@@ -20,9 +20,10 @@ const budgeted = 10_000
 // called counts a call that may retry.
 func (r *retries) called(now int64) { r.calls.Add(now, budgeted) }
 
-// take asks for a retry.
+// take asks for a retry. The call that asks is one of those that share the budget, also when it began longer ago.
 func (r *retries) take(now int64) bool {
-	if float64(r.made.Sum(now, budgeted)) >= r.config.retryShare*float64(r.calls.Sum(now, budgeted))+float64(r.config.retryLeast)*budgeted/1000 {
+	calls := max(1, r.calls.Sum(now, budgeted))
+	if float64(r.made.Sum(now, budgeted)) >= r.config.retryShare*float64(calls)+float64(r.config.retryLeast)*budgeted/1000 {
 		r.denied.Add(1)
 		return false
 	}

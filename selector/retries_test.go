@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // A service that is down gets few retries more than calls.
@@ -91,4 +93,43 @@ func TestARetryThatIsNotMadeIsGivenBack(t *testing.T) {
 	if st := s.Status(); st.Retries != 0 {
 		t.Errorf("%d retries", st.Retries)
 	}
+}
+
+// A backup that found nobody was counted, and the budget had one less.
+func TestABackupThatIsNotMadeIsGivenBack(t *testing.T) {
+	n := startNode(t)
+	d := newDiscovery(n.key)
+	s := mustNew(t)
+	o := client.DefaultOption
+	o.BackupLatency = 20 * time.Millisecond
+	xc := NewXClient("Kelp", client.Failbackup, d, o, s)
+	defer xc.Close()
+	ready(t, s)
+	called := make(chan error, 1)
+	go func() { called <- xc.Call(t.Context(), "Wait", &question, new(string)) }()
+	eventually(t, "the first request has arrived", func() bool { return n.waiting.Load() > 0 })
+	d.set() // the second finds nobody
+	time.Sleep(100 * time.Millisecond)
+	n.release <- struct{}{}
+	if err := <-called; err != nil {
+		t.Error(err)
+	}
+	if st := s.Status(); st.Retries != 0 {
+		t.Errorf("%d retries", st.Retries)
+	}
+}
+
+// The first call after a quiet time was counted among those of that time, so that it could not be retried.
+func TestACallAfterAQuietTimeHasItsShareOfRetries(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
+		pass(time.Hour)
+		h := &holder{Context: t.Context(), x: &xclient{s: s}}
+		s.Select(h, "Arith", "Mul", nil)
+		h.open = false
+		h.pick.done(health.Late, time.Second)
+		if s.Select(h, "Arith", "Mul", nil) == "" {
+			t.Error("no retry for a call that may have one")
+		}
+		h.release(true)
+	}, WithRetryBudget(1, 0))
 }

@@ -2,6 +2,7 @@ package selector
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,13 +22,26 @@ type roster struct {
 	table  atomic.Pointer[table]
 	turn   atomic.Uint64 // counts picks
 	far    far
-	only   atomic.Pointer[resort] // the server that all calls go to while none can be used
 
-	servers []*server // by key
+	servers []*server // in order
 	byKey   map[string]*server
 	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them
 	pool    *pool
-	turns   map[string]*policy.Turns // by tag
+	ejected int              // servers that were since the table was made
+	lanes   map[string]*lane // by tag
+}
+
+// lane is what stays of the calls of one tag when the list or a state changes.
+type lane struct {
+	turns policy.Turns           // for WeightedRoundRobin
+	only  atomic.Pointer[resort] // the server that all calls go to while none can be used, of this tag with WithOnlyTagged
+}
+
+func (r *roster) lane(tag string) *lane {
+	if r.lanes[tag] == nil {
+		r.lanes[tag] = &lane{}
+	}
+	return r.lanes[tag]
 }
 
 // far is what is known of servers that are too far to be called, for Locality: one call at a time measures one.
@@ -37,8 +51,8 @@ type far struct {
 }
 
 func newRoster(group string) *roster {
-	r := &roster{group: group, pool: &pool{}, turns: make(map[string]*policy.Turns)}
-	r.table.Store(&table{pool: r.pool, plain: &choice{}})
+	r := &roster{group: group, pool: &pool{}, lanes: make(map[string]*lane)}
+	r.table.Store(&table{pool: r.pool, plain: &choice{lane: r.lane("")}})
 	return r
 }
 
@@ -48,7 +62,7 @@ const remembered = int64(time.Minute / time.Millisecond)
 // UpdateServer implements client.Selector: the servers from now on, each with its metadata. The map is only read, and not kept. It does not block,
 // but for the function given to WithLive.
 func (s *Selector) UpdateServer(servers map[string]string) {
-	s.update(s.main, servers, s.liveness.ask(s.config.live, s.now()))
+	s.update(s.main, servers, s.askLive(s.now()))
 }
 
 func (s *Selector) update(r *roster, servers map[string]string, live bool) {
@@ -58,8 +72,9 @@ func (s *Selector) update(r *roster, servers map[string]string, live bool) {
 		return
 	}
 	s.publish(s.now())
-	if len(servers) > 0 && !s.closed {
-		s.loop.start(s.run)
+	if len(servers) > 0 && !s.closed && !s.loop.started {
+		s.loop.started = true
+		s.loop.wg.Go(s.run)
 	}
 	s.loop.poke()
 }
@@ -68,7 +83,7 @@ func (s *Selector) update(r *roster, servers map[string]string, live bool) {
 // metadata bring a list every few seconds.
 func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool {
 	now := s.now()
-	first := len(s.servers) == 0
+	first := r.servers == nil
 	changed := len(servers) != len(r.servers)
 	var joined, strange []*server
 	for key, data := range servers {
@@ -92,42 +107,35 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 		return false
 	}
 	if len(joined) > 0 || len(servers) != len(r.servers) {
-		kept := make([]*server, 0, len(servers))
+		kept, left := make([]*server, 0, len(servers)), []*server(nil)
 		for _, srv := range r.servers {
 			if _, ok := servers[srv.key]; ok {
 				kept = append(kept, srv)
 			} else {
-				s.leave(srv, now)
+				left = append(left, srv)
 			}
 		}
-		slices.SortFunc(joined, byKey)
-		r.servers = merge(kept, joined)
+		s.leave(now, left...)
+		r.servers = append(kept, joined...)
+		slices.SortFunc(r.servers, s.config.inOrder)
 		r.byKey = make(map[string]*server, len(r.servers))
 		for _, srv := range r.servers {
 			r.byKey[srv.key] = srv
 		}
 	}
-	r.rank(s.config)
+	r.rank()
 	r.pool = nil
 	return true
 }
 
-func byKey(a, b *server) int { return strings.Compare(a.key, b.key) }
-
-// merge returns the servers of both, which are in the order of their keys.
-func merge(a, b []*server) []*server {
-	if len(b) == 0 {
-		return a
+// inOrder is the order of a roster's servers: with WithSubset that in which this client takes them, by rendezvous hashing (D. Thaler, C. Ravishankar 1996; gRFC
+// A68). Each client has its own order, in which every server is as likely as any other at every place, and one that comes or goes moves no other.
+// Without, it is the same in every process.
+func (c *config) inOrder(a, b *server) int {
+	if x, y := policy.Mix(a.hash^c.clientHash), policy.Mix(b.hash^c.clientHash); x != y {
+		return cmp.Compare(x, y)
 	}
-	all := make([]*server, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if byKey(a[0], b[0]) < 0 {
-			all, a = append(all, a[0]), a[1:]
-		} else {
-			all, b = append(all, b[0]), b[1:]
-		}
-	}
-	return append(append(all, a...), b...)
+	return strings.Compare(a.key, b.key)
 }
 
 // join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of
@@ -149,19 +157,14 @@ func (s *Selector) join(key string, newcomer bool, now int64) *server {
 	return srv
 }
 
-// leave takes a server from a roster, and forgets those that left long ago.
-func (s *Selector) leave(srv *server, now int64) {
-	if srv.known.lists--; srv.known.lists > 0 {
-		return
-	}
-	srv.known.gone = now
-	s.gone = append(s.gone, srv)
-	for len(s.gone) > 0 && (s.gone[0].known.lists > 0 || now-s.gone[0].known.gone > remembered) {
-		if old := s.gone[0]; old.known.lists == 0 && s.servers[old.key] == old {
-			delete(s.servers, old.key)
+// leave takes servers from a roster, and forgets those that left long ago.
+func (s *Selector) leave(now int64, left ...*server) {
+	for _, srv := range left {
+		if srv.known.lists--; srv.known.lists == 0 {
+			srv.known.gone = now
 		}
-		s.gone = s.gone[1:]
 	}
+	maps.DeleteFunc(s.servers, func(_ string, srv *server) bool { return srv.known.lists == 0 && now-srv.known.gone > remembered })
 }
 
 // starts takes the time at which a server's process says that it has started. The slow start goes by that, but lasts no longer than if the process had
@@ -181,10 +184,9 @@ func (s *Selector) starts(srv *server, started, now int64) {
 	}
 }
 
-// rank puts the servers in the order in which they are used.
-func (r *roster) rank(c *config) {
+// rank orders the servers that may be used by tag.
+func (r *roster) rank() {
 	r.ranked = make([]*server, 0, len(r.servers))
-	tagged := false
 	for _, srv := range r.servers {
 		if srv.known.traits.weight > 0 {
 			r.ranked = append(r.ranked, srv)
@@ -193,25 +195,7 @@ func (r *roster) rank(c *config) {
 	if len(r.ranked) == 0 { // all are drained
 		r.ranked = append(r.ranked, r.servers...)
 	}
-	for _, srv := range r.ranked {
-		tagged = tagged || srv.known.traits.tag != ""
-	}
-	if c.subset > 0 { // by rendezvous hashing (D. Thaler, C. Ravishankar 1996; gRFC A68): each client has its own order, in which every server is as
-		// likely as any other at every place, and one that comes or goes moves no other.
-		client := xxhash.Sum64String(c.client)
-		slices.SortFunc(r.ranked, func(a, b *server) int {
-			if x, y := policy.Mix(a.hash^client), policy.Mix(b.hash^client); x != y {
-				if x < y {
-					return -1
-				}
-				return 1
-			}
-			return byKey(a, b)
-		})
-	}
-	if tagged {
-		slices.SortStableFunc(r.ranked, func(a, b *server) int { return strings.Compare(a.known.traits.tag, b.known.traits.tag) })
-	}
+	slices.SortStableFunc(r.ranked, func(a, b *server) int { return strings.Compare(a.known.traits.tag, b.known.traits.tag) })
 }
 
 // subset returns how many of ranked servers are used: as many as hold n that do not fail, but not more than 2n. A replacement is needed only when

@@ -65,7 +65,6 @@ type Selector struct {
 type union struct {
 	rosters   []*roster
 	servers   map[string]*server // listed by a roster, or lately
-	gone      []*server          // those that left, the longest ago first
 	closed    bool
 	published int64 // when tables were
 	changed   bool  // since the tables were published
@@ -84,7 +83,8 @@ func New(opts ...Option) (*Selector, error) {
 	s := &Selector{config: c, began: time.Now(), main: newRoster("")}
 	s.union = union{rosters: []*roster{s.main}, servers: make(map[string]*server)}
 	s.retries.config = c
-	s.loop.init()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.loop = loop{ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1)}
 	if !c.noProbing {
 		s.prober = probe.NewQueue(probe.Settings{Probe: probe.Probe(c.probing.Probe), Timeout: c.probing.Timeout, Parallel: c.probing.Parallel})
 	}
@@ -127,7 +127,8 @@ func (s *Selector) Close() error {
 	s.loop.news, s.loop.answers = nil, nil
 	s.publish(s.now())
 	s.mu.Unlock()
-	s.loop.end()
+	s.loop.cancel()
+	s.loop.wg.Wait()
 	if s.prober != nil {
 		s.prober.Wait()
 	}

@@ -2,7 +2,6 @@ package selector
 
 import (
 	"reflect"
-	"time"
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
@@ -11,33 +10,17 @@ import (
 
 // settings are what an XClient was made with and a wrapper has to know.
 type settings struct {
-	known         bool
-	failMode      client.FailMode
-	group         string
-	backupLatency time.Duration
-	sticky        bool
-	breaker       bool
-	serializeType protocol.SerializeType
-}
-
-func newSettings(failMode client.FailMode, option client.Option) settings {
-	return settings{
-		known:         true,
-		failMode:      failMode,
-		group:         option.Group,
-		backupLatency: option.BackupLatency,
-		sticky:        option.Sticky,
-		breaker:       option.GenBreaker != nil,
-		serializeType: option.SerializeType,
-	}
+	known    bool
+	failMode client.FailMode
+	option   client.Option
 }
 
 // settingsOf reads an XClient's settings, which it keeps to itself, by reflection. Those of an XClient that is not rpcx's own are unknown; it is
 // then taken for one that fails fast: all picks are released with the call that made them, whatever it does.
 func settingsOf(xc client.XClient) settings {
-	unknown := settings{failMode: client.Failfast, serializeType: protocol.SerializeType(^byte(0))}
+	unknown := settings{failMode: client.Failfast, option: client.Option{SerializeType: protocol.SerializeType(^byte(0))}}
 	v := reflect.Indirect(reflect.ValueOf(xc))
-	if v.Kind() != reflect.Struct || v.Type().PkgPath() != reflect.TypeFor[client.Option]().PkgPath() {
+	if v.Kind() != reflect.Struct || !v.CanAddr() || v.Type().PkgPath() != reflect.TypeFor[client.Option]().PkgPath() {
 		return unknown
 	}
 	failMode, option := v.FieldByName("failMode"), v.FieldByName("option")
@@ -45,20 +28,13 @@ func settingsOf(xc client.XClient) settings {
 		!option.IsValid() || option.Type() != reflect.TypeFor[client.Option]() {
 		return unknown
 	}
-	return settings{ // fields that are not exported can be read by their kind
-		known:         true,
-		failMode:      client.FailMode(failMode.Int()),
-		group:         option.FieldByName("Group").String(),
-		backupLatency: time.Duration(option.FieldByName("BackupLatency").Int()),
-		sticky:        option.FieldByName("Sticky").Bool(),
-		breaker:       !option.FieldByName("GenBreaker").IsNil(),
-		serializeType: protocol.SerializeType(option.FieldByName("SerializeType").Uint()),
-	}
+	// A field that is not exported can be read by its address.
+	return settings{true, client.FailMode(failMode.Int()), *(*client.Option)(option.Addr().UnsafePointer())}
 }
 
 // unencodable reports whether arguments cannot be sent to any server. rpcx returns such an error as it returns a connection's.
 func (s *settings) unencodable(args any) bool {
-	codec := share.Codecs[s.serializeType]
+	codec := share.Codecs[s.option.SerializeType]
 	if codec == nil || args == nil {
 		return false
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallnest/rpcx/client"
+
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -94,4 +96,22 @@ func TestSlowStartGoesByTheServersOwnAge(t *testing.T) {
 			}, WithPolicy(Random), WithSlowStart(30*time.Second))
 		})
 	}
+}
+
+// What another group has was in no first list, and so all of it began slowly: with ConsistentHash its keys went anywhere for that time.
+func TestTheFirstListOfAGroupDoesNotStartSlowly(t *testing.T) {
+	inBubble(t, 3, func(t *testing.T, s *Selector, _ *world) {
+		pass(time.Hour)
+		a := s.newView(settings{known: true, option: client.Option{Group: "a"}})
+		a.UpdateServer(servers(nth(7), nth(8)))
+		pass(time.Second)
+		if a.roster.table.Load().ramping {
+			t.Error("it does")
+		}
+		a.UpdateServer(servers(nth(7), nth(8), nth(9)))
+		pass(time.Second)
+		if !a.roster.table.Load().ramping {
+			t.Error("a newcomer of its list does not")
+		}
+	}, WithSlowStart(time.Minute))
 }

@@ -53,15 +53,19 @@ func TestASubsetIsStableAndMovesByOne(t *testing.T) {
 func TestSubsetsOfManyClientsAreEven(t *testing.T) {
 	const servers, clients, n = 50, 2000, 5
 	got, want := make([]int, servers), make([]float64, servers)
-	r := newRoster("")
+	all, indexes := make([]*server, servers), make(map[*server]int)
 	for i := range servers {
-		key := nth(i)
-		r.servers = append(r.servers, &server{key: key, hash: xxhash.Sum64String(key), known: known{traits: parseTraits("")}})
+		all[i] = &server{key: nth(i), hash: xxhash.Sum64String(nth(i))}
+		indexes[all[i]] = i
 	}
-	for c := range clients {
-		r.rank(&config{subset: n, client: fmt.Sprint("client-", c)})
-		for _, srv := range r.ranked[:n] {
-			got[slices.Index(r.servers, srv)]++
+	for i := range clients {
+		c, err := newConfig([]Option{WithSubset(n), WithClientID(fmt.Sprint("client-", i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(all, c.inOrder)
+		for _, srv := range all[:n] {
+			got[indexes[srv]]++
 		}
 	}
 	for i := range want {

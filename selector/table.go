@@ -24,6 +24,7 @@ type table struct {
 // choice is what calls of one tag may choose from.
 type choice struct {
 	*group
+	lane         *lane
 	policy.Tiers           // of the group's servers; empty when none can be used
 	weight       float64   // of those that can be used
 	first        []*server // of the tag asked for, to be tried before the others, when none of that tag can be used
@@ -54,10 +55,11 @@ func (c *counts) add(h *health.Health) {
 
 func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }
 
-// mayEject says whether one more may be ejected: never more than share of all may fail, and half as many be ejected while the list is not live.
-func (c counts) mayEject(share float64, live bool) bool {
+// mayEject says whether one more may be ejected, beside those that were since: never more than share of all may fail, and half as many be ejected while the
+// list is not live.
+func (c counts) mayEject(since int, share float64, live bool) bool {
 	limit := share * float64(c.all)
-	return float64(c.failing+1) <= limit && (live || float64(c.ejected+1) <= limit/2)
+	return float64(c.failing+since+1) <= limit && (live || float64(c.ejected+since+1) <= limit/2)
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
@@ -69,7 +71,7 @@ func newTable(r *roster, c *config, now int64, closed bool) *table {
 	choices := make([]*choice, len(r.pool.groups))
 	for i := range r.pool.groups {
 		g := &r.pool.groups[i]
-		ch := &choice{group: g, Tiers: policy.NewTiers(g.members, func(m int) policy.Use { return t.use(g.servers[m]) })}
+		ch := &choice{group: g, lane: r.lane(g.tag), Tiers: policy.NewTiers(g.members, func(m int) policy.Use { return t.use(g.servers[m]) })}
 		choices[i] = ch
 		for _, tier := range ch.Tiers {
 			for _, b := range tier.Balls {
@@ -78,24 +80,24 @@ func newTable(r *roster, c *config, now int64, closed bool) *table {
 			}
 		}
 	}
-	t.plain = t.resolve(choices, "", false)
+	t.plain = t.resolve(r, choices, "", false)
 	if len(choices) > 1 || len(choices) == 1 && choices[0].tag != "" {
 		t.tagged = make(map[string]*choice, len(choices))
 		for _, ch := range choices {
-			t.tagged[ch.tag] = t.resolve(choices, ch.tag, c.onlyTagged)
+			t.tagged[ch.tag] = t.resolve(r, choices, ch.tag, c.onlyTagged && ch.tag != "")
 		}
 	}
 	return t
 }
 
 // resolve returns what calls with a tag choose from: that tag's servers, or those without a tag when none of that can be used, or any.
-func (t *table) resolve(choices []*choice, tag string, strict bool) *choice {
+func (t *table) resolve(r *roster, choices []*choice, tag string, strict bool) *choice {
 	var own, other *choice
 	for _, ch := range choices { // the empty tag is the first
 		if ch.tag == tag {
 			own = ch
 		}
-		if other == nil && len(ch.Tiers) > 0 && (!strict || tag == "") {
+		if other == nil && len(ch.Tiers) > 0 && !strict {
 			other = ch
 		}
 	}
@@ -110,7 +112,11 @@ func (t *table) resolve(choices []*choice, tag string, strict bool) *choice {
 		if len(preferred) == 0 {
 			preferred = resorts(t.pool.servers)
 		}
-		return &choice{group: &group{}, last: preferred}
+		is := &choice{group: &group{}, lane: r.lane(""), last: preferred}
+		if strict {
+			is.lane = r.lane(tag)
+		}
+		return is
 	}
 	is := *other
 	if own != nil {
@@ -202,6 +208,7 @@ func (s *Selector) publish(now int64) {
 			}
 		}
 		r.table.Store(t)
+		r.ejected = 0
 		if t.panic != was.panic {
 			s.tellPanic(t.panic, t.counts)
 		}

@@ -99,3 +99,23 @@ func TestTaggedCallsOfARealXClient(t *testing.T) {
 		}
 	}
 }
+
+// While nobody could be used, the server that all calls went to was one for all tags.
+func TestWhereNobodyCanBeUsedATagStillDecides(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, w *world) {
+		for i := range 4 {
+			w.kill(nth(i))
+		}
+		s.UpdateServer(fleet(4, canaries))
+		pass(2 * time.Second)
+		canary := WithTag(t.Context(), "canary")
+		for i := range 40 {
+			plain := s.Select(t.Context(), "Arith", "Mul", i)
+			tagged := s.Select(canary, "Arith", "Mul", i)
+			if s.of(t, plain).Tag != "" || s.of(t, tagged).Tag != "canary" {
+				t.Fatalf("a call without a tag goes to %s, one with a tag to %s", plain, tagged)
+			}
+			pass(100 * time.Millisecond)
+		}
+	}, WithOnlyTagged())
+}

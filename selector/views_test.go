@@ -1,11 +1,19 @@
 package selector
 
 import (
+	"context"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func listed(s *Selector) []string {
@@ -142,3 +150,119 @@ func (d *labelled) GetServices() (pairs []*client.KVPair) {
 }
 
 func (d *labelled) WatchService() chan []*client.KVPair { return nil }
+
+// A second Close took the servers that two groups share from the other group, too.
+func TestAnXClientOfAGroupMayBeClosedTwice(t *testing.T) {
+	s := mustNew(t)
+	grouped := settings{known: true, option: client.Option{Group: "a"}}
+	main, a := s.newView(ofRPCX), s.newView(grouped)
+	main.UpdateServer(servers("x", "y"))
+	a.UpdateServer(servers("x"))
+	a.close()
+	a.close()
+	if got := listed(s); strings.Join(got, " ") != "x y" {
+		t.Errorf("the selector has %v, and the other XClient x and y", got)
+	}
+}
+
+// Random lists, of XClients that come and go in three groups. The Selector knows the union of the leaders' lists, counts for each server who lists it,
+// and each XClient is given the servers of its own group's list.
+func TestEachGroupHasItsListWhateverComesAndGoes(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 5))
+			s := mustNew(t, WithPolicy(Policy(seed%3)), WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }}))
+			var open, shut []*view
+			for range 200 {
+				switch op := r.IntN(6); {
+				case op == 0 && len(open) < 8:
+					open = append(open, s.newView(settings{known: r.IntN(8) > 0, option: client.Option{Group: []string{"", "a", "b"}[r.IntN(3)]}}))
+				case op <= 3 && len(open) > 0:
+					list := map[string]string{}
+					for range r.IntN(6) {
+						list[nth(r.IntN(10))] = []string{"", "weight=3", "started=1700000000", "tag=canary"}[r.IntN(4)]
+					}
+					open[r.IntN(len(open))].UpdateServer(list)
+				case op == 4 && len(open) > 0:
+					i := r.IntN(len(open))
+					open[i].close()
+					shut, open = append(shut, open[i]), slices.Delete(open, i, i+1)
+				case len(shut) > 0:
+					v := shut[r.IntN(len(shut))]
+					v.close()
+					v.UpdateServer(servers(nth(99)))
+				}
+				if r.IntN(10) == 0 {
+					pass(time.Duration(r.IntN(40)) * time.Second)
+				}
+				want, lists := map[string]int{}, map[*roster]bool{s.main: true}
+				for _, v := range open {
+					lists[v.roster] = true
+					key := v.Select(t.Context(), "Arith", "Mul", nil)
+					if l := v.roster.leader; l == nil && key != "" && v.roster != s.main || l != nil && !slices.Contains(open, l) {
+						t.Fatalf("seed %d: %q of a list that nobody has", seed, key)
+					} else if _, listed := v.roster.byKey[key]; l != nil && l.list != nil && listed != (len(l.list) > 0) {
+						t.Fatalf("seed %d: %q of %v", seed, key, l.list)
+					}
+				}
+				for l := range lists {
+					for key := range l.byKey {
+						want[key]++
+					}
+				}
+				for _, key := range listed(s) {
+					if s.servers[key].known.lists != want[key] {
+						t.Fatalf("seed %d: %s is in %d lists, not %d", seed, key, want[key], s.servers[key].known.lists)
+					}
+					delete(want, key)
+				}
+				if len(want) > 0 {
+					t.Fatalf("seed %d: the Selector does not know %v", seed, want)
+				}
+			}
+			_ = s.Close()
+			synctest.Wait()
+		})
+	}
+}
+
+// For the race detector: lists, calls with and without a tag, and XClients of three groups that come and go, while the Selector is closed.
+func TestASelectorMayBeClosedWhileGroupsComeAndGo(t *testing.T) {
+	for p := range Policy(5) {
+		opts := []Option{WithPolicy(p), WithSlowStart(time.Millisecond), WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }})}
+		if p == Locality {
+			opts = append(opts, WithZone("a"))
+		}
+		s := mustNew(t, opts...)
+		var wg sync.WaitGroup
+		for g := range uint64(6) {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(g, 1))
+				for range 60 {
+					v := s.newView(settings{known: true, option: client.Option{Group: []string{"", "a", "b"}[g%3]}})
+					x := &xclient{s: s, view: v}
+					for range 10 {
+						v.UpdateServer(fleet(r.IntN(12), func(i int) string { return []string{"zone=a", "tag=canary", "weight=3"}[i%3] }))
+						h := x.holder(WithTag(t.Context(), []string{"", "canary"}[r.IntN(2)]), false)
+						if v.Select(h, "Arith", "Mul", nil) != "" {
+							h.started()
+							h.pick.done(health.Outcome(r.IntN(health.Outcomes)), time.Duration(r.IntN(1e6)))
+						}
+					}
+					v.close()
+					s.Status()
+				}
+			})
+		}
+		wg.Go(func() {
+			time.Sleep(10 * time.Millisecond)
+			_ = s.Close()
+		})
+		wg.Wait()
+		for key, srv := range s.servers {
+			if n := srv.load.InFlight.Load(); n != 0 || srv.known.lists < 0 || srv.known.lists > 1 {
+				t.Errorf("%v: %d in flight at %s, in %d lists", p, n, key, srv.known.lists)
+			}
+		}
+	}
+}

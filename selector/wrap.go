@@ -73,7 +73,7 @@ func Wrap(xc client.XClient, s *Selector) client.XClient {
 // WrapAs is Wrap for an XClient that was made with a fail mode and an option that Wrap cannot see, because somebody has wrapped it before.
 func WrapAs(xc client.XClient, s *Selector, failMode client.FailMode, option client.Option) client.XClient {
 	check(xc, s)
-	return wrap(xc, s, newSettings(failMode, option))
+	return wrap(xc, s, settings{true, failMode, option})
 }
 
 func check(xc client.XClient, s *Selector) {
@@ -112,7 +112,7 @@ func newXClient(servicePath string, failMode client.FailMode, discovery client.S
 	} else {
 		xc = client.NewBidirectionalXClient(servicePath, failMode, client.SelectByUser, discovery, option, serverMessages)
 	}
-	return wrap(xc, s, newSettings(failMode, option))
+	return wrap(xc, s, settings{true, failMode, option})
 }
 
 // xclient is a wrapped XClient.
@@ -247,9 +247,10 @@ func (x *xclient) disconnected(conn net.Conn) {
 	if remote == nil {
 		return
 	}
-	r := x.view.roster
-	if srv := r.table.Load().byKey[r.literal(remote.String())]; srv != nil && srv.State() == Up {
-		x.s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
+	for _, network := range [...]string{"tcp@", "", "http@", "unix@"} {
+		if srv := x.view.roster.table.Load().byKey[network+remote.String()]; srv != nil && srv.State() == Up {
+			x.s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
+		}
 	}
 }
 
@@ -261,7 +262,7 @@ func (x *xclient) observe(key string, o health.Outcome, took time.Duration) {
 // stickTo says that a server has answered. A sticky XClient has kept it: of servers selected at the same time it keeps one and closes the
 // connections to the others, whose calls then fail.
 func (x *xclient) stickTo(key string, o health.Outcome) {
-	if x.sticky && o.Alive() {
+	if x.option.Sticky && o.Alive() {
 		kept := key // not &key, which would be allocated for every call
 		x.stuck.Store(&kept)
 	}

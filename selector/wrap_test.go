@@ -55,13 +55,13 @@ func TestWrapRecognisesWhatRPCXMade(t *testing.T) {
 	o.GenBreaker = func() client.Breaker { return client.NewConsecCircuitBreaker(1, time.Minute) }
 	messages := make(chan *protocol.Message)
 	for _, mode := range []client.FailMode{client.Failover, client.Failfast, client.Failtry, client.Failbackup} {
-		want := newSettings(mode, o)
+		want := fmt.Sprintf("%+v", settings{true, mode, o})
 		for what, xc := range map[string]client.XClient{
 			"NewXClient":              client.NewXClient("Kelp", mode, client.SelectByUser, newDiscovery(), o),
 			"NewBidirectionalXClient": client.NewBidirectionalXClient("Kelp", mode, client.SelectByUser, newDiscovery(), o, messages),
 		} {
-			if got := settingsOf(xc); got != want {
-				t.Errorf("%s of %v: %+v, want %+v: has rpcx renamed its fields?", what, mode, got, want)
+			if got := fmt.Sprintf("%+v", settingsOf(xc)); got != want {
+				t.Errorf("%s of %v: %s, want %s: has rpcx renamed its fields?", what, mode, got, want)
 			}
 			_ = xc.Close()
 		}

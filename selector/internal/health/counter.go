@@ -49,6 +49,8 @@ func (c *Counter) Take(now, span int64) {
 // Reset forgets all counts.
 func (c *Counter) Reset() {
 	for i := range c.slots {
-		c.slots[i].Store(0)
+		if c.slots[i].Load() != 0 { // a store costs ten times as much
+			c.slots[i].Store(0)
+		}
 	}
 }

@@ -30,3 +30,9 @@ func (o Outcome) Alive() bool { return o == Answered || o == Refused }
 
 // Failed says that a request was sent, or would have been, and the server or the network to it failed.
 func (o Outcome) Failed() bool { return o == Undialled || o == Broken || o == Late }
+
+// Kind is what a server's health hears of an outcome; false when that is nothing.
+func (o Outcome) Kind() (Kind, bool) {
+	k := [Outcomes]Kind{Written: CallWritten, Undialled: CallUndialled, Broken: CallBroke, Late: CallLate, Answered: CallAnswered, Refused: CallAnswered}
+	return k[o], o != NotSent && o != GivenUp
+}

@@ -28,7 +28,7 @@ const (
 // NewRing returns the ring of members.
 func NewRing(members []Member) *Ring {
 	counts, total := pointCounts(members)
-	r := &Ring{points: make([]uint64, total), shift: uint(34 - max(2, bits.Len64(total)-1))}
+	r := &Ring{points: make([]uint64, total), shift: uint(32 - max(2, bits.Len64(total)-1))}
 	r.start = make([]uint32, r.parts()+1)
 	// The points are evenly spread. So putting each into its part of the circle sorts them, but for the few of one part.
 	for i, m := range members {
