@@ -20,7 +20,11 @@ type act struct {
 
 const (
 	instances = 8 // that come and go by hand
-	allEnd    = "all processes end"
+
+	// Acts that others are to follow: see planOf.
+	allEnd  = "all processes end"
+	forSome = "readable with credentials"
+	allLook = "every process has that service"
 )
 
 func instance(i int) string { return fmt.Sprintf("tcp@10.0.0.%d:8972", i+1) }
@@ -366,14 +370,28 @@ var acts = []act{
 		r.way(s.a).drop()
 	}},
 	{"not ready", 2, true, func(r *run, s step) { r.toggle("not ready", s.long(), func() {}, func() {}) }},
-	{"readable with a password", 2, true, func(r *run, s step) { // which WithAuth has
+	{forSome, 2, true, func(r *run, s step) { // those with credentials: see planOf
 		service, key, path := s.node()
-		if r.zk.SetACL(path, []zktest.ACL{{Perms: 31, Scheme: "digest", ID: digestOf("user:password")}}) != nil {
-			return
+		acl := []zktest.ACL{
+			{Perms: 31, Scheme: "digest", ID: digestOf("user:password")}, {Perms: 31, Scheme: "digest", ID: digestOf("rotated:password")},
+		}
+		for n := 0; r.zk.SetACL(path, acl) != nil; n++ { // of one that there is
+			if n == instances {
+				return
+			}
+			s.a++
+			service, key, path = s.node()
 		}
 		r.record.hide(service, key)
 		r.note("%s can be read with a password only, and is written: %v", path, r.zk.Set(path, []byte(r.value())))
-		r.later(s.long(), func() { _ = r.zk.SetACL(path, []zktest.ACL{{Perms: 31, Scheme: "world", ID: "anyone"}}) })
+		r.later(10*time.Minute+s.long(), func() { _ = r.zk.SetACL(path, []zktest.ACL{{Perms: 31, Scheme: "world", ID: "anyone"}}) })
+	}},
+	{allLook, 1, false, func(r *run, s step) {
+		for _, p := range r.processes {
+			if len(p.views) < 5 && !slices.ContainsFunc(p.views, func(v *view) bool { return v.service == s.service() }) {
+				p.clone(s.service(), false)
+			}
+		}
 	}},
 	{allEnd, 1, true, func(r *run, _ step) { // for a night: see planOf
 		for _, p := range slices.Clone(r.processes) {

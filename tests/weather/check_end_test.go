@@ -39,8 +39,12 @@ func (r *run) end() {
 		}
 	}
 	// What nobody has noticed to be broken looks live; whoever lists the newcomer has a connection that works.
+	if r.faults%2 == 0 {
+		r.note("all connections break")
+		r.zk.DropConnections() // what changes before they are there again, no connection tells
+	}
 	r.newcomer(0)
-	for _, s := range services { // and a watch that was lost is found by nobody else so soon
+	for _, s := range services { // a watch that was lost is found by nobody else so soon
 		for i := range instances {
 			_ = r.zk.Set(top+s+"/"+instance(i), []byte(r.value())) // those that there are
 		}

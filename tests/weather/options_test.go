@@ -39,7 +39,7 @@ type setting struct {
 
 // settings are all options of zkdiscovery's. The order in which they are drawn is that of their names.
 var settings = map[string]setting{
-	"WithAuth": {of: 20, make: func(*rand.Rand, *process) zkdiscovery.Option {
+	"WithAuth": {of: 30, make: func(*rand.Rand, *process) zkdiscovery.Option {
 		return zkdiscovery.WithAuth("digest", []byte("user:password"))
 	}},
 	"WithAuthFunc": {of: 15, make: func(_ *rand.Rand, p *process) zkdiscovery.Option {

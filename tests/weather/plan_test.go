@@ -45,10 +45,16 @@ func planOf(seed uint64) (steps []step) {
 		for ; n >= acts[act].weight; act++ {
 			n -= acts[act].weight
 		}
-		if add(act, pause(r)); acts[act].name == allEnd {
+		add(act, pause(r))
+		switch about := steps[len(steps)-1].b; acts[act].name {
+		case allEnd: // for a night
 			add(actNamed([]string{"process", "template"}[r.IntN(2)]), 5*time.Minute+time.Duration(r.Int64N(int64(30*time.Minute))))
 			add(actNamed("process"), pause(r))
 			add(actNamed("clone"), 0)
+		case forSome: // those who had not looked at that service do so, when the others have saved what it is now
+			add(actNamed([]string{"process", "template"}[r.IntN(2)]), pause(r))
+			add(actNamed(allLook), 2*time.Second+pause(r)/8)
+			steps[len(steps)-1].b = about
 		}
 	}
 	return steps

@@ -126,7 +126,7 @@ func (m mutant) play(root, dir string) (caught bool, how string, err error) {
 		return false, "", err
 	}
 	binary := filepath.Join(dir, "weather.test")
-	build := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", binary, "./tests/weather")
+	build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-overlay", overlay, "-o", binary, "./tests/weather")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return false, string(out), errNoProgram
