@@ -97,7 +97,7 @@ func changesFrom(was, is *list, service string, now time.Time) []Change {
 	added, removed, edited, began, ended := of(Added), of(Removed), of(Edited), of(HoldBegan), of(HoldEnded)
 	if was != &none { // of a first list it goes without saying
 		walk(was.Pairs, is.Pairs, func(p *client.KVPair) string { return p.Key }, removed.count, added.count, func(a, b *client.KVPair) {
-			if a != b && a.Value != b.Value {
+			if a.Value != b.Value {
 				edited.count(b.Key)
 			}
 		})
@@ -126,10 +126,13 @@ func (c *Change) count(key string) {
 	}
 }
 
-// walk goes through two sorted lists and tells what is in the first only, in the second only, and in both.
-func walk[E any](was, is []E, key func(E) string, gone, came func(string), both func(E, E)) {
+// walk goes through two sorted lists and tells what is in the first only, in the second only, and, as another value with the same key, in both. What is
+// the same in both it passes over without a look at the key: where few of many instances change, that is nearly everything.
+func walk[E comparable](was, is []E, key func(E) string, gone, came func(string), both func(E, E)) {
 	for len(was) > 0 || len(is) > 0 {
 		switch {
+		case len(was) > 0 && len(is) > 0 && was[0] == is[0]:
+			was, is = was[1:], is[1:]
 		case len(is) == 0 || len(was) > 0 && key(was[0]) < key(is[0]):
 			gone(key(was[0]))
 			was = was[1:]

@@ -92,8 +92,7 @@ func (m *Mirror) takeLasting(nodes []session.Node) (differ int) {
 		case was == nil:
 			continue
 		default:
-			delete(m.children, n.Name)
-			m.touched = append(m.touched, n.Name)
+			m.forget(n.Name)
 		}
 		if readable {
 			differ++
@@ -105,10 +104,7 @@ func (m *Mirror) takeLasting(nodes []session.Node) (differ int) {
 // judge looks at what is known now. Once a child may not be read, a watch on the children is to be left. Otherwise a change of which nobody has told
 // was the server's fault.
 func (m *Mirror) judge() {
-	denied := false
-	for _, c := range m.children {
-		denied = denied || c.denied
-	}
+	denied := m.denied > 0
 	if denied && !m.pass.names {
 		m.plan.list, m.plan.names = true, true
 	}

@@ -33,6 +33,7 @@ type Mirror struct {
 	// What the answers have brought. Of pass and children nothing is shown before the pass is read to its end.
 	pass     *pass             // what the last list has begun
 	children map[string]*child // listed by the last list, or by one before it, and read
+	denied   int               // so many of them may not be read
 	touched  []string          // children that have changed, come or gone since the Whole
 	newest   int64             // the newest zxid of the last list's lineage
 	lists    int64             // so many lists were answered

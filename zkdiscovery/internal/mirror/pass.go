@@ -141,8 +141,7 @@ func (m *Mirror) dropUnlisted() (newest int64) {
 	for name, c := range m.children {
 		if c.listed != m.lists {
 			newest = max(newest, c.mzxid)
-			m.touched = append(m.touched, name)
-			delete(m.children, name)
+			m.forget(name)
 		}
 	}
 	return newest

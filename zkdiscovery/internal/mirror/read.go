@@ -143,6 +143,7 @@ func (m *Mirror) take(j Job, nodes []session.Node) (differ int, came bool) {
 func (m *Mirror) put(was *child, n *session.Node) (differs bool) {
 	c := m.newChild(was, n)
 	m.newest = max(m.newest, c.mzxid)
+	m.countDenied(was != nil && was.denied, c.denied)
 	if was == nil {
 		m.children[n.Name] = &c
 	} else {
@@ -179,4 +180,21 @@ func (m *Mirror) newChild(was *child, n *session.Node) child {
 		c.pair = &client.KVPair{Key: key, Value: string(n.Data)}
 	}
 	return c
+}
+
+// forget takes away a child that is gone.
+func (m *Mirror) forget(name string) {
+	m.countDenied(m.children[name].denied, false)
+	delete(m.children, name)
+	m.touched = append(m.touched, name)
+}
+
+// countDenied notes whether a child could not be read, and whether it cannot be read now.
+func (m *Mirror) countDenied(was, is bool) {
+	switch {
+	case is && !was:
+		m.denied++
+	case was && !is:
+		m.denied--
+	}
 }

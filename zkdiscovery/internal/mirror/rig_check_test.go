@@ -137,6 +137,15 @@ func (r *rig) check() {
 		}
 		r.published[n-1].Whole = w
 	}
+	denied := 0
+	for _, c := range r.m.children {
+		if c.denied {
+			denied++
+		}
+	}
+	if denied != r.m.denied {
+		r.fatalf("%d children may not be read, and the mirror counts %d", denied, r.m.denied)
+	}
 	r.checkAsOf()
 }
 
