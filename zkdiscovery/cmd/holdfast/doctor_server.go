@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 
@@ -26,6 +27,7 @@ type heard struct {
 	way        wayTo
 	err        error // it cannot be reached so
 	other      bool  // but with TLS instead of without, or the other way round
+	silent     bool  // it listens, and does not answer, nor hang up
 	srvr       string
 	conf, cons string
 	local      netip.Addr // this machine, as the server sees it
@@ -36,7 +38,7 @@ func (e *examination) servers(ctx context.Context, cfg *session.Config) {
 	all := make([]heard, len(cfg.Servers))
 	var asked sync.WaitGroup
 	for i, address := range cfg.Servers {
-		asked.Go(func() { all[i] = hear(ctx, wayTo{address, cfg.TLS}) })
+		asked.Go(func() { all[i] = hear(ctx, wayTo{address, cfg.TLS, e.app.timeout}) })
 	}
 	asked.Wait()
 	for i := range all {
@@ -59,7 +61,7 @@ func hear(ctx context.Context, way wayTo) heard {
 		return h
 	}
 	if way.tls != nil {
-		answer, _, err := wayTo{way.address, nil}.ask(ctx, "srvr")
+		answer, _, err := way.with(nil).ask(ctx, "srvr")
 		h.other = err == nil && answer != ""
 		return h
 	}
@@ -68,9 +70,9 @@ func hear(ctx context.Context, way wayTo) heard {
 		h.err = err
 		return h
 	}
-	_ = c.Close()                                                                // nothing was said on it
-	h.err = nil                                                                  // it listens, and does not answer srvr, which the session has no need of
-	c, err = wayTo{way.address, &tls.Config{InsecureSkipVerify: true}}.dial(ctx) //nolint:gosec // nothing is said on it
+	_ = c.Close() // nothing was said on it
+	h.silent, h.err = errors.Is(h.err, os.ErrDeadlineExceeded), nil
+	c, err = way.with(&tls.Config{InsecureSkipVerify: true}).dial(ctx) //nolint:gosec // nothing is said on it
 	if h.other = err == nil; h.other {
 		_ = c.Close() // as above
 	}
@@ -120,6 +122,10 @@ func (h *heard) findings() (*member, []finding) {
 	case toldForeign:
 		return s, []finding{problem(checkServer, "is that ZooKeeper's port?", "server %s answers, but not as ZooKeeper does: %s", s.Address, cell(h.srvr))}
 	default:
+		if h.silent {
+			return s, []finding{problem(checkServer, "is its process stopped or starved (memory, disk), or does something between swallow what is said? Its own log says",
+				"server %s listens, and answers nothing", s.Address)}
+		}
 		return s, []finding{
 			ok(checkServer, "server %s can be reached%s", s.Address, how),
 			hint(checkLimits, allowSrvr+". "+likelyLimits, "server %s tells neither its version nor its limits", s.Address),

@@ -55,7 +55,7 @@ func (e *examination) versionOf(ctx context.Context, cfg *session.Config, addres
 			return s.Version
 		}
 	}
-	way := wayTo{address, cfg.TLS}
+	way := wayTo{address, cfg.TLS, e.app.timeout}
 	if cfg.TLS != nil && cfg.TLS.ServerName == "" {
 		way.tls = cfg.TLS.Clone()
 		way.tls.InsecureSkipVerify = true // the name is not known here; the session has verified the server

@@ -39,6 +39,7 @@ func TestDoctorReadsWhatAServerAnswers(t *testing.T) {
 	}{
 		{"nobody there", heard{err: errors.New("connection refused")}, "refused", []string{levelProblem}},
 		{"hangs up on every word", heard{}, "neither its version nor its limits", []string{levelOK, levelHint}},
+		{"says nothing", heard{silent: true}, "answers nothing", []string{levelProblem}},
 		{"a word that is not allowed", heard{srvr: "srvr is not executed because it is not in the whitelist.\n"}, "neither", []string{levelOK, levelHint}},
 		{"without quorum", heard{srvr: "This ZooKeeper instance is not currently serving requests\n"}, "no quorum", []string{levelProblem}},
 		{"not ZooKeeper", heard{srvr: "-ERR"}, "not as ZooKeeper does: -ERR", []string{levelProblem}},

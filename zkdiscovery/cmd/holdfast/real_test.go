@@ -155,6 +155,15 @@ func TestDoctorTellsOfAServerWithoutQuorum(t *testing.T) {
 	wants(t, exitUnreachable, []string{"doctor", "--zk", e.Servers()[2], "--timeout", "2s"}, "it has no quorum", "does most of the ensemble run", "no session: ")
 }
 
+// A process that is stopped is listened for by its kernel.
+func TestDoctorTellsOfAServerThatHangs(t *testing.T) {
+	e := zktest.StartEnsemble(t, 1)
+	if err := e.Pause(0); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, exitUnreachable, []string{"doctor", "--zk", e.Servers()[0], "--timeout", "2s"}, "listens, and answers nothing", "is its process stopped or starved")
+}
+
 func findings(e examination) string {
 	var b strings.Builder
 	for _, f := range e.Findings {

@@ -63,16 +63,16 @@ func TestDoctorTellsTLSFromPlain(t *testing.T) {
 	tree(t, e, session.Create{Path: "/rpcx", ACL: []session.ACL{anyone(session.PermAll)}})
 	secure, ca := secured(t, plain, func(*tls.Config) {})
 	wants(t, exitOK, []string{"doctor", "--zk", secure, "--tls", "--tls-ca", ca}, "ok: server "+secure+" can be reached with TLS: ZooKeeper ", "ok: session with "+secure)
-	wants(t, exitUnreachable, []string{"doctor", "--zk", secure, "--timeout", "1s"}, "server "+secure+" demands TLS", "--tls, and --tls-ca", "see what is said of its servers above")
-	wants(t, exitUnreachable, []string{"doctor", "--zk", secure, "--tls", "--timeout", "1s"}, "is not trusted", "--tls-ca has the certificates that are trusted")
-	wants(t, exitUnreachable, []string{"doctor", "--zk", plain, "--tls", "--tls-ca", ca, "--timeout", "1s"}, "server "+plain+" speaks without TLS", "leave --tls out")
+	wants(t, exitUnreachable, []string{"doctor", "--zk", secure}, "server "+secure+" demands TLS", "--tls, and --tls-ca", "see what is said of its servers above")
+	wants(t, exitUnreachable, []string{"doctor", "--zk", secure, "--tls"}, "is not trusted", "--tls-ca has the certificates that are trusted")
+	wants(t, exitUnreachable, []string{"doctor", "--zk", plain, "--tls", "--tls-ca", ca}, "server "+plain+" speaks without TLS", "leave --tls out")
 	_, port, _ := strings.Cut(secure, ":")
-	wants(t, exitUnreachable, []string{"doctor", "--zk", "localhost:" + port, "--tls", "--tls-ca", ca, "--timeout", "1s"}, "is not trusted", "--tls-server-name")
+	wants(t, exitUnreachable, []string{"doctor", "--zk", "localhost:" + port, "--tls", "--tls-ca", ca}, "is not trusted", "--tls-server-name")
 	wants(t, exitOK, []string{"doctor", "--zk", "localhost:" + port, "--tls", "--tls-ca", ca, "--tls-server-name", "127.0.0.1"}, "ok: session with ", "takes this command for ip:127.0.0.1")
 }
 
 func TestDoctorSaysThatACertificateIsWanted(t *testing.T) {
 	zk := zktest.Start(t)
 	secure, ca := secured(t, zk.Addr(), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })
-	wants(t, exitUnreachable, []string{"doctor", "--zk", secure, "--tls", "--tls-ca", ca, "--timeout", "1s"}, "refuses TLS", "--tls-cert and --tls-key")
+	wants(t, exitUnreachable, []string{"doctor", "--zk", secure, "--tls", "--tls-ca", ca}, "refuses TLS", "--tls-cert and --tls-key")
 }

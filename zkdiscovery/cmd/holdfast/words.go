@@ -16,15 +16,22 @@ import (
 // maxWord is how much of the answer to a four-letter word is read.
 const maxWord = 1 << 20
 
-// wayTo is how a server is reached: where, and with which TLS; nil is none.
+// wayTo is how a server is reached.
 type wayTo struct {
 	address string
-	tls     *tls.Config
+	tls     *tls.Config // nil: none
+	limit   time.Duration
 }
 
-// dial connects, within probeTimeout.
+// with is the same way with other TLS, or none.
+func (w wayTo) with(c *tls.Config) wayTo {
+	w.tls = c
+	return w
+}
+
+// dial connects, within the limit.
 func (w wayTo) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.limit)
 	defer cancel()
 	if w.tls == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", w.address)
@@ -32,34 +39,29 @@ func (w wayTo) dial(ctx context.Context) (net.Conn, error) {
 	return (&tls.Dialer{Config: w.tls}).DialContext(ctx, "tcp", w.address)
 }
 
-// word asks a four-letter word on a connection, which it closes. Servers from 3.5 on answer srvr, and others only where their configuration allows them
-// (4lw.commands.whitelist). What does not come within probeTimeout is an error.
-func word(c net.Conn, word string) (string, error) {
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
-		return "", err
-	}
-	if _, err := io.WriteString(c, word); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(io.LimitReader(c, maxWord))
-	if len(answer) > 0 {
-		err = nil // it closes in its own way, behind the answer
-	}
-	return string(answer), err
-}
-
-// ask asks a four-letter word. local is the address that the server sees this machine at, where nothing in between changes it.
-func (w wayTo) ask(ctx context.Context, four string) (answer string, local netip.Addr, err error) {
+// ask asks a four-letter word. Servers from 3.5 on answer srvr, and others only where their configuration allows them (4lw.commands.whitelist). local is the
+// address that the server sees this machine at, where nothing in between changes it.
+func (w wayTo) ask(ctx context.Context, word string) (answer string, local netip.Addr, err error) {
 	c, err := w.dial(ctx)
 	if err != nil {
 		return "", netip.Addr{}, err
 	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	if at, err := netip.ParseAddrPort(c.LocalAddr().String()); err == nil {
 		local = at.Addr().Unmap()
 	}
-	answer, err = word(c, four)
-	return answer, local, err
+	if err := c.SetDeadline(time.Now().Add(w.limit)); err != nil {
+		return "", local, err
+	}
+	if _, err := io.WriteString(c, word+"\n"); err != nil { // with the end of a line a server that speaks TLS sees at once that this is none
+		return "", local, err
+	}
+	text, err := io.ReadAll(io.LimitReader(c, maxWord))
+	if len(text) > 0 {
+		err = nil // it closes in its own way, behind the answer
+	}
+	return string(text), local, err
 }
 
 // told is what an answer to srvr says.
