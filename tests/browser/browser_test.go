@@ -4,6 +4,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"net/url"
@@ -52,7 +53,7 @@ type tab struct {
 func open(t *testing.T) *tab {
 	t.Helper()
 	opts := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(chromium(t)), chromedp.NoSandbox)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancelAllocator := chromedp.NewExecAllocator(ctx, opts...)
 	t.Cleanup(cancelAllocator)
@@ -114,6 +115,21 @@ func (b *tab) shot(t *testing.T, name string) {
 	png, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600))
+}
+
+// fits wants everything to be within the width of the screen: nothing is to be moved sideways to be seen.
+func (b *tab) fits(t *testing.T, what string) {
+	t.Helper()
+	beyond := evaluate[[]string](t, b, `[...document.querySelectorAll("body *")].filter(e => {
+		const r = e.getBoundingClientRect();
+		return r.width > 0 && (r.left < 0 || r.right > document.documentElement.clientWidth + 0.5 || e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX !== "visible");
+	}).map(e => e.tagName + "." + e.className + ": " + e.innerText.slice(0, 60))`)
+	if len(beyond) > 0 {
+		t.Errorf("%s: beyond the screen: %q", what, beyond)
+	}
+	if evaluate[bool](t, b, "document.documentElement.scrollWidth > document.documentElement.clientWidth") {
+		t.Errorf("%s: wider than the screen", what)
+	}
 }
 
 func must(t *testing.T, err error) {
@@ -182,12 +198,20 @@ func TestABrowserShowsTheStateBeforeDuringAndAfterAnOutage(t *testing.T) {
 	b.shot(t, "during")
 	b.do(t, chromedp.EmulateViewport(390, 844), colours("dark"))
 	visit("")
-	background := evaluate[string](t, b, "getComputedStyle(document.body).backgroundColor")
-	wide := evaluate[bool](t, b, "document.documentElement.scrollWidth > innerWidth")
-	if background != "rgb(20, 23, 26)" || wide {
-		t.Errorf("on a phone in the dark: background %s, wider than the screen: %v", background, wide)
+	if background := evaluate[string](t, b, "getComputedStyle(document.body).backgroundColor"); background != "rgb(20, 23, 26)" {
+		t.Errorf("in the dark: background %s", background)
 	}
 	b.shot(t, "phone")
+	for _, query := range []string{"", "&service=/rpcx/Arith", "&service=" + url.QueryEscape(evil)} {
+		for _, width := range []int64{320, 390, 768} {
+			b.do(t, chromedp.EmulateViewport(width, 844))
+			visit(query)
+			b.fits(t, fmt.Sprintf("%d wide, %s", width, query))
+			if seen := evaluate[int](t, b, `[...document.querySelectorAll(".timeline td.source")].filter(e => e.getBoundingClientRect().width > 0).length`); seen == 0 {
+				t.Errorf("%d wide, %s: no change says where the list came from", width, query)
+			}
+		}
+	}
 	must(t, zk.Start())
 	must(t, d.Service("Arith").WaitLive(t.Context()))
 	b.do(t, chromedp.EmulateViewport(1200, 900), colours("light"))
