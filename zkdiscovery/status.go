@@ -45,6 +45,7 @@ type Status struct {
 	CacheSaved   time.Time // last successful write by this process
 	CacheErr     error     // why the last write failed; nil when it did not
 
+	Refusal   error // what ZooKeeper says instead of the list; nil when it gives it, or cannot be asked
 	LastErr   error // what ZooKeeper or the connection said last when it was not what was asked for
 	LastErrAt time.Time
 
@@ -178,6 +179,9 @@ func (sv *service) statusOf(st *Status) {
 	defer sv.mu.Unlock()
 	st.Counters, st.Skipped = sv.status.Counters, sv.status.Skipped
 	describe(st.HeldServers, sv.status.held)
+	if st.Connected {
+		st.Refusal = sv.status.refusal
+	}
 	if sv.keeper != nil {
 		st.setFile(sv.keeper.Status())
 	}

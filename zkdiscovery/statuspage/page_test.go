@@ -155,6 +155,32 @@ func TestThePageTellsOfAnOutage(t *testing.T) {
 	get(t, New(sources), "")
 }
 
+// Met while walking docs/operating.md with wrong credentials: connected, nothing listed, and the page did not say why.
+func TestThePageSaysWhyThereIsNoList(t *testing.T) {
+	zk, sources := fleet(t, map[string]map[string]string{"Arith": {"tcp@a:1": ""}})
+	must(t, zk.SetACL("/rpcx/Arith", []zktest.ACL{{Perms: 31, Scheme: "digest", ID: "somebody:else"}}))
+	zk.ExpireAll()
+	h := New(sources)
+	const why = "/rpcx/Arith: ZooKeeper does not give the list: zk: not authenticated"
+	until(t, func() bool { return strings.Contains(get(t, h, "").Body.String(), why) })
+	zk.Stop()
+	until(t, func() bool { return !sources.Discoveries["orders"].Status().Connected })
+	if page := get(t, h, "").Body.String(); strings.Contains(page, why) {
+		t.Error("nobody can be asked, and yet it is said what ZooKeeper says")
+	}
+}
+
+// Met while looking for a drain that was forgotten: the Selector does not have the instance, and its state was blank.
+func TestThePageSaysThatAnInstanceIsDrained(t *testing.T) {
+	_, sources := fleet(t, map[string]map[string]string{"Arith": {"tcp@a:1": "weight=5&state=inactive", "tcp@b:1": ""}})
+	s, err := selector.New(selector.WithoutProbing())
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	s.UpdateServer(map[string]string{"tcp@b:1": ""})
+	sources.Selectors = map[string]*selector.Selector{"Arith": s}
+	wants(t, get(t, New(sources), "").Body.String(), `weight=5&amp;state=inactive<td>drained<td>`)
+}
+
 // until waits for a condition.
 func until(t *testing.T, is func() bool) {
 	t.Helper()

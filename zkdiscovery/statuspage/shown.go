@@ -36,7 +36,7 @@ type shownDiscovery struct {
 type shownService struct {
 	Link, Service, Source, Age, Confirmed string
 	Instances, Held, Watchers, File       string
-	Override, Trouble                     string
+	Override, Trouble, Refusal            string
 }
 
 type shownDetail struct {
@@ -151,6 +151,9 @@ func (s *state) row(name string, st *zkdiscovery.Status) shownService {
 	if st.Source == zkdiscovery.Override {
 		row.Override = plain.Text(st.OverrideFile, maxText)
 	}
+	if st.Refusal != nil {
+		row.Refusal = plain.Text(st.Refusal.Error(), maxText)
+	}
 	switch {
 	case st.CacheErr != nil:
 		row.File, row.Trouble = "", plain.Text(st.CacheErr.Error(), maxText)
@@ -172,6 +175,9 @@ func (s *state) detail(d discovery, st zkdiscovery.Status, from int) *shownDetai
 	}
 	for _, i := range all[from:to] {
 		one := shownInstance{instance: i}
+		if q, err := url.ParseQuery(i.Metadata); err == nil && q.Get("state") == "inactive" {
+			one.State = "drained"
+		}
 		if sv := i.Server; sv != nil {
 			detail.Selector = true
 			one.State, one.Share, one.Peak = sv.State.String(), fmt.Sprintf("%.1f %%", 100*sv.Share), sv.Peak.Round(10*time.Microsecond).String()
