@@ -143,7 +143,7 @@ func skeleton(p *page) []bone {
 			bones = append(bones, bone{n, is})
 		}
 		switch {
-		case at[n] != "", within[n], line == "", strings.HasPrefix(line, note), strings.HasPrefix(line, "|"), strings.HasPrefix(line, "```"), strings.HasPrefix(line, "<!--"):
+		case at[n] != "", within[n], line == "", strings.HasPrefix(line, note), strings.HasPrefix(line, "|"), strings.HasPrefix(strings.TrimLeft(line, " "), "```"), strings.HasPrefix(line, "<!--"):
 			running = false
 		case listItem.MatchString(line):
 			bones, running = append(bones, bone{n, "a list item"}), true

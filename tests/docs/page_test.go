@@ -53,14 +53,14 @@ func parse(name, text string) *page {
 	var prose strings.Builder
 	var open *block
 	var rows *table
-	var section, mark string
+	var section, mark, indent string
 	for i, line := range strings.Split(text, "\n") {
 		n := i + 1
 		if open != nil && open.lang != "indented" {
 			if strings.TrimSpace(line) == "```" {
 				p.blocks, open = append(p.blocks, *open), nil
 			} else {
-				open.text += line + "\n"
+				open.text += strings.TrimPrefix(line, indent) + "\n"
 			}
 			continue
 		}
@@ -70,9 +70,10 @@ func parse(name, text string) *page {
 		if rows != nil && !strings.HasPrefix(line, "|") {
 			p.tables, rows = append(p.tables, *rows), nil
 		}
-		lang, fence := strings.CutPrefix(line, "```")
+		lang, fence := strings.CutPrefix(strings.TrimLeft(line, " "), "```")
 		switch hashes := len(line) - len(strings.TrimLeft(line, "#")); {
-		case fence:
+		case fence && !strings.HasPrefix(line, "    "):
+			indent, _, _ = strings.Cut(line, "```") // of a list item
 			open = &block{lang: lang, line: n + 1, section: section}
 		case strings.HasPrefix(line, "    ") && strings.TrimSpace(line) != "":
 			if open == nil {
@@ -170,6 +171,16 @@ func english(t testing.TB) []*page {
 func everyPage(t testing.TB) []*page {
 	t.Helper()
 	return append(english(t), pagesIn(t, "docs/zh")...)
+}
+
+func TestParseKnowsTheBlockOfAListItem(t *testing.T) {
+	p := parse("x.md", "1. one\n\n   ```sh\n   a\n     b\n   ```\n\n   and on\n")
+	if len(p.blocks) != 1 || p.blocks[0] != (block{"sh", "a\n  b\n", 4, ""}) {
+		t.Errorf("%+v", p.blocks)
+	}
+	if p.prose != "1. one\n\n\n   and on\n\n" {
+		t.Errorf("%q", p.prose)
+	}
 }
 
 func TestParse(t *testing.T) {
