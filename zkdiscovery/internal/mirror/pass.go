@@ -157,6 +157,9 @@ func (m *Mirror) drop() {
 func (m *Mirror) commit() {
 	p := m.pass
 	p.open = false
+	if len(p.fresh) == 0 {
+		p.fresh = nil // an empty map keeps the room that it has had
+	}
 	m.err, m.liveOn = nil, p.link
 	if !p.torn {
 		m.plan.agreed()
