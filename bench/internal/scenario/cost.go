@@ -155,12 +155,17 @@ func quiet(ctx context.Context, c *wire.Counter) (wire.Counts, error) {
 	}
 }
 
+// keeps asks a follower's process.
+func (f *follower) keeps(ctx context.Context) (agent.Stats, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return f.Stats(ctx)
+}
+
 // keeps looks at a follower's goroutines and, of the greatest size, where it shows, at its heap, in comparison with a follower of none in a
 // process of its own.
 func (e *Env) keeps(ctx context.Context, f *follower, name string, n int) error {
-	bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	full, err := f.Stats(bounded)
+	full, err := f.keeps(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,7 +181,7 @@ func (e *Env) keeps(ctx context.Context, f *follower, name string, n int) error 
 		return err
 	}
 	defer none.Close()
-	empty, err := none.Stats(bounded)
+	empty, err := none.keeps(ctx)
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ type Plan struct {
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
-		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: time.Minute, WarmRounds: 10, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
+		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: 30 * time.Second, WarmRounds: 10, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
 		CostChanges: 1, CPURounds: 3, ManyRounds: 3,
 		Bursts: 20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,

@@ -142,9 +142,9 @@ func (u *user) during(ctx context.Context, do func(context.Context) error) (agen
 // restLooks is how often is looked at them.
 const restLooks = 6
 
-// rest looks at everybody at once: none takes anything from another then.
+// rest looks at everybody at once, for half of the plan's time for that: none takes anything from another then.
 func (e *Env) rest(ctx context.Context, names []string, users map[string]*user) error {
-	span := e.Plan.Rest / restLooks
+	span := e.Plan.Rest / (2 * restLooks)
 	for range restLooks {
 		was := make(map[string]agent.Used)
 		began := time.Now()
