@@ -24,6 +24,9 @@ type course struct {
 	now    Generation // of the newest list
 	floor  Generation // what another process has heard that is not known here; zero: no doubt is open
 	doubts int64      // raised so far
+	// stale is the zxid of the list that settled a doubt without a proof, when another process had found a new era of the same lineage: it may be of
+	// the history before. Until there is a proof, or a higher one, the zxids of lists say nothing.
+	stale int64
 }
 
 // recall begins with what was known before the first list.
@@ -63,6 +66,15 @@ func (c *course) listed(l *Listing) (other bool) {
 		from = c.floor
 	}
 	other = l.Lineage != was.Lineage || was.Era == 0
+	if from.Era > was.Era { // as another process has found out
+		c.stale = l.Zxid
+	}
+	zxid := l.Zxid
+	if other || l.Proof || zxid > c.stale {
+		c.stale = 0
+	} else if c.stale > 0 {
+		zxid = 0
+	}
 	switch {
 	case c.isOpen() && !settles && other:
 		return true // which of the two is later is not known yet
@@ -74,9 +86,9 @@ func (c *course) listed(l *Listing) (other bool) {
 		c.now = Generation{l.Lineage, from.Era + 1, l.Zxid}
 		other = true
 	case l.Lineage != was.Lineage: // as another process has found out, which may have counted fewer eras
-		c.now = Generation{l.Lineage, max(from.Era, was.Era+1), max(from.Zxid, l.Zxid)}
+		c.now = Generation{l.Lineage, max(from.Era, was.Era+1), max(from.Zxid, zxid)}
 	default: // after a sync the list is no older than what anybody had heard, although not everything could be read
-		c.now.Era, c.now.Zxid = from.Era, max(from.Zxid, l.Zxid)
+		c.now.Era, c.now.Zxid = from.Era, max(from.Zxid, zxid)
 	}
 	if settles || c.floor.Era < c.now.Era || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
 		c.floor = Generation{}
