@@ -50,14 +50,16 @@ COMPAT_NOT_34 = KnowsNoSessionAfterClose|AgreesAboutPaths|RemovesTheWatches
 compat: ## the tests on real ZooKeepers again on 3.4.13 and 3.9 (Debian's archive; elsewhere they are left out, with a word), and all without the wire extension
 	HOLDFAST_WIRE=off go test $(COMPAT) -count=1 -timeout=5m . ./tests/lists
 	HOLDFAST_WIRE=off go test $(COMPAT) -count=1 -run='TestWeather$$' -timeout=5m ./tests/weather
-	@set -e; for home in $$(.ci/zookeeper-versions "$${COMPAT_DIR:-/tmp/holdfast-zookeeper-versions}"); do \
+	go test $(COMPAT) -count=1 -run=Switching -timeout=5m ./tests/lists -switch.rounds=334
+	@set -e; homes=$$(.ci/zookeeper-versions "$${COMPAT_DIR:-/tmp/holdfast-zookeeper-versions}"); for home in $$homes; do \
 		export HOLDFAST_REAL_ZOOKEEPER=required ZOOKEEPER_HOME=$$home; skip='^$$'; \
 		case $$home in */3.4.*) skip='$(COMPAT_NOT_34)';; esac; set -x; \
 		go test $(COMPAT) -timeout=5m .; \
 		go test $(COMPAT) -run 'Real' -skip "$$skip" -timeout=5m ./zkdiscovery/internal/session ./zkdiscovery/serverplugin; \
 		go test $(COMPAT) -run 'TestAnswersAre|TestConversations' -timeout=5m ./zkdiscovery/zktest; \
 		{ set +x; } 2>/dev/null; \
-	done
+	done; set -x; \
+	go test -count=1 -run=RollingUpgrade -timeout=8m ./tests/storm -upgrade="$$(echo $$homes | sed 's/ / installed /')"
 
 .PHONY: lint
 lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no binary committed (the first run builds the linters: minutes)

@@ -103,14 +103,14 @@ func gusts() []gust {
 }
 
 // instance is a real rpcx server that registers through the plugin.
-func instance(t *testing.T, zk []string, log *slog.Logger) (key string) {
+func instance(t *testing.T, zk []string, log *slog.Logger, timeout time.Duration) (key string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	harness.Must(t, err)
 	key = "tcp@" + ln.Addr().String()
 	s := server.NewServer()
 	p := serverplugin.NewZooKeeperRegisterPlugin(serverplugin.WithZKServersAddress(zk), serverplugin.WithZKBasePath("rpcx"),
-		serverplugin.WithZKServiceAddress(key), serverplugin.WithSessionTimeout(session), serverplugin.WithLogger(log))
+		serverplugin.WithZKServiceAddress(key), serverplugin.WithSessionTimeout(timeout), serverplugin.WithLogger(log))
 	harness.Must(t, p.Start())
 	s.Plugins.Add(p)
 	harness.Must(t, s.RegisterName("Arith", harness.Arith{Key: key}, ""))
@@ -157,7 +157,7 @@ func TestStorm(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	want := make(map[string]bool)
 	for range servers {
-		want[instance(t, e.Servers(), log)] = true
+		want[instance(t, e.Servers(), log, session)] = true
 	}
 	discover := func(name string, opts ...zkdiscovery.Option) *zkdiscovery.Discovery {
 		d, err := zkdiscovery.New("rpcx", "Arith", e.Servers(), append([]zkdiscovery.Option{

@@ -23,11 +23,10 @@ var errEnsembleClosed = errors.New("zktest: the ensemble is closed")
 // On Linux the processes die with the process that started them, however it ends; elsewhere they do when it gets to call Close. What a process
 // that was killed has left in the temporary directory stays there, below holdfast-zookeeper-*.
 type Ensemble struct {
-	config  ensembleConfig
-	install installation
-	dir     string
-	ctx     context.Context // ends with Close, and with it every wait
-	cancel  context.CancelFunc
+	config ensembleConfig
+	dir    string
+	ctx    context.Context // ends with Close, and with it every wait
+	cancel context.CancelFunc
 
 	mu      sync.Mutex // one change at a time; held while processes are started and killed, not while they are waited for to serve
 	closed  bool
@@ -45,7 +44,7 @@ func NewEnsemble(n int, opts ...Option) (*Ensemble, error) {
 	if err != nil {
 		return nil, err
 	}
-	install, err := findInstallation()
+	install, err := findInstallation(os.Getenv("ZOOKEEPER_HOME"))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +65,7 @@ func newEnsemble(n int, config ensembleConfig, install installation) (_ *Ensembl
 	if err != nil {
 		return nil, fmt.Errorf("zktest: %w", err)
 	}
-	e := &Ensemble{config: config, install: install, dir: dir}
+	e := &Ensemble{config: config, dir: dir}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -74,7 +73,7 @@ func newEnsemble(n int, config ensembleConfig, install installation) (_ *Ensembl
 		}
 	}()
 	for i := range n {
-		m, err := newMember(i, dir, config)
+		m, err := newMember(i, dir, config, install)
 		if err != nil {
 			return nil, err
 		}
@@ -141,11 +140,27 @@ func (e *Ensemble) Resume(i int) error {
 // Restart starts server i again on the same port and data, killing it first if it runs. It returns when the server serves; while too
 // few servers run for a quorum, none can, and Restart returns when the server answers at all. After 30 s it gives up with an error.
 func (e *Ensemble) Restart(i int) error {
+	return e.restart(i, func(*member) {})
+}
+
+// Upgrade is Restart with another ZooKeeper: the one in the directory home, as ZOOKEEPER_HOME would name it, or the one that is installed if home is
+// "". Server i has it from then on; the other servers keep theirs.
+func (e *Ensemble) Upgrade(i int, home string) error {
+	install, err := findInstallation(home)
+	if err != nil {
+		return err
+	}
+	return e.restart(i, func(m *member) { m.install = install })
+}
+
+// restart starts server i again after a change while it does not run.
+func (e *Ensemble) restart(i int, between func(*member)) error {
 	err := e.change(i, func(m *member) error {
 		if err := m.kill(); err != nil {
 			return err
 		}
-		return m.start(e.ctx, e.install, e.config)
+		between(m)
+		return m.start(e.ctx, e.config)
 	})
 	if err != nil {
 		return err
@@ -249,7 +264,7 @@ func (e *Ensemble) startAll() (started []*member, err error) {
 	}
 	for _, m := range e.members {
 		if !m.running() {
-			err = errors.Join(err, m.start(e.ctx, e.install, e.config))
+			err = errors.Join(err, m.start(e.ctx, e.config))
 		}
 		if !m.paused {
 			started = append(started, m)

@@ -25,9 +25,9 @@ type installation struct {
 	classPath string
 }
 
-// findInstallation prefers what ZOOKEEPER_HOME names, since somebody set it on purpose.
-func findInstallation() (installation, error) {
-	classPath, err := findClassPath()
+// findInstallation finds the ZooKeeper in home; the one that is installed if home is "".
+func findInstallation(home string) (installation, error) {
+	classPath, err := findClassPath(home)
 	if err != nil {
 		return installation{}, err
 	}
@@ -38,8 +38,8 @@ func findInstallation() (installation, error) {
 	return installation{java: java, classPath: classPath}, nil
 }
 
-func findClassPath() (string, error) {
-	if home := os.Getenv("ZOOKEEPER_HOME"); home != "" {
+func findClassPath(home string) (string, error) {
+	if home != "" {
 		// Releases from 3.5 on have every jar in lib, older ones ZooKeeper's own beside it; conf has the logger's settings.
 		for _, pattern := range []string{"lib/zookeeper-*.jar", "zookeeper-*.jar"} {
 			if found, _ := filepath.Glob(filepath.Join(home, pattern)); len(found) > 0 {

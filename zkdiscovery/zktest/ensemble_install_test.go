@@ -43,6 +43,7 @@ func TestEnsembleIsSkippedWithoutZooKeeperUnlessRequired(t *testing.T) {
 
 func TestEnsembleFindsAnApacheDistribution(t *testing.T) {
 	requireInstalled(t)
+	t.Setenv("ZOOKEEPER_HOME", "")
 	debian, err := filepath.EvalSymlinks("/usr/share/java/zookeeper.jar")
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("made of Debian's jars, which are not here")
@@ -52,11 +53,29 @@ func TestEnsembleFindsAnApacheDistribution(t *testing.T) {
 	for link, jar := range map[string]string{"zookeeper-3.8.0.jar": debian, "slf4j.jar": "/usr/share/java/slf4j-simple.jar"} {
 		must(t, os.Symlink(jar, filepath.Join(home, "lib", link)))
 	}
-	t.Setenv("ZOOKEEPER_HOME", home)
-	envi, err := zktest.StartEnsemble(t, 1).Command(0, "envi")
-	if err != nil || !strings.Contains(envi, filepath.Join(home, "lib", "zookeeper-3.8.0.jar")) {
-		t.Errorf("%v, not started from %s:\n%s", err, home, envi)
+	e := zktest.StartEnsemble(t, 1)
+	startedFrom := func(jar string) {
+		t.Helper()
+		if envi, err := e.Command(0, "envi"); err != nil || !strings.Contains(envi, jar) {
+			t.Errorf("%v, not started from %s:\n%s", err, jar, envi)
+		}
 	}
+	ours := filepath.Join(home, "lib", "zookeeper-3.8.0.jar")
+	startedFrom("/usr/share/java/zookeeper.jar")
+	must(t, e.Upgrade(0, home))
+	startedFrom(ours)
+	must(t, e.Restart(0))
+	startedFrom(ours)
+	if err := e.Upgrade(0, t.TempDir()); !errors.Is(err, zktest.ErrNotInstalled) {
+		t.Errorf("to nothing: %v", err)
+	}
+	startedFrom(ours)
+	must(t, e.Upgrade(0, ""))
+	startedFrom("/usr/share/java/zookeeper.jar")
+
+	t.Setenv("ZOOKEEPER_HOME", home)
+	e = zktest.StartEnsemble(t, 1)
+	startedFrom(ours)
 }
 
 // distribution makes a directory laid out as Apache's, with empty jars of the given names.

@@ -24,21 +24,23 @@ var (
 )
 
 // member is one real server: its place on the network and the disk for good, and its process for as long as it runs. Ensemble.mu guards
-// proc and paused.
+// install, proc and paused.
 type member struct {
 	index                    int
 	logger                   *slog.Logger
 	client, quorum, election *port // the latter two are used by an ensemble of three only
 	dataDir, config, log     string
 
-	proc   *process // nil before the first start
-	paused bool
+	install installation
+	proc    *process // nil before the first start
+	paused  bool
 }
 
-func newMember(index int, dir string, c ensembleConfig) (*member, error) {
+func newMember(index int, dir string, c ensembleConfig, install installation) (*member, error) {
 	name := fmt.Sprintf("server%d", index)
 	m := &member{
 		index:   index,
+		install: install,
 		logger:  c.logger.With("server", index),
 		dataDir: filepath.Join(dir, name),
 		config:  filepath.Join(dir, name+".cfg"),
@@ -106,7 +108,7 @@ func (m *member) writeConfig(c ensembleConfig, members []*member) error {
 }
 
 // start runs the server's process, which must not be running. It does not wait until the server serves.
-func (m *member) start(ctx context.Context, install installation, c ensembleConfig) error {
+func (m *member) start(ctx context.Context, c ensembleConfig) error {
 	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -121,8 +123,8 @@ func (m *member) start(ctx context.Context, install installation, c ensembleConf
 		fmt.Sprintf("-Djute.maxbuffer=%d", c.maxFrame),
 	}
 	args = append(args, c.java...) // the last one of a kind wins
-	args = append(args, "-cp", install.classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", m.config)
-	cmd := exec.CommandContext(ctx, install.java, args...) //nolint:gosec // running the Java that the environment names is the purpose
+	args = append(args, "-cp", m.install.classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", m.config)
+	cmd := exec.CommandContext(ctx, m.install.java, args...) //nolint:gosec // running the Java that the environment names is the purpose
 	cmd.Dir = m.dataDir
 	cmd.Stdout, cmd.Stderr = log, log
 	proc, err := startProcess(cmd)

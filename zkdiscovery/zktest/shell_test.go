@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -19,7 +20,7 @@ var shellNoise = regexp.MustCompile(`^\d{4}-\d\d-\d\d .*|\[zk: [^\]]*\]`)
 func TestZooKeepersOwnShellSeesNoDifference(t *testing.T) {
 	real := StartEnsemble(t, 1)
 	ours := Start(t)
-	install, err := findInstallation()
+	install, err := findInstallation(os.Getenv("ZOOKEEPER_HOME"))
 	if err != nil {
 		t.Fatal(err)
 	}
