@@ -48,8 +48,8 @@ var restarts = map[string]func(t *testing.T){
 	"need handle in-processing msg size:": func(t *testing.T) {
 		s, a, at := serve(t, nil)
 		xc := xclient(t, client.Failfast, client.DefaultOption, at)
-		ended := make(chan error, 1)
-		go func() { ended <- xc.Call(context.Background(), "Wait", &Number{}, &Number{}) }()
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = xc.Call(context.Background(), "Wait", &Number{}, &Number{}) }() // it is cut off, or not
 		<-a.called
 		go func() {
 			defer close(a.hold)
@@ -58,7 +58,7 @@ var restarts = map[string]func(t *testing.T){
 			}
 		}()
 		shutDown(t, s)
-		_ = <-ended
+		<-ended
 	},
 	"closed gateway": func(t *testing.T) {
 		s, _, at := serve(t, func(s *server.Server) { s.DisableHTTPGateway = false })
