@@ -60,19 +60,20 @@ var restarts = map[string]func(t *testing.T){
 		shutDown(t, s)
 		<-ended
 	},
-	"closed gateway": func(t *testing.T) {
-		s, _, at := serve(t, func(s *server.Server) { s.DisableHTTPGateway = false })
-		reply, err := http.Get("http://" + strings.TrimPrefix(at, "tcp@")) // there is a gateway now
-		must(t, err)
-		must(t, reply.Body.Close())
-		http.DefaultClient.CloseIdleConnections()
-		shutDown(t, s)
+	"error in JSONRPC server:": func(t *testing.T) {
+		shutDownUntil(t, "Error", "error in JSONRPC server:", "X-JSONRPC-2.0", func(s *server.Server) { s.DisableJSONRPC = false })
+	},
+	"gateway server closed": func(t *testing.T) {
+		shutDownUntil(t, "Info", "gateway server closed", "X-Any", func(s *server.Server) { s.DisableHTTPGateway = false })
+	},
+	"error in gateway Serve:": func(t *testing.T) {
+		shutDownUntil(t, "Warn", "error in gateway Serve:", "X-Any", func(s *server.Server) { s.DisableHTTPGateway = false })
 	},
 }
 
 func init() {
 	restarts["shutdown end"] = restarts["shutdown begin"]
-	restarts["gateway server closed"] = restarts["closed gateway"]
+	restarts["closed gateway"] = restarts["gateway server closed"]
 }
 
 // say connects, says something and leaves.
@@ -83,6 +84,31 @@ func say(t *testing.T, at, text string) {
 	_, err = c.Write([]byte(text))
 	must(t, err)
 	must(t, c.Close())
+}
+
+// ask asks over HTTP, with a header, and so waits until that is served.
+func ask(t *testing.T, at, header string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+strings.TrimPrefix(at, "tcp@"), strings.NewReader("{}"))
+	must(t, err)
+	request.Header.Set(header, "true")
+	reply, err := http.DefaultClient.Do(request)
+	must(t, err)
+	must(t, reply.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// shutDownUntil shuts servers down until one has said it: which of two listeners ends first is chance.
+func shutDownUntil(t *testing.T, level, line, header string, change func(*server.Server)) {
+	t.Helper()
+	for range 1000 {
+		s, _, at := serve(t, change)
+		ask(t, at, header)
+		shutDown(t, s)
+		if rpcxLog.has(level, line) {
+			return
+		}
+	}
 }
 
 func shutDown(t *testing.T, s *server.Server) {

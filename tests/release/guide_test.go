@@ -199,7 +199,7 @@ func TestGettingStartedWorksAsItIsTyped(t *testing.T) {
 // outage does what the steps of "An outage" tell, and wants to see what they promise.
 func (y *typist) outage(text string) error {
 	parts := regexp.MustCompile(`(?m)^\d\. `).Split(text, -1)[1:]
-	if len(parts) != 4 {
+	if len(parts) != 5 {
 		return fmt.Errorf("%d steps", len(parts))
 	}
 	promised := func(step, sign string) (string, error) {
@@ -215,7 +215,8 @@ func (y *typist) outage(text string) error {
 	cat, err3 := promised(parts[2], "cat ")
 	start, err4 := promised(parts[3], "go run ./zookeeper")
 	live, err5 := promised(parts[3], "list: live")
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	alone, err6 := promised(parts[4], "any server")
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return err
 	}
 	_ = y.runs["zookeeper"].interrupt() // it ends by the signal, which is an error
@@ -240,5 +241,6 @@ func (y *typist) outage(text string) error {
 	if err := y.runs["server"].interrupt(); err != nil {
 		y.t.Errorf("the server: %v\n%s", err, y.runs["server"].all())
 	}
+	now.says(alone)
 	return nil
 }
