@@ -15,6 +15,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
+	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
@@ -133,6 +134,16 @@ var provoke = map[string]func(t *testing.T) error{
 			t.Errorf("Start: %v, Register: %v", again, err)
 		}
 		return err
+	},
+	"http: Server closed": func(t *testing.T) error {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		s, served := server.NewServer(), make(chan error, 1)
+		s.DisableHTTPGateway, s.DisableJSONRPC = true, true
+		go func() { served <- s.ServeListener("tcp", ln) }()
+		<-s.Started
+		shutDown(t, s)
+		return <-served
 	},
 	"not confirmed by ZooKeeper yet": func(t *testing.T) error {
 		zk := zktest.Start(t)
