@@ -107,7 +107,7 @@ func (p *declared) read(f *ast.File, test bool) {
 
 // goTool checks what is asked of the go command.
 func (r *reader) goTool(args []string) error {
-	if len(args) == 1 && (args[0] == "doc" || args[0] == "test") { // a sentence about it
+	if len(args) == 1 && slices.Contains([]string{"doc", "get", "install", "test"}, args[0]) { // a sentence about it
 		return nil
 	}
 	if len(args) < 2 {
@@ -130,6 +130,17 @@ func (r *reader) goTool(args []string) error {
 			}
 			return fmt.Errorf("%s is no command and module of this repository", pkg)
 		})
+	case "mod":
+		if m := regexp.MustCompile(`^edit -replace (\S+)=\.\./\w+$`).FindStringSubmatch(strings.Join(args[1:], " ")); m != nil {
+			if _, ok := r.code.modules[m[1]]; ok {
+				return nil
+			}
+			return fmt.Errorf("%s is no module of this repository", m[1])
+		}
+	case "env":
+		if regexp.MustCompile(`^-w GOPROXY=https://[\w.]+,direct$`).MatchString(strings.Join(args[1:], " ")) {
+			return nil
+		}
 	case "run":
 		return r.goRun(args[1], args[2:])
 	case "test":
