@@ -58,7 +58,9 @@ var restarts = map[string]func(t *testing.T){
 			}
 		}()
 		shutDown(t, s)
-		<-ended
+		if err := <-ended; err != nil {
+			t.Log(err)
+		}
 	},
 	"error in JSONRPC server:": func(t *testing.T) {
 		shutDownUntil(t, "Error", "error in JSONRPC server:", "X-JSONRPC-2.0", func(s *server.Server) { s.DisableJSONRPC = false })
