@@ -77,7 +77,12 @@ func (b book) differences(en, zh *page) []string {
 			}
 		}
 	}
+	before := ""
 	for line := range strings.SplitSeq(zh.prose, "\n") {
+		if isText(before) && isText(line) && !listItem.MatchString(line) {
+			found = append(found, fmt.Sprintf("%s: a paragraph goes on in a second line, which is shown as a space: %q", zh.name, line))
+		}
+		before = line
 		if figures := figuresIn(line); strings.HasPrefix(line, note) && len(figures) > 0 {
 			found = append(found, fmt.Sprintf("%s: a note with figures %q: %q", zh.name, figures, line))
 		}
@@ -237,6 +242,9 @@ func without(a, b []string) []string {
 
 var fourWords = regexp.MustCompile(`[A-Za-z']+[ ,.:;]+[A-Za-z']+[ ,.:;]+[A-Za-z']+[ ,.:;]+[A-Za-z']+`)
 
+// isText tells whether a line of prose is one of a paragraph or of a list.
+func isText(line string) bool { return line != "" && !strings.ContainsAny(line[:1], "|#<>") }
+
 // isTranslated tells whether a line of a Chinese page is in Chinese, or has no four words outside of backticks and links.
 func isTranslated(line string) bool {
 	line = linkTarget.ReplaceAllString(inBackticks.ReplaceAllString(line, ""), "]")
@@ -347,6 +355,7 @@ It takes 3 s and 1,000 bytes, 50 % of the 60 connections, says ` + "`x`" + `: [b
 		{"## 二\n", "## 二\n\n> 译注：`z` 是说明，不参加比对。\n", ""},
 		{"## 二\n", "## 二\n\n> 译注：说明，5 秒。\n", "a note with figures [\"5 s\"]"},
 		{"## 二\n", "## 二\n\n> 说明。\n", "is a paragraph"},
+		{"- 乙", "- 乙，\n  再说", "goes on in a second line"},
 		{"- 乙", "- this is left in English", "not in Chinese"},
 	} {
 		broken := strings.Replace(zh, c.old, c.now, 1)
