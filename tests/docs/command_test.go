@@ -68,6 +68,7 @@ func init() { // they use each other
 		"cd":      (*reader).cd,
 		"docker":  (*reader).docker,
 		"go":      (*reader).goTool,
+		"grep":    (*reader).grep,
 		"head":    func(*reader, []string) error { return nil },
 		"holdfast": func(r *reader, _ []string) error {
 			if !r.code.tests["TestEveryCommandOfThePagesIsRun"] {
@@ -137,6 +138,24 @@ func (r *reader) aptGet(args []string) error {
 	return fmt.Errorf("nobody here installs %s", args[1])
 }
 
+// grep finds a text in a file of the repository.
+func (r *reader) grep(args []string) error {
+	if len(args) != 2 {
+		return errors.New("grep TEXT FILE")
+	}
+	if err := r.exists(args[1]); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(r.at(args[1]))))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), strings.Trim(args[0], "'")) {
+		return fmt.Errorf("%s has no %s", args[1], args[0])
+	}
+	return nil
+}
+
 // docker is not there everywhere: its line is read, no more.
 func (r *reader) docker(args []string) error {
 	if !regexp.MustCompile(`^run --rm -p (\d+):2181 zookeeper:3\.\d+$`).MatchString(strings.Join(args, " ")) {
@@ -170,8 +189,8 @@ func (r *reader) makeTool(args []string) error {
 	return nil
 }
 
-// kinds are the blocks that a test of this package or of tests/release reads. What stands in another is checked by nobody.
-var kinds = []string{"drill", "files", "go", "indented", "json", "log", "output", "sh", "yaml"}
+// kinds are the blocks that a test of this package, of tests/release or of tests/browser reads. What stands in another is checked by nobody.
+var kinds = []string{"drill", "files", "go", "indented", "json", "log", "output", "page before", "page during", "page after", "sh", "yaml"}
 
 func TestEveryBlockIsOfAKindThatIsChecked(t *testing.T) {
 	for _, p := range everyPage(t) {
@@ -189,8 +208,9 @@ func TestEveryCommandOfThePagesExists(t *testing.T) {
 	lines := 0
 	for _, p := range append(everyPage(t), read(t, "CONTRIBUTING.md"), read(t, "zkdiscovery/zktest/README.md")) {
 		r := &reader{page: p, code: code, made: make(map[string]bool)}
-		for _, l := range shellLines(p) {
-			if l.inline && len(r.made) == 0 {
+		all := shellLines(p)
+		for i, l := range all {
+			if begins := i == 0 || l.inline || l.line != all[i-1].line+1; begins && len(r.made) == 0 {
 				r.dir = ""
 			}
 			lines++
@@ -235,6 +255,8 @@ func TestACommandThatDoesNotExistIsFound(t *testing.T) {
 		{"go env -w GOPROXI=https://goproxy.cn,direct", "go env"},
 		{"$EDITOR tests/lists/chnge_test.go", "there is no tests/lists/chnge_test.go"},
 		{"kubectl aply -f x.yaml", "kubectl does not do that"},
+		{"grep nothing README.mdx", "there is no README.mdx"},
+		{"grep 'never said here' go.mod", "go.mod has no"},
 		{"apt-get install tomcat", "nobody here installs tomcat"},
 		{"sudo make test", "sudo: nobody knows whether that can be typed"},
 		{"make test > log", "only commands in a row"},
