@@ -101,15 +101,24 @@ func (e *Env) cost(ctx context.Context, name string, n int) error {
 		Series: stats.Series{Values: []float64{float64(before.Requests)}},
 	})
 	for round := range e.Plan.CostChanges {
+		metadata := fmt.Sprintf("%s&round=%d", registry.Metadata, round)
 		for _, step := range []struct {
-			kind string
-			do   func() error
+			kind, key, want string
+			do              func() error
 		}{
-			{Added, func() error { return f.service.Add(extra, registry.Metadata) }},
-			{Changed, func() error { return f.service.Set(other, fmt.Sprintf("%s&round=%d", registry.Metadata, round)) }},
-			{Removed, func() error { return f.service.Remove(extra) }},
+			{Added, extra, "in", func() error { return f.service.Add(extra, registry.Metadata) }},
+			{Changed, other, "=" + metadata, func() error { return f.service.Set(other, metadata) }},
+			{Removed, extra, "out", func() error { return f.service.Remove(extra) }},
 		} {
+			seen, err := f.Expect(ctx, step.key, step.want)
+			if err != nil {
+				return fail(Requests+step.kind, err)
+			}
 			if err := step.do(); err != nil {
+				return err
+			}
+			// A contender that a busy machine has not let act yet is quiet, too: what it does then would count for the next change.
+			if _, _, err := await(ctx, seen, time.Now(), changeLimit(condition{n: n}, step.kind)); err != nil {
 				return err
 			}
 			after, err := quiet(ctx, counter)
