@@ -21,6 +21,7 @@ func FuzzSelector(f *testing.F) {
 		f.Add(uint64(p+7), byte(p+8), "weight=0", []byte{1, 2, 2, 2, 2, 2, 2, 2, 9, 3, 3, 3, 3, 3, 3, 3, 1, 2, 4})
 		f.Add(uint64(p+20), byte(p), "tag=canary", []byte{80, 26, 22, 7, 29, 22, 7, 30, 95, 2, 5, 7, 61, 69, 7, 15, 23})
 	}
+	f.Add(uint64(20), byte(0), "tag=green", []byte(" 2020222222220220"))
 	f.Add(uint64(1), byte(2), "weight=99999999999&latitude=NaN&longitude=nan&state=inactive;", []byte{1, 1, 1, 2})
 	f.Fuzz(func(t *testing.T, seed uint64, how byte, metadata string, ops []byte) {
 		if len(ops) > 200 {
@@ -117,10 +118,13 @@ func fuzzSelector(t *testing.T, seed uint64, how byte, metadata string, ops []by
 // and eight calls for each server.
 func wantAllBack(t *testing.T, s *Selector, how byte, r *rand.Rand) {
 	t.Helper()
-	ctxs := []context.Context{t.Context(), WithTag(t.Context(), "canary")}
+	ctxs := []context.Context{t.Context()}
+	for _, g := range s.main.table.Load().pool.groups { // nobody else calls those with a tag
+		ctxs = append(ctxs, WithTag(t.Context(), g.tag))
+	}
 	for range 360 {
 		for i := range 40 {
-			if key, p := s.choose(ctxs[i%2], r.Uint64()); key != "" {
+			if key, p := s.choose(ctxs[i%len(ctxs)], r.Uint64()); key != "" {
 				p.done(health.Answered, time.Millisecond)
 			}
 		}
