@@ -141,7 +141,7 @@ func (w *way) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 	var err error
 	wait := false
 	switch {
-	case w.atOnce > manyAtOnce:
+	case w.spun.Load(), w.atOnce > manyAtOnce: // it has failed: the rest of the history is to end soon
 		w.spun.Store(true)
 		wait = true
 	case dead:
