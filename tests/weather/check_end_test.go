@@ -55,6 +55,7 @@ func (r *run) end() {
 	r.rest()
 	r.slowly()
 	r.disksComeBack()
+	r.operatorsDecide()
 	r.leave()
 }
 

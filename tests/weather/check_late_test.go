@@ -1,6 +1,10 @@
 package weather
 
-import "time"
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery"
+)
 
 // slowly: a ZooKeeper that answers late is connected to late, and not never (O5).
 func (r *run) slowly() {
@@ -43,6 +47,36 @@ func (r *run) disksComeBack() {
 				r.violate("whatWasNotWrittenIsWrittenSoon", "%s: %q has %v, ZooKeeper %v; %v, %v", v.name, st.CacheFile, listed, want, err, st.CacheErr)
 			}
 		}
+	}
+}
+
+// operatorsDecide: an override is in force when the files have been looked at, and no longer than it is there.
+func (r *run) operatorsDecide() {
+	var ruled []*view
+	var undo []func()
+	for _, p := range r.processes {
+		for _, v := range p.views {
+			if path := v.d.Status().OverrideFile; path != "" && p.disk != r.home {
+				ruled, undo = append(ruled, v), append(undo, r.override(path, v.service, 1))
+			}
+		}
+	}
+	r.usedFor(15 * time.Second)
+	for _, v := range ruled {
+		list := make(map[string]string)
+		for _, p := range v.d.Snapshot().Servers {
+			list[p.Key] = p.Value
+		}
+		if st := v.d.Status(); st.Source != zkdiscovery.Override || !v.isOverride(list) {
+			r.violate("overridesAreObeyed", "%s: %v is listed; %v, %s", v.name, list, st, st.OverrideFile)
+		}
+	}
+	for _, end := range undo {
+		end()
+	}
+	r.usedFor(15 * time.Second)
+	for _, v := range ruled {
+		v.isLiveAndEqual("overridesEndWithTheirFile", v.p.membersOnly)
 	}
 }
 
