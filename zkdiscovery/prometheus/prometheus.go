@@ -11,9 +11,15 @@
 package prometheus
 
 import (
+	"strings"
+
 	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
+
+// maxLabels is how many labels a metric has at most whose labels are made once.
+const maxLabels = 4
 
 var _ prometheus.Collector = (*Collector)(nil)
 
@@ -23,6 +29,7 @@ type Collector struct {
 	sources metrics.Sources
 	descs   []*prometheus.Desc // by the metric's index in metrics.Table
 	kinds   []prometheus.ValueType
+	names   []string // of the labels, of each metric
 }
 
 // New returns a Collector of sources, which it copies. Sources may be closed before or after it: then their last state is told.
@@ -35,6 +42,7 @@ func New(sources metrics.Sources) *Collector {
 			kind = prometheus.CounterValue
 		}
 		c.kinds = append(c.kinds, kind)
+		c.names = append(c.names, strings.Join(m.Labels, ","))
 	}
 	return c
 }
@@ -48,11 +56,40 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect sends the metrics of this moment. It holds no lock meanwhile.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	// Of thousands of services most metrics have the same labels: these are made once.
+	type key struct {
+		names  string
+		values [maxLabels]string
+	}
+	known := make(map[key][]*dto.LabelPair)
 	c.sources.Collect(func(i int, value float64, labels []string) {
-		m, err := prometheus.NewConstMetric(c.descs[i], c.kinds[i], value, labels...)
-		if err != nil {
-			m = prometheus.NewInvalidMetric(c.descs[i], err)
+		k := key{names: c.names[i]}
+		copy(k.values[:], labels)
+		pairs := known[k]
+		if pairs == nil || len(labels) > maxLabels {
+			pairs = prometheus.MakeLabelPairs(c.descs[i], labels)
+			known[k] = pairs
 		}
-		ch <- m
+		ch <- &sample{c.descs[i], c.kinds[i], value, pairs}
 	})
+}
+
+// sample is a metric at one moment.
+type sample struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	value  float64
+	labels []*dto.LabelPair
+}
+
+func (s *sample) Desc() *prometheus.Desc { return s.desc }
+
+func (s *sample) Write(m *dto.Metric) error {
+	m.Label = s.labels
+	if s.kind == prometheus.CounterValue {
+		m.Counter = &dto.Counter{Value: &s.value}
+	} else {
+		m.Gauge = &dto.Gauge{Value: &s.value}
+	}
+	return nil
 }

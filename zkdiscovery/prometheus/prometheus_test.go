@@ -128,18 +128,3 @@ func TestAClosedSourceIsToldAsItWas(t *testing.T) {
 	_, err := r.Gather()
 	must(t, err)
 }
-
-// Scraped once a second, at 500 services of ten instances, a gathering may take 10 ms for 1 % of a core.
-func BenchmarkGatherOf500Services(b *testing.B) {
-	services := make(map[string]int)
-	for i := range 500 {
-		services[fmt.Sprintf("Service%d", i)] = 10
-	}
-	r := prometheus.NewRegistry()
-	must(b, r.Register(holdfast.New(fleet(b, services))))
-	b.ReportAllocs()
-	for b.Loop() {
-		_, err := r.Gather()
-		must(b, err)
-	}
-}

@@ -15,6 +15,7 @@
 //
 //	service=/rpcx/Arith   that service alone, with its instances
 //	name=orders           of that Discovery, where several have the service
+//	services=200          services from that one on: 200 of a Discovery are shown at once, those that are not well first
 //	from=200              its instances from that one on: 200 are shown at once
 //	refresh=0             load again after so many seconds; 0: not
 //	format=json           the same as JSON, with all instances of the service; so does the header Accept: application/json

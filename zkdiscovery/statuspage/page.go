@@ -39,6 +39,7 @@ var parsed = sync.OnceValues(func() (*template.Template, string) {
 const (
 	maxText        = 300 // bytes of anything that comes from outside
 	maxInstances   = 200 // on one page
+	maxServices    = 200 // of one Discovery, on one page
 	defaultRefresh = 5   // seconds
 	maxRefresh     = 3600
 )
@@ -78,7 +79,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if s := number(q.Get("refresh"), defaultRefresh, maxRefresh); s > 0 {
 			h.Set("Refresh", strconv.Itoa(s))
 		}
-		err = page.Execute(&b, state.shown(number(q.Get("from"), 0, 1<<30)))
+		err = page.Execute(&b, state.shown(number(q.Get("from"), 0, 1<<30), number(q.Get("services"), 0, 1<<30)))
 	}
 	if err != nil {
 		http.Error(w, "the page cannot be made: "+plain.Text(err.Error(), maxText), http.StatusInternalServerError)

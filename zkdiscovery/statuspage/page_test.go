@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -182,11 +181,11 @@ func TestThePageSaysThatAnInstanceIsDrained(t *testing.T) {
 }
 
 // until waits for a condition.
-func until(t *testing.T, is func() bool) {
-	t.Helper()
+func until(tb testing.TB, is func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !is(); {
 		if time.Now().After(deadline) {
-			t.Fatal("has not come")
+			tb.Fatal("has not come")
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -294,6 +293,29 @@ func TestWhatComesFromOutsideIsHarmlessAndBounded(t *testing.T) {
 	}
 }
 
+func TestManyServicesAreShownInPartsThoseToLookAtFirst(t *testing.T) {
+	many := make(map[string]map[string]string)
+	for i := range 205 {
+		many[fmt.Sprintf("S%03d", i)] = map[string]string{"tcp@a:1": ""}
+	}
+	zk, sources := fleet(t, many)
+	must(t, zk.Delete("/rpcx/S204/tcp@a:1"))
+	h := New(sources)
+	until(t, func() bool {
+		page := get(t, h, "").Body.String()
+		first := strings.Index(page, ">/rpcx/S204</a>")
+		return first > 0 && first < strings.Index(page, ">/rpcx/S000</a>")
+	})
+	page := get(t, h, "").Body.String()
+	wants(t, page, "200 of 205 services, those to look at first", "services=200")
+	if strings.Contains(page, ">/rpcx/S203</a>") {
+		t.Error("more than 200")
+	}
+	wants(t, get(t, h, "?services=200").Body.String(), ">/rpcx/S203</a>", "5 of 205 services from 200 on")
+	wants(t, get(t, h, "?services=4000").Body.String(), "1 of 205 services from 204 on")
+	wants(t, get(t, h, "?service=/rpcx/S203&services=200").Body.String(), ">/rpcx/S203</a>", "1 of 1")
+}
+
 func TestManyInstancesAreShownInParts(t *testing.T) {
 	many := make(map[string]string)
 	for i := range 450 {
@@ -304,27 +326,4 @@ func TestManyInstancesAreShownInParts(t *testing.T) {
 	wants(t, get(t, h, "").Body.String(), "200 of 450", "from=200")
 	wants(t, get(t, h, "?service=/rpcx/Arith&from=400").Body.String(), "50 of 450 from 400 on", "tcp@h:1449")
 	wants(t, get(t, h, "?service=/rpcx/Arith&from=4000").Body.String(), "1 of 450 from 449 on")
-}
-
-// Asked once a second, at 500 services of ten instances, a page may take 10 ms for 1 % of a core.
-func BenchmarkPage(b *testing.B) {
-	services := make(map[string]map[string]string)
-	for i := range 500 {
-		services[fmt.Sprintf("Service%d", i)] = make(map[string]string)
-		for k := range 10 {
-			services[fmt.Sprintf("Service%d", i)][fmt.Sprintf("tcp@10.0.0.%d:%d", k, i)] = "weight=5"
-		}
-	}
-	_, sources := fleet(b, services)
-	h := New(sources)
-	for name, query := range map[string]string{"500 services": "", "one of them": "?service=/rpcx/Service7", "JSON": "?format=json"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				rec := httptest.NewRecorder()
-				h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/"+query, nil))
-				_, _ = io.Copy(io.Discard, rec.Body)
-			}
-		})
-	}
 }

@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -25,8 +26,11 @@ type shown struct {
 type shownDiscovery struct {
 	Name     string
 	Status   zkdiscovery.Status
-	Line     string // the connection in one sentence
-	Services []shownService
+	Line     string         // the connection in one sentence
+	Services []shownService // those in trouble first
+	Total    int            // services
+	First    int            // of those that are shown
+	Next     string         // link to the services after these, "" for none
 	Detail   *shownDetail
 	Changes  []shownChange // the newest first
 	History  []shownEvent  // the newest first
@@ -86,10 +90,10 @@ type shownSelector struct {
 	Counts string
 }
 
-func (s *state) shown(from int) shown {
+func (s *state) shown(from, first int) shown {
 	page := shown{At: s.At.UTC().Format("2006-01-02 15:04:05 MST"), Alone: s.service != ""}
 	for _, d := range s.Discoveries {
-		page.Discoveries = append(page.Discoveries, s.discovery(d, from))
+		page.Discoveries = append(page.Discoveries, s.discovery(d, from, first))
 	}
 	for _, p := range s.Plugins {
 		one := shownPlugin{Name: p.Name, Status: p.Status, Line: connection(p.Status.Connected, p.Status.Server, s.ago(p.Status.Since), p.Status.LastErr)}
@@ -114,18 +118,23 @@ func (s *state) shown(from int) shown {
 	return page
 }
 
-func (s *state) discovery(d discovery, from int) shownDiscovery {
+func (s *state) discovery(d discovery, from, first int) shownDiscovery {
 	one := shownDiscovery{Name: d.Name, Status: d.Status, Line: connection(d.Status.Connected, d.Status.Server, s.ago(d.Status.Since), d.Status.LastErr)}
 	if d.Status.Wire != "" {
 		one.Line += " (" + d.Status.Wire + ")"
 	}
-	for _, st := range d.services() {
-		if s.service != "" && s.service != st.Service {
-			continue
-		}
-		one.Services = append(one.Services, s.row(d.Name, &st))
+	all := slices.DeleteFunc(d.services(), func(st zkdiscovery.Status) bool { return s.service != "" && s.service != st.Service })
+	slices.SortStableFunc(all, func(a, b zkdiscovery.Status) int { return cmp.Compare(calm(&a), calm(&b)) })
+	one.Total, one.First = len(all), min(first, max(0, len(all)-1))
+	to := min(len(all), one.First+maxServices)
+	if to < len(all) {
+		one.Next = "?name=" + url.QueryEscape(d.Name) + "&services=" + strconv.Itoa(to)
+	}
+	for i := range all[one.First:to] {
+		st := &all[one.First+i]
+		one.Services = append(one.Services, s.row(d.Name, st))
 		if d.List != nil && st.Service == d.List.Service {
-			one.Detail = s.detail(d, st, from)
+			one.Detail = s.detail(d, *st, from)
 		}
 	}
 	for _, c := range slices.Backward(d.Changes) {
@@ -137,6 +146,14 @@ func (s *state) discovery(d discovery, from int) shownDiscovery {
 		one.History = append(one.History, shownEvent{e, s.ago(e.At)})
 	}
 	return one
+}
+
+// calm is 0 for a service that somebody should look at, and 1 for one that is well.
+func calm(st *zkdiscovery.Status) int {
+	if st.Source == zkdiscovery.Live && st.Held == 0 && st.Instances > 0 && st.Refusal == nil && st.CacheErr == nil {
+		return 1
+	}
+	return 0
 }
 
 // row is what is shown of a service among others.
