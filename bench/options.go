@@ -31,6 +31,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	names := fs.String("scenario", "", "only these, by number or name; some run only when they are named: "+scenarioNames())
 	sizes := fs.String("n", "", "instances of a service, such as 10,5000; with -scenario change,cost,start,file only")
 	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms; with -scenario change,start only")
+	clients := fs.Int("clients", 0, "clients that are simulated, 4 MB each; with -scenario clients only")
 	servers := fs.String("zk", "", "ZooKeeper's servers, host:port,host:port; without it one is started")
 	profiles := fs.Bool("profile", false, "scenario cost writes profiles of the clients' processor time beside the results; they take some of it")
 	out := fs.String("out", "out", "`directory` for results.json, results.md and the plots")
@@ -71,6 +72,12 @@ func parse(args []string, w io.Writer) (options, error) {
 		o.plan.RoundTrips, err = parseList("-rtt", *trips, parseRoundTrip)
 		check(err)
 		check(heeded("-rtt", o.scenarios, func(s scenario.Scenario) bool { return s.Trips }))
+	}
+	if *clients != 0 {
+		if o.plan.Clients = *clients; *clients < 1 {
+			check(fmt.Errorf("-clients: %d: at least 1 is needed", *clients))
+		}
+		check(heeded("-clients", o.scenarios, func(s scenario.Scenario) bool { return s.Clients }))
 	}
 	if *servers != "" {
 		var err error

@@ -24,6 +24,9 @@ func TestTheCommandLineSaysWhatIsMeasured(t *testing.T) {
 	if p := o.plan; p.Sizes[1] != 70 || p.Delayed[0] != 7 || p.RoundTrips[1] != 3*time.Millisecond || o.zooKeeper[1] != "[::1]:2" {
 		t.Errorf("%+v", o)
 	}
+	if o, err := parse([]string{"-scenario", "clients", "-clients", "77"}, t.Output()); err != nil || o.plan.Clients != 77 {
+		t.Errorf("%+v, %v", o, err)
+	}
 	if o, err = parse([]string{"-scenario", "scale,13"}, t.Output()); err != nil || len(o.scenarios) != 2 || !o.scenarios[0].Apart {
 		t.Errorf("%+v, %v", o.scenarios, err)
 	}
@@ -60,6 +63,8 @@ func TestWhatIsWrongIsOneLineAndStatus2(t *testing.T) {
 		{"-n 10", "-n means nothing to burst, outage"},
 		{"-scenario 5 -n 10", "-n means nothing to outage"},
 		{"-scenario change,cost -rtt 2ms", "-rtt means nothing to cost"},
+		{"-scenario clients -clients -1", "at least 1"},
+		{"-scenario cost -clients 10", "-clients means nothing to cost"},
 		{"-zk nowhere", "host:port"},
 		{"-zk 127.0.0.1:2181,127.0.0.1", "host:port"},
 		{"-out=", "-out"},

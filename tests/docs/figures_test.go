@@ -24,6 +24,7 @@ func measured(t *testing.T) map[string][][]string {
 		"goals":        withoutIntervals(first(t, results, "Goals")),
 		"clients":      byContender(first(t, results, "11. many clients: what a rolling update costs ZooKeeper, per client")),
 		"fleet":        first(t, parts, "A fleet that fails"),
+		"crowd":        first(t, parts, "Ten thousand clients"),
 		"guard":        first(t, parts, "The guard"),
 		"registration": first(t, parts, "Registration"),
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-var switchRounds = flag.Int("switch.rounds", 60, "how often the connection is cut, for each seed of the test that switches between servers")
+var switchRounds = flag.Int("switch.rounds", 30, "how often the connection is cut, for each seed of the test that switches between servers")
 
 // mixed are the servers of an ensemble that is being upgraded.
 var mixed = map[string]zktest.Version{"zk34:2181": zktest.Version34, "zk36:2181": zktest.Version38, "zk39:2181": zktest.Version39}

@@ -18,6 +18,8 @@ const (
 	Floor          = "one-shot floor"    // bare go-zookeeper: an event, a list, a read
 	BareFloor      = "persistent floor"  // bare frames: a persistent watch, batched reads
 	Uncached       = "holdfast, no file" // for what the file costs
+	OneShot        = "holdfast, one-shot watches"
+	MembersOnly    = "holdfast, no metadata watch"
 )
 
 // Config says what a contender is to follow.

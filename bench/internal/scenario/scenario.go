@@ -27,14 +27,15 @@ import (
 
 // Scenario is one thing that is measured.
 type Scenario struct {
-	Number int
-	Name   string // for -scenario
-	Title  string
-	Sizes  bool           // it measures the plan's sizes, which -n sets
-	Trips  bool           // it measures the plan's round trips, which -rtt sets
-	Apart  bool           // it runs only when -scenario names it
-	Steps  func(Plan) int // how often Run will call Env.Step
-	Run    func(context.Context, *Env) error
+	Number  int
+	Name    string // for -scenario
+	Title   string
+	Sizes   bool           // it measures the plan's sizes, which -n sets
+	Trips   bool           // it measures the plan's round trips, which -rtt sets
+	Clients bool           // it has the plan's clients, which -clients sets
+	Apart   bool           // it runs only when -scenario names it
+	Steps   func(Plan) int // how often Run will call Env.Step
+	Run     func(context.Context, *Env) error
 }
 
 // All are the scenarios by number.
