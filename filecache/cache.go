@@ -18,7 +18,7 @@ import (
 //
 // The package's promises have these bounds:
 //
-//   - F1. What a file system refuses to do (set a mode, link, lock, sync) costs what that protects and no more, and is reported once.
+//   - F1. A file system may refuse to set a mode, link, lock or sync. Only what that step protects is lost then, and that is reported once.
 //   - F2. A damaged file gets a name with ".corrupt-" in it; the newest three are kept. A file that cannot be read stays where it is, since nothing
 //     proves it bad. So does one that a later version of this library has written.
 //   - F3. A list that came from a file or an override is not saved again. Wrap saves nothing before the discovery has listed something.

@@ -12,9 +12,9 @@ import (
 // Guard configures what Wrap does about a sudden loss of many servers: it suspects it instead of obeying it, keeps the missing ones in the list,
 // asks them itself, and lets those go that do not answer. A zero field has its default; WithoutGuard turns the guard off.
 type Guard struct {
-	// Share of the servers that must be lost within Window to be suspicious: more than that. In (0, 1]; the default is 0.5. A newcomer makes good a
-	// loss before it: a fleet that is replaced is not lost, however often and in whatever order, as long as enough are there. A loss that leaves no
-	// active server is suspicious always.
+	// Share of the servers in (0, 1]: when more than that are lost within Window, the loss is suspicious. The default is 0.5. Each newcomer makes up for
+	// one earlier loss. So a fleet that is replaced is no loss, however often and in whatever order that is done, as long as enough servers are there. A
+	// loss that leaves no active server is always suspicious.
 	Share float64
 	// Window over which losses are counted. The default is a minute: a registry that has lost its memory forgets servers one by one, as their leases
 	// or sessions end, and Wrap cannot know how long those are.

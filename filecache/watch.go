@@ -18,8 +18,8 @@ const (
 // Watch reports what others do to the files. The channel carries
 //
 //   - an operator's override (Override is true): the one that is there now, a new one, a changed one;
-//   - the newest good generation when an override is gone that was delivered, or that LoadOverride has returned, so Override false ends an
-//     override; it has no Servers and no Lineage when there is no usable file;
+//   - the newest good generation when an override is gone that Watch has delivered or LoadOverride has returned. Its Override is false. It has no
+//     Servers and no Lineage when there is no usable file;
 //   - a snapshot that another process, or another Cache, has saved, when it is later than what this Cache has loaded or saved and no
 //     override is in force. If this Cache has done neither, what is there when Watch is called counts as known.
 //

@@ -27,7 +27,7 @@ const defaultService = "default"
 //     in the file, marked there, and are asked. A server that does not answer twice is gone within seconds. One that answers stays as long as it
 //     does. Where no probe has ever reached a server of the service, silence proves nothing: then the missing ones stay for a minute. See Guard. The
 //     removal of a server that said state=inactive before passes at once.
-//   - The first list after the file had to do is in doubt as a whole: each server that is missing from it is asked. If d lists something at once, a server
+//   - When the file has served, the first list of d's is doubted: each server that is missing from it is asked. If d lists something at once, a server
 //     that only the file knows gets into the list when it has answered, and is asked only if more than the share is missing.
 //   - An operator's override (see Cache.LoadOverride) stands above all while it is there.
 //   - Clone wraps the clone, with a file of its own. If d cannot clone because the registry is away, the clone starts from its file and goes

@@ -14,7 +14,7 @@ import (
 // maxChanges is how many changes are remembered, of all services of one connection together.
 const maxChanges = 100
 
-// Change is something that became different in the list of one service, before any filter. What changes at once is one Change of each kind.
+// Change is something that became different in the list of one service, before any filter. Instances that change in the same way at the same time are one Change.
 type Change struct {
 	At        time.Time
 	Service   string // znode path

@@ -18,7 +18,7 @@
 //   - L6. No partial list is published, and none in which nothing has changed.
 //   - L7. A list never goes back in time within one lineage.
 //   - L8. SetFilter has taken effect when it returns. Later clones inherit it.
-//   - L9. Who has received a list finds Snapshot and GetServices no older.
+//   - L9. When a watcher has received a list, Snapshot has it, or a newer one.
 //   - L10. A removal is believed after one more answer has confirmed it.
 //   - O1. A lost connection removes nobody. Only an answer from ZooKeeper does.
 //   - O2. New succeeds without ZooKeeper if the file has a list.

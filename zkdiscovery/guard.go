@@ -11,9 +11,9 @@ import (
 // Guard configures the guard, which suspects a sudden loss of many instances instead of obeying it: it keeps the missing ones in the list, asks
 // them itself, and lets those go that do not answer. A zero field has its default; WithoutGuard turns the guard off.
 type Guard struct {
-	// Share of the instances that must be lost within Window to be suspicious: more than that. In (0, 1]; the default is 0.5. A newcomer makes good
-	// a loss before it: a fleet that is replaced is not lost, however often and in whatever order, as long as enough are there. A loss that leaves
-	// no active instance is suspicious always, and so is every loss in the Window after a reconnect.
+	// Share of the instances in (0, 1]: when more than that are lost within Window, the loss is suspicious. The default is 0.5. Each newcomer makes up for
+	// one earlier loss. So a fleet that is replaced is no loss, however often and in whatever order that is done, as long as enough instances are there. A
+	// loss that leaves no active instance is always suspicious, and so is every loss in the Window after a reconnect.
 	Share float64
 	// Window over which losses are counted. The default is the negotiated session timeout, and 30 s at least: ephemeral nodes go when the
 	// sessions of the servers end, whose timeouts are not the client's.

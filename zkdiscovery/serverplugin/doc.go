@@ -21,8 +21,8 @@
 // # What holds
 //
 //   - R1. While ZooKeeper can be reached, the node exists, is this session's and has the right metadata, unless a newer process has the address.
-//   - R2. Register claims the address: a node of an earlier owner is replaced at once. To lose it to a newer process is final until that one's node
-//     is gone.
+//   - R2. Register claims the address: a node of an earlier owner is replaced at once. When a newer process has taken the address, this one waits
+//     until that process's node is gone.
 //   - R3. Unregister and Stop remove only what this process owns, in a bounded time. What could not be removed then goes when ZooKeeper is
 //     back, or with the session.
 //   - R4. Drain makes clients stop choosing this server before it stops listening.

@@ -12,8 +12,8 @@ import (
 
 // Drain makes clients stop choosing this server while it still answers: the metadata of every service says state=inactive, Drain waits
 // (WithDrainWait, 2 s), unregisters the services, and waits once more, for clients that do not watch metadata, rpcx-zookeeper's among them.
-// Then the server may shut down. Metadata that is not a URL query cannot say it; if no other is there, the first half is left out. A service that
-// is registered before they are unregistered is drained too. Services may be registered again afterwards.
+// Then the server may shut down. Metadata that are no URL query cannot say state=inactive: when all are such, the first wait is left out. A service
+// that is registered during the first wait is drained, too. Services may be registered again afterwards.
 //
 // It takes twice the wait and about two seconds more at most. Clients that it does not reach are those with Option.Sticky, which go on calling
 // the server that they have, and those that ZooKeeper does not reach.

@@ -5,8 +5,8 @@ import "errors"
 var (
 	// ErrStopped is returned by what needs a plugin that runs, after Stop.
 	ErrStopped = errors.New("serverplugin: stopped")
-	// ErrUnconfirmed is returned, wrapped, by Unregister, Drain and Shutdown when ZooKeeper has not confirmed in time that a node is gone (or
-	// says what it is to say). It is removed when ZooKeeper is back, or dies with the session.
+	// ErrUnconfirmed is returned, wrapped, by Unregister, Drain and Shutdown when ZooKeeper has not confirmed in time that a node is gone, or that
+	// it says state=inactive. The node is removed when ZooKeeper is back, or goes with the session.
 	ErrUnconfirmed = errors.New("not confirmed by ZooKeeper yet")
 	// ErrNotRegistered is wrapped by the errors of SetMetadata and ClearOperator for a service that is not to be registered.
 	ErrNotRegistered = errors.New("the service is not registered")

@@ -201,19 +201,21 @@ func WithDrainWait(d time.Duration) ZooKeeperOpt {
 	}
 }
 
-// WithOperator names the keys of the metadata that somebody else's write into a node may set; the default is state and weight. group, tag and zone
-// are candidates. Without a key, every such write is overruled.
+// WithOperator names the keys of the metadata that an operator may set by writing into a server's node. The default is state and weight; group, tag and
+// zone are candidates. Without a key, every such write is undone.
 //
-// An operator writes state=inactive into a server's node, by ZooKeeper's shell or rpcx-ui, and clients stop choosing the server, as in Drain's first half.
-// So it is with a weight. Such a write is a word. A key of somebody else's write is a word when its value differs from what this process wrote there
-// last, and from what is registered. A word lies over the registered metadata: over those of later registrations, through expiries and wipes of
-// ZooKeeper, as long as the process lives. A process that is started again is in again. A word ends when the operator removes the key, or writes
-// what is registered; on state, when he writes anything but inactive; or by ClearOperator. To delete the node is no word: it is made again, with all words.
-// Everything else that somebody writes is restored. The process answers with one write of the same data, so that the node's version tells the
-// operator that he was heard. It logs the word with the value, and Status has it.
+// An operator writes state=inactive into a node, with ZooKeeper's shell or rpcx-ui, and clients stop choosing that server. A weight works in the same
+// way. What an operator has set so is a word. A key is a word when its value differs from what this process wrote there last, and from what is
+// registered. Words lie over the registered metadata as long as the process lives: over later registrations, over expiries, and over wipes of ZooKeeper.
+// A process that is started again begins without words.
 //
-// Metadata that are not a URL query have no such keys. While the program itself says state=inactive (Drain, WithReadyAlways), an operator who writes
-// the same has written nothing else than what is there: that is no word.
+// A word ends when the operator removes the key or writes the registered value; for state, when he writes anything but inactive; or by ClearOperator. To
+// delete the node is no word: the process makes it again, with all words. Everything else that somebody writes is undone. The process answers a word
+// with one write of the same data. So the node's version tells the operator that the process has seen it. The log and Status have each word with its
+// value.
+//
+// Metadata that are no URL query have no keys. While the program itself says state=inactive (Drain, WithReadyAlways), an operator who writes the same
+// changes nothing: that is no word.
 func WithOperator(keys ...string) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
 		o.more.operator = slices.Compact(slices.Sorted(slices.Values(keys)))
