@@ -90,11 +90,11 @@ var provoke = map[string]func(t *testing.T) error{
 			_, _ = c.Read(make([]byte, 4096))
 			reached <- c
 		}))
-		failed := make(chan error, 1)
-		go func() { failed <- double(xc) }()
+		call, err := xc.Go(t.Context(), "Double", &Number{21}, &Number{}, make(chan *client.Call, 1)) // Call would race with Close, in rpcx
+		must(t, err)
 		defer func(c net.Conn) { _ = c.Close() }(<-reached)
 		must(t, xc.Close())
-		return <-failed
+		return (<-call.Done).Error
 	},
 	"breaker open": func(t *testing.T) error {
 		option := client.DefaultOption

@@ -16,16 +16,16 @@ import (
 var restarts = map[string]func(t *testing.T){
 	"rpcx: client protocol error:": func(t *testing.T) { _ = provoke["unexpected EOF"](t) },
 	"failed to dial server:":       func(t *testing.T) { _ = provoke["connection refused"](t) },
-	"failed to heartbeat to %s": func(t *testing.T) {
+	"failed to heartbeat to %s": func(t *testing.T) { // by a connection that ends: in rpcx, a heartbeat without an answer races with its own time
 		option := client.DefaultOption
-		option.Heartbeat, option.HeartbeatInterval, option.MaxWaitForHeartbeat = true, time.Millisecond, time.Millisecond
-		silent := make(chan net.Conn, 100)
-		t.Cleanup(func() {
-			for len(silent) > 0 {
-				_ = (<-silent).Close()
-			}
-		})
-		_ = double(xclient(t, client.Failfast, option, answering(t, func(c net.Conn) { silent <- c })))
+		option.Heartbeat, option.HeartbeatInterval = true, time.Millisecond
+		c := client.NewClient(option)
+		must(t, c.Connect("tcp", strings.TrimPrefix(answering(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_ = c.Close()
+		}), "tcp@")))
+		await(t, "the heartbeat has failed", c.IsShutdown)
+		_ = c.Close() // it is closed
 	},
 	"client has closed this connection:": func(t *testing.T) {
 		_, _, at := serve(t, nil)
