@@ -107,8 +107,13 @@ func (p *declared) read(f *ast.File, test bool) {
 
 // goTool checks what is asked of the go command.
 func (r *reader) goTool(args []string) error {
-	if len(args) == 1 && slices.Contains([]string{"doc", "get", "install", "test"}, args[0]) { // a sentence about it
+	if len(args) == 1 && slices.Contains([]string{"doc", "get", "test"}, args[0]) { // a sentence about it
 		return nil
+	}
+	if len(args) > 2 && args[0] == "-C" {
+		in := *r
+		in.dir = r.at(args[1])
+		return in.goTool(args[2:])
 	}
 	if len(args) < 2 {
 		return fmt.Errorf("go %s: what does it do?", strings.Join(args, " "))
@@ -124,6 +129,9 @@ func (r *reader) goTool(args []string) error {
 			return nil
 		})
 	case "install":
+		if args[1] == "." {
+			return r.commandAt(".")
+		}
 		return r.each(args[1:], func(pkg string) error {
 			if dir, ok := r.code.modules[pkg]; ok && r.code.packages[dir].command {
 				return nil

@@ -125,6 +125,16 @@ var provoke = map[string]func(t *testing.T) error{
 		d.Close()
 		return d.WaitLive(t.Context())
 	},
+	"http: Server closed": func(t *testing.T) error {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		s, ended := server.NewServer(), make(chan error, 1)
+		s.DisableHTTPGateway, s.DisableJSONRPC = true, true
+		go func() { ended <- s.ServeListener("tcp", ln) }()
+		<-s.Started
+		shutDown(t, s)
+		return <-ended
+	},
 	"serverplugin: stopped": func(t *testing.T) error {
 		p := plugin(t, zktest.Start(t).Addr())
 		must(t, p.Stop())
@@ -134,16 +144,6 @@ var provoke = map[string]func(t *testing.T) error{
 			t.Errorf("Start: %v, Register: %v", again, err)
 		}
 		return err
-	},
-	"http: Server closed": func(t *testing.T) error {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		s, served := server.NewServer(), make(chan error, 1)
-		s.DisableHTTPGateway, s.DisableJSONRPC = true, true
-		go func() { served <- s.ServeListener("tcp", ln) }()
-		<-s.Started
-		shutDown(t, s)
-		return <-served
 	},
 	"not confirmed by ZooKeeper yet": func(t *testing.T) error {
 		zk := zktest.Start(t)
