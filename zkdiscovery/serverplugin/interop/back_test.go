@@ -96,8 +96,8 @@ func TestANewServerLeavesAnOldClientWithoutAFailedCall(t *testing.T) {
 	if err := s.RegisterName("Arith", new(Arith), "weight=1"); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve("tcp", strings.TrimPrefix(address, "tcp@")) }()
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.Serve("tcp", strings.TrimPrefix(address, "tcp@")) }() // it ends by the shutdown, which is its error
 	if err := leaving.WaitRegistered(t.Context()); err != nil {
 		t.Fatal(err)
 	}
