@@ -46,13 +46,6 @@ func (h *Heard) Take(n News, b *belief.Belief, now time.Time) {
 // SaveFrom saves what b wants the file to hold, if that is not what it has wanted before. If it is too early for that, wake says when it will be time. It
 // does not block.
 func (k *Keeper) SaveFrom(b *belief.Belief, now time.Time) (wake time.Time) {
-	if due := k.notBefore(); now.Before(due) { // what is made now would wait there, and be replaced by what comes until then
-		return due
-	}
-	return k.saveFrom(b, now)
-}
-
-func (k *Keeper) saveFrom(b *belief.Belief, now time.Time) (wake time.Time) {
 	rec, wake := b.ToSave(now)
 	if rec != nil {
 		k.Save(snapshotOf(rec))
@@ -62,8 +55,8 @@ func (k *Keeper) saveFrom(b *belief.Belief, now time.Time) (wake time.Time) {
 
 // SaveLast is SaveFrom for the last time: it is not too early.
 func (k *Keeper) SaveLast(b *belief.Belief, now time.Time) {
-	if wake := k.saveFrom(b, now); !wake.IsZero() {
-		k.saveFrom(b, wake)
+	if wake := k.SaveFrom(b, now); !wake.IsZero() {
+		k.SaveFrom(b, wake)
 	}
 }
 

@@ -33,7 +33,6 @@ type Keeper struct {
 
 	mu     sync.Mutex
 	want   *Snapshot // the newest that is not written yet
-	due    time.Time // when the next may be written; zero: at once, or nobody knows
 	status KeeperStatus
 	busy   time.Time // since when the disk has been asked for something; zero while it is not
 
@@ -154,23 +153,6 @@ func (k *Keeper) busySince() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.busy
-}
-
-// notBefore is when the next list may be written. After a failure nobody knows: the newest is to be there when the disk is.
-func (k *Keeper) notBefore() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.due
-}
-
-// wrote notes that something was written, or not.
-func (k *Keeper) wrote() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.due = time.Time{}
-	if k.retry == 0 {
-		k.due = time.Now().Add(saveGap)
-	}
 }
 
 // disk does what may hang.

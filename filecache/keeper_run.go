@@ -37,7 +37,6 @@ func (k *Keeper) run() {
 			if s := k.take(); s != nil { // nil: the save that this token stands for has been made with an earlier one
 				k.disk(func() { k.save(s) })
 				wants = nil
-				k.wrote()
 				gap.Reset(max(saveGap, k.retry))
 			}
 		case <-gap.C:

@@ -232,6 +232,25 @@ func TestF3OnlyWhatCameFromZooKeeperIsWritten(t *testing.T) {
 	})
 }
 
+// The file is written once a second at most. What comes in between waits, and ZooKeeper may be gone when its time has come.
+func TestF3LastListBeforeAnOutageIsInTheFile(t *testing.T) {
+	harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
+		t.Register("Arith", 0)
+		d := t.Discover("Arith")
+		harness.Pass(time.Minute)
+		t.Register("Arith", 1) // this one is written at once
+		harness.Pass(300 * time.Millisecond)
+		want := t.Register("Arith", 0, 1, 2)
+		harness.Pass(300 * time.Millisecond)
+		t.Lists(d, want)
+		t.Stop()
+		harness.Pass(2 * time.Second)
+		other := t.Discover("Arith")
+		t.Source(other, zkdiscovery.File)
+		t.Lists(other, want)
+	})
+}
+
 func TestF4FailedWriteIsALineACounterAndAStatus(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, _ *zktest.Server) {
 		t.Put(t.Node("Arith", 0), "n=0")
