@@ -1,4 +1,5 @@
-// Package faq provokes what docs/faq.md explains: each error, each state and each line of rpcx's, so that its words are those that a reader searches for.
+// Package faq provokes what docs/faq.md explains, so that its words are those that a reader searches for: each error, each state, and each log line of
+// rpcx and of Holdfast. It does so with the log lines of the other pages, too.
 package faq
 
 import (

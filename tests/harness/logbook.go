@@ -40,6 +40,16 @@ func (b *Logbook) Edges() (lines []string) {
 	return lines
 }
 
+// Messages are those of the lines so far, each behind its level: "WARN connection to ZooKeeper lost".
+func (b *Logbook) Messages() (lines []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.records {
+		lines = append(lines, r.Level.String()+" "+r.Message)
+	}
+	return lines
+}
+
 // Count is the number of lines with something in them.
 func Count(lines []string, what string) (n int) {
 	for _, line := range lines {
