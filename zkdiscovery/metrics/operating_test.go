@@ -3,7 +3,6 @@ package metrics
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -81,33 +80,5 @@ func TestEveryAlertIsInThePage(t *testing.T) {
 		if !found {
 			t.Errorf("docs/operating.md: there is no metric %s", name)
 		}
-	}
-}
-
-// What a person copies out of the log is found in the page, word for word.
-func TestThePageHasTheVeryWordsOfTheLog(t *testing.T) {
-	var source strings.Builder
-	for _, dir := range []string{"..", "../internal/session", "../serverplugin", "../../internal/drive", "../../filecache", "../../selector"} {
-		files, err := filepath.Glob(dir + "/*.go")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if !strings.HasSuffix(file, "_test.go") {
-				source.WriteString(textOf(t, file))
-			}
-		}
-	}
-	lines := 0
-	for _, block := range regexp.MustCompile("(?s)```log\n(.*?)```").FindAllStringSubmatch(textOf(t, "../../docs/operating.md"), -1) {
-		for line := range strings.Lines(block[1]) {
-			lines++
-			if !strings.Contains(source.String(), `"`+strings.TrimSuffix(line, "\n")+`"`) {
-				t.Errorf("nothing logs %q", line)
-			}
-		}
-	}
-	if lines < 10 {
-		t.Errorf("%d lines", lines)
 	}
 }
