@@ -95,7 +95,7 @@ func TestKeeperLeavesADiskThatHangs(t *testing.T) {
 				t.Errorf("it had hung for %v, and Close has taken %v, want %v", since, took, want)
 			}
 			wantError(t, k.Close(), ErrHung)
-			if n := k.logs.count("does not answer"); n != 1 {
+			if n := k.logs.count(`level=ERROR msg="the disk of the cache file does not answer, leaving it"`); n != 1 {
 				t.Errorf("told %d times:\n%s", n, k.logs)
 			}
 			close(hung)

@@ -105,7 +105,8 @@ func TestFewDamagedFilesAreKept(t *testing.T) {
 
 // A writer at work may just be replacing the damaged file, so Load neither waits for it nor moves what it has put there.
 func TestLoadDoesNotWaitForAWriter(t *testing.T) {
-	c := mustOpen(t, t.TempDir())
+	logs := &lines{}
+	c := mustOpen(t, t.TempDir(), WithLogger(logs.logger()))
 	mustSave(t, c, at(1, "tcp@a:1"))
 	spoil(t, c.Path())
 	unlock, ok, err := disk{}.tryLock(c.lock)
@@ -120,6 +121,9 @@ func TestLoadDoesNotWaitForAWriter(t *testing.T) {
 	}
 	if aside := setAside(t, c); len(aside) != 0 {
 		t.Errorf("moved: %q", aside)
+	}
+	if n := logs.count(`level=WARN msg="damaged file left in place, since somebody is writing"`); n != 1 {
+		t.Errorf("told %d times:\n%s", n, logs)
 	}
 	if err := unlock(); err != nil {
 		t.Fatal(err)

@@ -208,13 +208,13 @@ func TestWithoutEventsItPollsAndSaysSoOnce(t *testing.T) {
 		mustSave(t, theirs, at(1, "tcp@a:1"))
 		look()
 		wantFile(t, ch, at(1, "tcp@a:1"))
-		if n := logs.count("no file notification"); n != 1 {
+		if n := logs.count(`level=WARN msg="no file notification, looking every few seconds instead"`); n != 1 {
 			t.Errorf("%d lines in an hour:\n%s", n, logs)
 		}
 		late := ours.Watch(t.Context()) // hears of it too
 		pass(time.Minute)
 		wantNothing(t, late)
-		if n := logs.count("no file notification"); n != 2 {
+		if n := logs.count(`level=WARN msg="no file notification, looking every few seconds instead"`); n != 2 {
 			t.Errorf("%d lines for two Watches:\n%s", n, logs)
 		}
 		_ = ours.Close()

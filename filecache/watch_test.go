@@ -153,7 +153,7 @@ func TestWatchDeliversNothingThatLoadWouldRefuse(t *testing.T) {
 			look()
 			wantNothing(t, ch)
 		}
-		if n := logs.count("left in place"); n != 1 {
+		if n := logs.count(`level=WARN msg="damaged file left in place" path=`); n != 1 {
 			t.Errorf("%d reports of one damaged file:\n%s", n, logs)
 		}
 		_ = ours.Close()

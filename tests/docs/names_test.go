@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -262,5 +263,22 @@ func TestEveryPromiseHasATestThatNamesIt(t *testing.T) {
 	}
 	if promises < 30 {
 		t.Errorf("only %d promises: have the docs another form now?", promises)
+	}
+}
+
+// Whoever has a warning on the screen finds it in the page. tests/faq makes the library log each line of the page.
+func TestEveryWarningOfTheLibraryIsInTheFAQ(t *testing.T) {
+	p := read(t, "docs/faq.md")
+	warning := regexp.MustCompile(`(?:\.(?:Warn|Error)\(|slog\.Level(?:Warn|Error), |\blevel, )("(?:[^"\\]|\\.)+")`)
+	warnings := 0
+	for _, m := range warning.FindAllStringSubmatch(sources(t), -1) {
+		message, err := strconv.Unquote(m[1])
+		must(t, err)
+		if warnings++; !strings.Contains(p.text, "`"+message) {
+			t.Errorf("%s does not explain %q", p.name, message)
+		}
+	}
+	if warnings < 50 {
+		t.Errorf("only %d warnings: are they written in another form now?", warnings)
 	}
 }

@@ -1,10 +1,10 @@
 package faq
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -18,15 +18,17 @@ import (
 var scenes = make(map[string]scene)
 
 func init() {
-	maps.Copy(scenes, clientScenes)
-	maps.Copy(scenes, serverScenes)
+	for _, of := range []map[string]scene{clientScenes, fileScenes, wrapScenes, serverScenes} {
+		maps.Copy(scenes, of)
+	}
 }
 
-// clientScenes are those of discoveries, cache files and selectors.
+// clientScenes are those of discoveries and selectors.
 var clientScenes = map[string]scene{
 	"an outage, and the session's end": {
 		[]string{
 			"INFO connected to ZooKeeper",
+			"INFO list is live",
 			"WARN connection to ZooKeeper lost",
 			"WARN no ZooKeeper server usable, trying on",
 			"WARN ZooKeeper cannot be asked, keeping the last list",
@@ -64,10 +66,27 @@ var clientScenes = map[string]scene{
 			harness.Pass(time.Minute)
 		},
 	},
-	"a base path that does not exist": {
-		[]string{"WARN the path above the services does not exist: every list is empty until somebody creates it. Are chroot and base path right?"},
+	"a base path that does not exist, until somebody creates it": {
+		[]string{
+			"WARN the path above the services does not exist: every list is empty until somebody creates it. Are chroot and base path right?",
+			"INFO the path above the services exists now",
+		},
 		func(t *harness.World, _ *zktest.Server) {
-			t.Base = "/rcpx"
+			t.Discover("Arith")
+			harness.Pass(time.Minute)
+			t.Register("Arith", 0)
+			harness.Pass(time.Minute)
+		},
+	},
+	"a node that the client may not read, and one whose metadata are no query": {
+		[]string{
+			"WARN instances may not be read: listed with the metadata known last",
+			"WARN metadata is not a URL query: rpcx ignores state and group in it",
+		},
+		func(t *harness.World, zk *zktest.Server) {
+			t.Register("Arith", 0)
+			harness.Must(t, zk.SetACL(t.Node("Arith", 0), []zktest.ACL{{Perms: 31, Scheme: "digest", ID: "somebody:else"}}))
+			t.Put(t.Node("Arith", 1), `{"a":"b;c"}`)
 			t.Discover("Arith")
 			harness.Pass(time.Minute)
 		},
@@ -117,36 +136,14 @@ var clientScenes = map[string]scene{
 			harness.Pass(time.Minute)
 		},
 	},
-	"a disk that fails": {
-		[]string{"ERROR cache file not written: a start during an outage would find an older one, or none"},
+	"an override that is deleted in an outage, without a cache file": {
+		[]string{"WARN the override file is gone and nothing else is known, keeping its list"},
 		func(t *harness.World, _ *zktest.Server) {
-			t.Register("Arith", 0)
-			t.Discover("Arith")
+			t.Stop()
+			file := t.Discover("Arith", zkdiscovery.WithLazyStart()).Status().OverrideFile
+			harness.Must(t, os.WriteFile(file, []byte(`["tcp@127.9.9.1:1"]`), 0o600))
 			harness.Pass(time.Minute)
-			harness.Must(t, os.RemoveAll(t.Dir))
-			harness.Must(t, os.WriteFile(t.Dir, nil, 0o600)) // no directory any more
-			t.Register("Arith", 1)
-			harness.Pass(time.Minute)
-		},
-	},
-	"a cache directory below a file": {
-		[]string{"ERROR no cache file: an outage at the next start will not find one"},
-		func(t *harness.World, _ *zktest.Server) {
-			file := filepath.Join(t.Dir, "file")
-			harness.Must(t, os.WriteFile(file, nil, 0o600))
-			t.Discover("Arith", zkdiscovery.WithCacheDir(filepath.Join(file, "cache")))
-			harness.Pass(time.Minute)
-		},
-	},
-	"a damaged file": {
-		[]string{"WARN damaged file set aside"},
-		func(t *harness.World, _ *zktest.Server) {
-			t.Register("Arith", 0)
-			d := t.Discover("Arith")
-			harness.Pass(time.Minute)
-			d.Close()
-			harness.Must(t, os.WriteFile(d.Status().CacheFile, []byte("damaged"), 0o600))
-			t.Discover("Arith")
+			harness.Must(t, os.Remove(file))
 			harness.Pass(time.Minute)
 		},
 	},
@@ -187,18 +184,69 @@ var clientScenes = map[string]scene{
 			}
 		},
 	},
-	"more than half of the servers fail": {
-		[]string{"WARN too many servers fail, so ejections are ignored"},
+	"functions of the program's that panic, and a clone after Close": {
+		[]string{"ERROR filter panicked, keeping the instance", "ERROR observer hook panicked", "ERROR clone has no list, for ever"},
 		func(t *harness.World, _ *zktest.Server) {
-			s, err := selector.New(selector.WithoutProbing(), selector.WithLogger(t.Logbook.Logger()))
+			t.Register("Arith", 0)
+			d := t.Discover("Arith", zkdiscovery.WithObserver(zkdiscovery.Observer{Published: func(zkdiscovery.Published) { panic("mine") }}))
+			d.SetFilter(func(*client.KVPair) bool { panic("mine") })
+			harness.Pass(time.Minute)
+			d.Close()
+			d.Service("Arith")
+		},
+	},
+	"servers that refuse, until there are others": {
+		[]string{
+			"WARN metadata not understood, defaults used",
+			"WARN too many servers fail, so ejections are ignored",
+			"INFO ejections count again",
+			"ERROR a hook panicked",
+		},
+		func(t *harness.World, _ *zktest.Server) {
+			s, err := selector.New(selector.WithoutProbing(), selector.WithLogger(t.Logbook.Logger()),
+				selector.WithObserver(selector.Observer{Panic: func(bool) { panic("mine") }}))
 			harness.Must(t, err)
-			d, err := client.NewMultipleServersDiscovery([]*client.KVPair{{Key: "tcp@" + nobody(t.T)}, {Key: "tcp@" + nobody(t.T)}})
+			servers := []*client.KVPair{{Key: "tcp@" + nobody(t.T), Value: "weight=heavy"}, {Key: "tcp@" + nobody(t.T)}}
+			d, err := client.NewMultipleServersDiscovery(servers)
 			harness.Must(t, err)
 			xc := selector.NewXClient("Arith", client.Failfast, d, client.DefaultOption, s)
 			for range 10 {
 				_ = double(xc) // it fails
 				harness.Pass(time.Second)
 			}
+			for i := range 10 {
+				servers = append(servers, &client.KVPair{Key: harness.Instance(i)})
+			}
+			d.Update(servers)
+			harness.Pass(time.Minute)
+			harness.Must(t, xc.Close())
+			harness.Must(t, s.Close())
+		},
+	},
+	"an XClient that another library has wrapped": {
+		[]string{"WARN this XClient is not rpcx's own, so its fail mode and options are not known; use WrapAs"},
+		func(t *harness.World, _ *zktest.Server) {
+			s, err := selector.New(selector.WithoutProbing(), selector.WithLogger(t.Logbook.Logger()))
+			harness.Must(t, err)
+			d, err := client.NewMultipleServersDiscovery(nil)
+			harness.Must(t, err)
+			xc := selector.Wrap(struct{ client.XClient }{client.NewXClient("Arith", client.Failfast, client.SelectByUser, d, client.DefaultOption)}, s)
+			harness.Must(t, xc.Close())
+			harness.Must(t, s.Close())
+		},
+	},
+	"a server that answers probes and refuses calls": {
+		[]string{"INFO server changed"},
+		func(t *harness.World, _ *zktest.Server) {
+			answers := func(context.Context, string, string) error { return nil }
+			s, err := selector.New(selector.WithProbing(selector.Probing{Probe: answers}), selector.WithLogger(t.Logbook.Logger()))
+			harness.Must(t, err)
+			d, err := client.NewMultipleServersDiscovery([]*client.KVPair{{Key: "tcp@" + nobody(t.T)}})
+			harness.Must(t, err)
+			xc := selector.NewXClient("Arith", client.Failfast, d, client.DefaultOption, s)
+			harness.Pass(time.Minute)
+			_ = double(xc) // it fails
+			harness.Pass(time.Minute)
 			harness.Must(t, xc.Close())
 			harness.Must(t, s.Close())
 		},

@@ -181,6 +181,19 @@ var provoke = map[string]func(t *testing.T) error{
 
 var titles = regexp.MustCompile("(?m)^### `(.*)`$")
 
+// provokes fails the test unless the test at where, "file:test", is there and has the text.
+func provokes(t *testing.T, where, text string) {
+	t.Helper()
+	file, test, _ := strings.Cut(where, ":")
+	source, err := os.ReadFile(filepath.Join("../..", filepath.FromSlash(file)))
+	must(t, err)
+	_, body, found := strings.Cut(string(source), "\nfunc "+test+"(")
+	body, _, _ = strings.Cut(body, "\n}\n")
+	if !found || !strings.Contains(body, text) {
+		t.Errorf("%s does not provoke %q", where, text)
+	}
+}
+
 func TestEveryErrorOfThePageIsProvoked(t *testing.T) {
 	explained := make(map[string]bool)
 	for _, heading := range []string{"Errors of calls", "Errors of a server", "Errors of ZooKeeper"} {
@@ -193,11 +206,7 @@ func TestEveryErrorOfThePageIsProvoked(t *testing.T) {
 	}
 	for text := range explained {
 		if where, ok := elsewhere[text]; ok {
-			file, test, _ := strings.Cut(where, ":")
-			source, err := os.ReadFile(filepath.Join("../..", filepath.FromSlash(file)))
-			if err != nil || !strings.Contains(string(source), "func "+test+"(") || !strings.Contains(string(source), text) {
-				t.Errorf("%s does not provoke %q: %v", where, text, err)
-			}
+			provokes(t, where, text)
 		} else if provoke[text] == nil {
 			t.Errorf("nobody provokes %q", text)
 		}

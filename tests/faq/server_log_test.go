@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/smallnest/rpcx/server"
+
 	"github.com/holdfast-go/holdfast/tests/harness"
 	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
@@ -46,15 +48,21 @@ var serverScenes = map[string]scene{
 		},
 	},
 	"an operator's word": {
-		[]string{"WARN an operator has written into the node: his word counts", "WARN an operator has taken his word back"},
+		[]string{
+			"WARN an operator has written into the node: his word counts",
+			"WARN an operator has taken his word back",
+			"INFO the program has ended an operator's word",
+		},
 		func(t *harness.World, zk *zktest.Server) {
 			p := registered(t, zk)
 			harness.Must(t, p.Register("Arith", nil, "weight=3"))
 			harness.Pass(time.Minute)
-			for _, data := range []string{"weight=9", "weight=3"} {
+			for _, data := range []string{"weight=9", "weight=3", "weight=8"} {
 				t.Set(nodeOfArith, data)
 				harness.Pass(time.Minute)
 			}
+			harness.Must(t, p.ClearOperator("Arith"))
+			harness.Pass(time.Minute)
 		},
 	},
 	"a server's start during an outage": {
@@ -78,16 +86,40 @@ var serverScenes = map[string]scene{
 			harness.Pass(time.Minute)
 		},
 	},
-	"a program that is not ready": {
-		[]string{"WARN the program is not ready: its services are registered when it is"},
+	"a program that is ready for a minute": {
+		[]string{
+			"WARN the program is not ready: its services are registered when it is",
+			"INFO the program is ready",
+			"WARN the program is not ready any more: its services say state=inactive",
+		},
 		func(t *harness.World, zk *zktest.Server) {
-			registered(t, zk, serverplugin.WithReady(func(context.Context) error { return errors.New("still loading") }))
+			began := time.Now()
+			registered(t, zk, serverplugin.WithReadyAlways(func(context.Context) error {
+				if minutes := int(time.Since(began).Minutes()); minutes != 1 {
+					return errors.New("still loading")
+				}
+				return nil
+			}))
+			harness.Pass(2 * time.Minute)
 		},
 	},
 	"an address without a host": {
 		[]string{"WARN the service address names no host: every client will look for it on its own machine"},
 		func(t *harness.World, zk *zktest.Server) {
 			registered(t, zk, serverplugin.WithZKServiceAddress("tcp@:8972"))
+		},
+	},
+	"an HTTP server that does not listen": {
+		[]string{"WARN the server's own address does not answer this process, registering all the same"},
+		func(t *harness.World, zk *zktest.Server) {
+			registered(t, zk, serverplugin.WithZKServiceAddress("http@"+nobody(t.T)), serverplugin.WithServer(server.NewServer()))
+		},
+	},
+	"metadata that are no query": {
+		[]string{"WARN metadata is not a URL query: rpcx ignores state and group in it, and metrics are not added"},
+		func(t *harness.World, zk *zktest.Server) {
+			harness.Must(t, registered(t, zk).Register("JSON", nil, `{"a":"b;c"}`))
+			harness.Pass(time.Minute)
 		},
 	},
 }
