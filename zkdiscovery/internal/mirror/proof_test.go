@@ -218,3 +218,16 @@ func TestTheZxidDoesNotFallByWayOfAnotherLineage(t *testing.T) {
 		t.Errorf("%+v, want zxid 9 of the first lineage", w)
 	}
 }
+
+// Without watches on the data, metadata are read when an instance comes. A doubt says that others know more, of metadata too.
+func TestADoubtIsSettledByMetadataThatAreReadAgain(t *testing.T) {
+	r := liveRig(t, false, "tcp@a:1", "tcp@b:1")
+	r.change(func(s *state) { s.set("tcp@a:1", "state=inactive") })
+	r.doubt()
+	r.settle()
+	for _, p := range r.m.Whole().Pairs {
+		if want := map[string]string{"tcp@a:1": "state=inactive", "tcp@b:1": "weight=1"}[p.Key]; p.Value != want {
+			t.Errorf("%s has %q, want %q", p.Key, p.Value, want)
+		}
+	}
+}
