@@ -182,6 +182,8 @@ func TestWhatDiffersOnAClient(t *testing.T) {
 			zk := zktest.Start(t)
 			put(t, zk, "Arith/"+first)
 			old, d := theirClient(t, zk, "Arith"), ourClient(t, zk, "Arith")
+			put(t, zk, "Arith/"+second)
+			soon(t, "theirs, which watches now", func() bool { return len(old.GetServices()) == 2 })
 			if err := zk.Set("/base/Arith/"+first, []byte("weight=9")); err != nil {
 				t.Fatal(err)
 			}
@@ -189,8 +191,10 @@ func TestWhatDiffersOnAClient(t *testing.T) {
 			if slices.Contains(values(old.GetServices()), "weight=9") {
 				t.Error("theirs has noticed")
 			}
-			put(t, zk, "Arith/"+second)
-			soon(t, "theirs, with a server that comes", func() bool { return slices.Contains(values(old.GetServices()), "weight=9") })
+			if err := zk.Delete("/base/Arith/" + second); err != nil {
+				t.Fatal(err)
+			}
+			soon(t, "theirs, with a server that goes", func() bool { return slices.Contains(values(old.GetServices()), "weight=9") })
 		},
 		"`Clone(\"B\")` of the Discovery of A": func(t *testing.T) {
 			zk := zktest.Start(t)
