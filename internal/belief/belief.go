@@ -78,7 +78,7 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		return
 	}
 	doubted := b.course.isOpen()
-	other := b.course.listed(&l)
+	other := b.course.listed(&l, !b.cfg.MetadataOnce || l.Proof)
 	open := b.course.isOpen()
 	if h.relayed != nil && open {
 		return // it may be older than what is shown: the pass that settles the doubt will tell

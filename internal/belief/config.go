@@ -43,6 +43,9 @@ type Config struct {
 	Reached bool
 	// Unreached says that Report has told, before there was this Belief, that probes reach none: see Belief.Unreached.
 	Unreached bool
+	// MetadataOnce says that an instance's metadata are read when it comes, and that nobody tells of their changes. Then a list may be as new as one
+	// from the file by its Zxid, and have older metadata: only Proof shows that it has not.
+	MetadataOnce bool
 	// Random returns a number in [0, n), for n above 0, to spread probes. The default is rand.Int64N.
 	Random func(n int64) int64
 }

@@ -58,8 +58,9 @@ func (c *course) isAhead(g Generation) bool {
 	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || !g.Before(c.floor))
 }
 
-// listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be.
-func (c *course) listed(l *Listing) (other bool) {
+// listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be. complete says that all of the
+// list is as new as its zxid.
+func (c *course) listed(l *Listing, complete bool) (other bool) {
 	settles := l.Synced && l.Doubt == c.doubts
 	was, from := c.now, c.now
 	if c.isOpen() && settles {
@@ -90,7 +91,7 @@ func (c *course) listed(l *Listing) (other bool) {
 	default: // after a sync the list is no older than what anybody had heard, although not everything could be read
 		c.now.Era, c.now.Zxid = from.Era, max(from.Zxid, zxid)
 	}
-	if settles || c.floor.Era < c.now.Era || c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
+	if settles || c.floor.Era < c.now.Era || complete && c.floor.Lineage == c.now.Lineage && !c.now.Before(c.floor) {
 		c.floor = Generation{}
 	}
 	return other

@@ -1,6 +1,7 @@
 package belief
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -26,7 +27,9 @@ type pass struct {
 type read uint8
 
 const (
-	plain   read = iota // after no sync
+	_       read = iota // a file's
+	once                // like plain, by somebody who reads the metadata of an instance once
+	plain               // after no sync
 	synced              // after a sync, but not everything could be read
 	whole               // after a sync, everything was read
 	earlier             // like whole, and begun before the newest doubt was raised
@@ -77,6 +80,8 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 		"the file is later, and in the way":                 {a5.then(refused("a", 1, 7)), Generation{"a", 1, 5}, true},
 		"and there is a plain list before it":               {a5.then(refused("a", 1, 7), read1("a", 6, plain)), Generation{"a", 1, 6}, true},
 		"and a plain list catches up":                       {a5.then(refused("a", 1, 7), read1("a", 7, plain)), Generation{"a", 1, 7}, false},
+		"and one that read metadata once does":              {a5.then(refused("a", 1, 7), read1("a", 7, once)), Generation{"a", 1, 7}, true},
+		"unless it has read them all":                       {a5.then(read1("a", 5, once), refused("a", 1, 7), read1("a", 7, earlier)), Generation{"a", 1, 7}, false},
 		"and a pass begun before it is no later":            {a5.then(refused("a", 1, 7), read1("a", 6, earlier)), Generation{"a", 1, 6}, true},
 		"and a synced pass that may not read all":           {a5.then(refused("a", 1, 7), read1("a", 6, synced)), Generation{"a", 1, 7}, false},
 		"and a whole pass that is as late":                  {a5.then(refused("a", 1, 7), read1("a", 7, whole)), Generation{"a", 1, 7}, false},
@@ -122,7 +127,7 @@ func TestAnEraBeginsOnlyWithAnotherLineageOrARestoredBackup(t *testing.T) {
 		},
 		"the first pass began before the file was read, and is no later": {[]step{found("a", 5, 9), read1("a", 5, earlier)}, Generation{"a", 5, 5}, true},
 	} {
-		b := newBench(t, Config{})
+		b := newBench(t, Config{MetadataOnce: slices.ContainsFunc(rule.steps, func(s step) bool { return s.how == once })})
 		var before int64
 		for _, s := range rule.steps {
 			b.now = b.now.Add(time.Second)

@@ -29,7 +29,7 @@ const patient = 20 * time.Second
 func TestRollingUpgrade(t *testing.T) {
 	homes := strings.Fields(*upgrade)
 	if len(homes) < 2 {
-		t.Skip("make compat")
+		t.Skip("-upgrade names no two ZooKeepers: make compat does")
 	}
 	t.Setenv("HOLDFAST_WIRE", "")
 	for i, from := range homes {

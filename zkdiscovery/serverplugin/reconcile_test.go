@@ -39,7 +39,7 @@ func TestAReportThatIsOlderThanTheOrderSaysNothing(t *testing.T) {
 		{"a report may be newer than what was asked", old.order, of(order{no: 2, claim: 2, wanted: true}), false, Registered, begin},
 		{"nobody is registered in a session that is over", old.order, &old, true, Pending, ended},
 	} {
-		if phase, since := phaseOf(tc.order, tc.line, tc.dead, ended); phase != tc.phase || !since.Equal(tc.since) {
+		if phase, since := phaseOf(tc.order, tc.line, ended, tc.dead); phase != tc.phase || !since.Equal(tc.since) {
 			t.Errorf("%s: %v since %v, want %v since %v", tc.rule, phase, since, tc.phase, tc.since)
 		}
 	}

@@ -171,7 +171,7 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 	for path, o := range orders {
 		s := ServiceStatus{Name: o.name, Path: path + "/" + r.cfg.instance}
 		l := lines[path]
-		s.Phase, s.Since = phaseOf(o, l, dead, ended)
+		s.Phase, s.Since = phaseOf(o, l, ended, dead)
 		if l != nil {
 			if s.Phase == Yielded {
 				s.Owner = l.owner
@@ -191,7 +191,7 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 
 // over reports whether that session is over as far as anybody here knows, and since when. ZooKeeper ends a session that it has not
 // heard of for its timeout; one with a successor was over when that began, at the latest.
-func over(number int64, conn session.State) (since time.Time, over bool) {
+func over(number int64, conn session.State) (since time.Time, dead bool) {
 	expiry := conn.Heard.Add(conn.Timeout)
 	switch {
 	case number != conn.Session:
@@ -204,8 +204,8 @@ func over(number int64, conn session.State) (since time.Time, over bool) {
 }
 
 // phaseOf is the phase of a service, and its beginning, by what the program wants and what the loop has said: of what was wanted before, it says
-// nothing. dead and ended are what over says of its session.
-func phaseOf(o order, l *line, dead bool, ended time.Time) (Phase, time.Time) {
+// nothing. ended and dead are what over says of its session.
+func phaseOf(o order, l *line, ended time.Time, dead bool) (Phase, time.Time) {
 	switch answered := l != nil && l.order.no >= o.no || l != nil && o.wanted && l.order.wanted && l.order.claim >= o.claim; {
 	case !answered && o.wanted:
 		return Pending, o.since

@@ -231,22 +231,3 @@ func TestADoubtIsSettledByMetadataThatAreReadAgain(t *testing.T) {
 		}
 	}
 }
-
-// Without watches on the data, a reconnect reads the newest instance again. What others have written to the rest is not known then: the list is no newer
-// than before, or it would pass for one that another process has saved, who watches.
-func TestOneInstanceThatIsReadAgainMakesNoNewerList(t *testing.T) {
-	r := liveRig(t, false, "tcp@a:1", "tcp@b:1")
-	before := r.m.Whole().Zxid
-	for _, name := range []string{"tcp@a:1", "tcp@b:1"} {
-		r.change(func(s *state) { s.set(name, "state=inactive") })
-	}
-	r.zk.cut(session.ErrLost)
-	r.zk.connect(0)
-	r.settle()
-	if w := r.m.Whole(); w.Zxid != before {
-		t.Errorf("zxid %d after %d: %v", w.Zxid, before, w.Pairs)
-	}
-	r.doubt()
-	r.settle()
-	r.equal()
-}

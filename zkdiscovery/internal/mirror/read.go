@@ -142,9 +142,7 @@ func (m *Mirror) take(j Job, nodes []session.Node) (differ int, came bool) {
 // put notes an instance as it was read, and reports whether it differs from what was known.
 func (m *Mirror) put(was *child, n *session.Node) (differs bool) {
 	c := m.newChild(was, n)
-	if m.watchData || m.pass.full { // else what others have written meanwhile is not known, and the list is no newer for the one
-		m.newest = max(m.newest, c.mzxid)
-	}
+	m.newest = max(m.newest, c.mzxid)
 	m.countDenied(was != nil && was.denied, c.denied)
 	if was == nil {
 		m.children[n.Name] = &c

@@ -35,7 +35,7 @@ func (k *link) send(b []byte) error {
 	case len(b) < 12: // nothing of go-zookeeper's
 	case i32(b[4:]) == xidPing:
 		k.window.pinged(time.Since(k.signs.born))
-	default:
+	case i32(b[4:]) >= 0: // credentials and watches that are set again have numbers of their own, which are answered for elsewhere
 		k.theirs.ask(i32(b[4:]), i32(b[8:]))
 	}
 	_, err := k.Conn.Write(frame)

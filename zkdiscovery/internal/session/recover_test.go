@@ -145,6 +145,26 @@ func TestRestoredEnsembleIsBelievedAfterASessionTimeout(t *testing.T) {
 	}
 }
 
+// A session sees ZooKeeper's state as soon as a server answers anything, which it is asked before it serves.
+func TestEnsembleThatWasWipedBeforeTheSessionServedIsBelieved(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		cfg.Extension = Extension{Lasting: true, Batches: true}
+		fill(t, zk, 100)
+		zk.Delay(100 * time.Millisecond)
+		s := Open(cfg)
+		t.Cleanup(s.Close)
+		for zk.Stats().Requests[zktest.OpAddWatch] == 0 { // until then nothing was seen
+			settle(10 * time.Millisecond)
+		}
+		if s.State().Connected {
+			t.Fatal("it serves")
+		}
+		zk.Wipe()
+		zk.Delay(0)
+		awaitState(t, s, 10*time.Second+2*MaxBackoff, func(st State) bool { return st.Connected })
+	})
+}
+
 // resetting is a connection that ends with a reset.
 type resetting struct{ net.Conn }
 

@@ -131,7 +131,7 @@ func (s *Session) linkEnded(l *line, k *link) {
 		s.linkLost(k)
 	case over && l.hadSession:
 		s.route.again(k.target.as(false)) // it answers: the next line need not wait
-	case errors.Is(k.cause, errTurned) && !k.target.asNew && l.hadSession && time.Since(s.state.Since) > s.state.Timeout:
+	case errors.Is(k.cause, errTurned) && !k.target.asNew && l.hasSeen(0) > 0 && time.Since(s.state.Since) > s.state.Timeout:
 		s.route.again(k.target.as(true))
 	case !over && s.probeEnded(k):
 		s.route.again(k.target.as(false))
