@@ -73,8 +73,8 @@ func (l *layer) params() (all []param) {
 	return all
 }
 
-// own is what this process has written into the node that is ours, in the session that is. It tells somebody else's write from its own, and
-// from an older state of the node: that of a server that lags, or of a backup that was restored.
+// own is what the node that is ours has said, in the session that is: what this process has written, or somebody else after it. It tells somebody
+// else's next write from that, and from an older state of the node: that of a server that lags, or of a backup that was restored.
 type own struct {
 	texts   []string // the last one. Where an answer was lost: each that may be it
 	czxid   int64    // 0: it was not looked at since it was made
@@ -92,20 +92,20 @@ func (o *own) mayHave(data string) {
 // sees notes what stands there, and reports whether somebody else has written it since.
 func (o *own) sees(f sight) (byHand bool) {
 	newer := (o.czxid == 0 || o.czxid == f.czxid) && f.version > o.version && f.mzxid > o.mzxid
-	byHand = newer && len(o.texts) > 0
-	if slices.Contains(o.texts, f.data) {
-		byHand = byHand && len(o.texts) == 1
+	known := slices.Contains(o.texts, f.data)
+	byHand = newer && len(o.texts) > 0 && (!known || len(o.texts) == 1)
+	if known || byHand {
 		o.texts = []string{f.data}
 	}
 	o.czxid, o.version, o.mzxid = f.czxid, f.version, max(o.mzxid, f.mzxid)
 	return byHand
 }
 
-// heed takes what an operator has said: f is what somebody else wrote into the node, which said one of wrote before.
+// heed takes what an operator has said: f is what somebody else wrote into the node, which said one of before until then.
 //
-// A key is the operator's when its value differs from what this process wrote there and from what is registered. To remove the key, or to write
+// A key is the operator's when its value differs from what stood there and from what is registered. To remove the key, or to write
 // the registered value, ends the word; on state, any value but inactive does.
-func (w *wish) heed(f sight, wrote []string) {
+func (w *wish) heed(f sight, before []string) {
 	registered, err := url.ParseQuery(w.order.metadata)
 	said, no := url.ParseQuery(f.data)
 	if err != nil || no != nil {
@@ -115,7 +115,7 @@ func (w *wish) heed(f sight, wrote []string) {
 		switch v := said[key]; {
 		case len(v) == 0, slices.Equal(v, registered[key]), key == stateKey && said.Get(key) != inactiveState:
 			w.words = w.words.without(key)
-		case !slices.ContainsFunc(wrote, func(text string) bool { return slices.Equal(v, values(text, key)) }):
+		case !slices.ContainsFunc(before, func(text string) bool { return slices.Equal(v, values(text, key)) }):
 			w.words = w.words.with(Word{Key: key, Values: v, Version: f.version, Time: f.mtime})
 		}
 	}

@@ -137,6 +137,26 @@ func TestAnOperatorsWordOutlivesEverythingButTheProcess(t *testing.T) {
 	})
 }
 
+// Whoever says active and then inactive again is heeded, although the process saw the one and could not answer before the other.
+func TestAWordThatIsSaidAgainBeforeItsEndWasAnsweredIsHeeded(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "weight=3")
+		pass(time.Second)
+		must(b, b.zk.Set(nodePath, []byte("weight=3&state=inactive")))
+		pass(time.Second)
+		b.zk.FailNext(zktest.OpSetData, zktest.CodeNoAuth, 1)
+		must(b, b.zk.Set(nodePath, []byte("weight=3&state=active")))
+		pass(100 * time.Millisecond)
+		if said(p) != "" {
+			b.Fatalf("the operator has said %q", said(p))
+		}
+		must(b, b.zk.Set(nodePath, []byte("weight=3&state=inactive")))
+		pass(time.Minute)
+		b.mustSay(p, "weight=3&state=inactive", "state=inactive")
+	})
+}
+
 // A killed process's node still says what the operator said, and the next process takes its place.
 func TestAWordIsForTheProcessThatIs(t *testing.T) {
 	inBubble(t, func(b bubble) {

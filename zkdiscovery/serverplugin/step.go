@@ -162,9 +162,9 @@ func (n *node) found(f sight, now time.Time) {
 	}
 	s.version = f.version
 	if s.standing == ours && f.readable {
-		wrote, was := s.own.texts, w.words
+		before, was := s.own.texts, w.words
 		if s.own.sees(f) {
-			w.heed(f, wrote)
+			w.heed(f, before)
 			s.byHand = s.byHand || w.words != nil || was != nil
 		}
 	}
