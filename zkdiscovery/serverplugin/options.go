@@ -205,7 +205,7 @@ func WithDrainWait(d time.Duration) ZooKeeperOpt {
 // zone are candidates. Without a key, every such write is undone.
 //
 // An operator writes state=inactive into a node, with ZooKeeper's shell or rpcx-ui, and clients stop choosing that server. A weight works in the same
-// way. What an operator has set so is a word. A key is a word when its value differs from what this process wrote there last, and from what is
+// way. What an operator has set so is a word. A key is a word when its value differs from what stood there before, and from what is
 // registered. Words lie over the registered metadata as long as the process lives: over later registrations, over expiries, and over wipes of ZooKeeper.
 // A process that is started again begins without words.
 //
