@@ -48,7 +48,7 @@ func (h *Heard) Take(n News, b *belief.Belief, now time.Time) {
 func (k *Keeper) SaveFrom(b *belief.Belief, now time.Time) (wake time.Time) {
 	rec, wake := b.ToSave(now)
 	if rec != nil {
-		k.Save(snapshotOf(rec))
+		k.Save(rec)
 	}
 	return wake
 }
@@ -72,23 +72,27 @@ func (s *Snapshot) pairs() []*client.KVPair {
 
 // record is s as a belief has it.
 func (s *Snapshot) record() *belief.Record {
-	held := make(map[string]time.Time)
+	rec := &belief.Record{
+		Generation: belief.Generation{Lineage: s.Lineage, Era: s.Era, Zxid: s.Zxid}, AsOf: s.AsOf,
+		Listed: make([]*client.KVPair, 0, len(s.Servers)),
+	}
 	for _, server := range s.Servers {
-		if !server.HeldSince.IsZero() {
-			held[server.Key] = server.HeldSince
+		p := &client.KVPair{Key: server.Key, Value: server.Value}
+		if server.HeldSince.IsZero() {
+			rec.Listed = append(rec.Listed, p)
+		} else {
+			rec.Held = append(rec.Held, belief.Server{Pair: p, HeldSince: server.HeldSince})
 		}
 	}
-	rec := &belief.Record{Generation: belief.Generation{Lineage: s.Lineage, Era: s.Era, Zxid: s.Zxid}, AsOf: s.AsOf}
-	for _, p := range s.pairs() {
-		rec.Servers = append(rec.Servers, belief.Server{Pair: p, HeldSince: held[p.Key]})
-	}
+	slices.SortFunc(rec.Listed, belief.ByKey)
 	return rec
 }
 
 // snapshotOf is what a belief wants the file to hold.
 func snapshotOf(rec *belief.Record) Snapshot {
-	s := Snapshot{Lineage: rec.Lineage, Era: rec.Era, Zxid: rec.Zxid, AsOf: rec.AsOf, Servers: make([]Server, len(rec.Servers))}
-	for i, server := range rec.Servers {
+	servers := rec.Servers()
+	s := Snapshot{Lineage: rec.Lineage, Era: rec.Era, Zxid: rec.Zxid, AsOf: rec.AsOf, Servers: make([]Server, len(servers))}
+	for i, server := range servers {
 		s.Servers[i] = Server{Key: server.Pair.Key, Value: server.Pair.Value, HeldSince: server.HeldSince}
 	}
 	return s

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/belief"
 	"github.com/holdfast-go/holdfast/internal/logs"
 )
 
@@ -32,16 +33,16 @@ type Keeper struct {
 	hung   sync.Once // that the disk hangs is told once
 
 	mu     sync.Mutex
-	want   *Snapshot // the newest that is not written yet
+	want   *belief.Record // the newest that is not written yet
 	status KeeperStatus
 	busy   time.Time // since when the disk has been asked for something; zero while it is not
 
 	// The goroutine of run owns these.
 	cache    *Cache
 	watch    *watch
-	override *Snapshot     // in force
-	last     *Snapshot     // what was written last
-	retry    time.Duration // before the next attempt, after a failed one; zero after a good one
+	override *Snapshot      // in force
+	last     *belief.Record // what was written last
+	retry    time.Duration  // before the next attempt, after a failed one; zero after a good one
 }
 
 // KeeperConfig is what a Keeper needs of its owner.
@@ -105,13 +106,13 @@ func Keep(open func() (*Cache, error), config KeeperConfig) *Keeper {
 // joined with what comes after it: the newest of each kind is never lost. The channel is never closed.
 func (k *Keeper) News() <-chan News { return k.news }
 
-// Save has s written: at once, or a second after the write before. It never blocks. A newer one takes the place of one that is not written yet. What
+// Save has rec written: at once, or a second after the write before. It never blocks. A newer one takes the place of one that is not written yet. What
 // cannot be written is tried again, after 10 s at first and at least every minute. A file that somebody has removed is written again within 6 s.
-// s.Servers must not change afterwards. After Close it does nothing.
-func (k *Keeper) Save(s Snapshot) {
+// After Close it does nothing.
+func (k *Keeper) Save(rec *belief.Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.want = &s
+	k.want = rec
 	k.poke()
 }
 
@@ -167,20 +168,20 @@ func (k *Keeper) disk(do func()) {
 }
 
 // take returns what is to be written, if anything.
-func (k *Keeper) take() *Snapshot {
+func (k *Keeper) take() *belief.Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	s := k.want
+	rec := k.want
 	k.want = nil
-	return s
+	return rec
 }
 
 // again wants a list to be written, unless a newer one is.
-func (k *Keeper) again(s *Snapshot) {
+func (k *Keeper) again(rec *belief.Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.want == nil {
-		k.want = s
+		k.want = rec
 		k.poke()
 	}
 }

@@ -7,24 +7,26 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
 func TestWhatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	keeping(t, nil, func(t *testing.T, k *kept) {
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		pass(time.Minute)
 		away := k.theirs.at + "-away"
 		if err := os.Rename(k.theirs.at, away); err != nil {
 			t.Fatal(err)
 		}
 		write(t, k.theirs.at, "in the way")
-		k.Save(at(2, "tcp@b:1"))
+		k.Save(recordOf(at(2, "tcp@b:1")))
 		pass(10 * time.Minute)
 		st := k.Status()
 		if st.Err == nil || st.Failures < 10 || st.Failures > 14 {
 			t.Errorf("%d attempts in 10 min, want one after 10 s, 20 s, 40 s, and then every minute: %+v", st.Failures, st)
 		}
-		k.Save(at(3, "tcp@c:1")) // not what failed, but the newest is written when it can be
+		k.Save(recordOf(at(3, "tcp@c:1"))) // not what failed, but the newest is written when it can be
 		pass(5 * time.Second)
 		remove(t, k.theirs.at)
 		if err := os.Rename(away, k.theirs.at); err != nil {
@@ -43,13 +45,13 @@ func TestWhatCannotBeWrittenIsTriedAgain(t *testing.T) {
 
 func TestAListThatCouldNotBeWrittenDoesNotReplaceANewerOne(t *testing.T) {
 	k := &Keeper{wants: make(chan struct{}, 1)}
-	old, newer := at(1, "tcp@a:1"), at(2, "tcp@b:1")
+	old, newer := &belief.Record{Generation: belief.Generation{Zxid: 1}}, &belief.Record{Generation: belief.Generation{Zxid: 2}}
 	k.Save(newer)
-	k.again(&old)
+	k.again(old)
 	if s := k.take(); s.Zxid != 2 {
 		t.Errorf("list %d is to be written, want the newer one", s.Zxid)
 	}
-	k.again(&old)
+	k.again(old)
 	if s := k.take(); s == nil || s.Zxid != 1 {
 		t.Errorf("%v is to be written, want the one that could not be", s)
 	}
@@ -63,7 +65,7 @@ func TestFailuresByTurnsFillNoLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			write(t, k.theirs.at, "in the way")
-			k.Save(at(2*n+1, "tcp@a:1"))
+			k.Save(recordOf(at(2*n+1, "tcp@a:1")))
 			pass(5 * time.Second)
 			remove(t, k.theirs.at)
 			pass(time.Minute)
@@ -83,7 +85,7 @@ func TestKeeperLeavesADiskThatHangs(t *testing.T) {
 			k := &kept{logs: &lines{}}
 			hung := make(chan struct{})
 			k.Keeper = k.start(dir, func() { <-hung })
-			k.Save(at(1, "tcp@a:1"))
+			k.Save(recordOf(at(1, "tcp@a:1")))
 			if st := k.Status(); st.Path != "" || st.Err != nil {
 				t.Errorf("status %+v", st)
 			}
@@ -113,7 +115,7 @@ func TestCloseWaitsForASlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kept{logs: &lines{}}
 		k.Keeper = k.start(dir, func() { time.Sleep(time.Second) })
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		pass(999 * time.Millisecond)
 		if err := k.Close(); err != nil {
 			t.Error(err)
@@ -126,7 +128,7 @@ func TestKeeperWithoutAFileSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		k := Keep(func() (*Cache, error) { return nil, errInjected }, KeeperConfig{Logger: logs.logger(), Dir: "/cache"})
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		if n := <-k.News(); !errors.Is(n.Err, errInjected) {
 			t.Errorf("news %+v", n)
 		}
@@ -148,7 +150,7 @@ func TestAFileThatCannotBeOpenedIsTriedAgain(t *testing.T) {
 		logs := &lines{}
 		k := Keep(func() (*Cache, error) { return Open(in, "zk1:2181", "/prod/rpcx/Arith", WithPollingOnly()) },
 			KeeperConfig{Logger: logs.logger(), Dir: in})
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		time.Sleep(time.Hour)
 		if n := logs.count("no cache file"); n != 1 {
 			t.Errorf("told %d times", n)

@@ -3,6 +3,8 @@ package filecache
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
 // run is the Keeper's goroutine. It owns the Cache.
@@ -34,8 +36,8 @@ func (k *Keeper) run() {
 			k.disk(w.sub.attach)
 			k.disk(k.look)
 		case <-wants:
-			if s := k.take(); s != nil { // nil: the save that this token stands for has been made with an earlier one
-				k.disk(func() { k.save(s) })
+			if rec := k.take(); rec != nil { // nil: the save that this token stands for has been made with an earlier one
+				k.disk(func() { k.save(rec) })
 				wants = nil
 				gap.Reset(max(saveGap, k.retry))
 			}
@@ -96,12 +98,12 @@ func (k *Keeper) begin() {
 
 // finish writes what is left to be written, and ends the watch.
 func (k *Keeper) finish() {
-	s := k.take()
-	if s == nil && k.isLost() {
-		s = k.last
+	rec := k.take()
+	if rec == nil && k.isLost() {
+		rec = k.last
 	}
-	if s != nil {
-		k.save(s) // what fails is reported there; there is no later
+	if rec != nil {
+		k.save(rec) // what fails is reported there; there is no later
 	}
 	k.watch.end()
 	_ = k.cache.Close() // no Watch of it was started
@@ -145,9 +147,10 @@ func (k *Keeper) noteNames() {
 }
 
 // save writes one list, and reports edges: the first failure, and the success after it.
-func (k *Keeper) save(s *Snapshot) {
+func (k *Keeper) save(rec *belief.Record) {
 	began := time.Now()
-	err := k.cache.Save(*s)
+	s := snapshotOf(rec)
+	err := k.cache.Save(s)
 	failed := isFailure(err)
 	var wasFailing bool
 	k.note(func(st *KeeperStatus) {
@@ -172,10 +175,10 @@ func (k *Keeper) save(s *Snapshot) {
 	}
 	switch {
 	case failed:
-		k.again(s)
+		k.again(rec)
 		k.retry = min(max(saveRetry, 2*k.retry), maxRetry)
 	case err == nil:
-		k.last, k.retry = s, 0
+		k.last, k.retry = rec, 0
 	default:
 		k.retry = 0
 		k.tellInTheWay()

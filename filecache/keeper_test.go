@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/belief"
 )
 
 // kept is a Keeper in a bubble, and the file as another process has it.
@@ -49,6 +51,8 @@ func (k *kept) start(dir string, first func()) *Keeper {
 		return Open(dir, "zk1:2181", "/prod/rpcx/Arith", WithPollingOnly(), WithLogger(k.logs.logger()))
 	}, KeeperConfig{Logger: slog.New(slog.NewTextHandler(k.logs, nil)), Dir: dir, Saved: func(s Saved) { k.saved = append(k.saved, s) }})
 }
+
+func recordOf(s Snapshot) *belief.Record { return s.record() }
 
 // news is what there is to take, if anything.
 func (k *kept) next(t *testing.T) News {
@@ -117,11 +121,11 @@ func TestKeeperTellsWhatIsThere(t *testing.T) {
 
 func TestKeeperWritesAtOnceAndThenOnceASecond(t *testing.T) {
 	keeping(t, nil, func(t *testing.T, k *kept) {
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		pass(0)
 		k.has(t, at(1, "tcp@a:1"))
 		for n := range int64(100) {
-			k.Save(at(n+2, fmt.Sprintf("tcp@a:%d", n)))
+			k.Save(recordOf(at(n+2, fmt.Sprintf("tcp@a:%d", n))))
 			pass(100 * time.Millisecond)
 		}
 		if n := k.Status().Saves; n < 9 || n > 12 {
@@ -132,12 +136,12 @@ func TestKeeperWritesAtOnceAndThenOnceASecond(t *testing.T) {
 		if len(k.saved) != int(k.Status().Saves) || k.saved[0].Servers != 1 || k.saved[0].Err != nil {
 			t.Errorf("told of %d saves, the first %+v", len(k.saved), k.saved[0])
 		}
-		k.Save(at(200, "tcp@last:1")) // and Close follows at once
+		k.Save(recordOf(at(200, "tcp@last:1"))) // and Close follows at once
 		if err := k.Close(); err != nil {
 			t.Error(err)
 		}
 		k.has(t, at(200, "tcp@last:1"))
-		k.Save(at(201, "tcp@a:1"))
+		k.Save(recordOf(at(201, "tcp@a:1")))
 		pass(time.Minute)
 		k.has(t, at(200, "tcp@last:1"))
 	})
@@ -147,7 +151,7 @@ func TestKeeperWritesAtOnceAndThenOnceASecond(t *testing.T) {
 func TestARemovedFileIsWrittenAgainAtTheNextLook(t *testing.T) {
 	keeping(t, nil, func(t *testing.T, k *kept) {
 		s := at(1, "tcp@a:1")
-		k.Save(s)
+		k.Save(recordOf(s))
 		for range 3 {
 			pass(time.Hour)
 			remove(t, k.theirs.Path())
@@ -182,10 +186,10 @@ func TestAFileThatWasOnlyReadIsNotWritten(t *testing.T) {
 func TestKeeperTellsOfAFileThatIsInTheWay(t *testing.T) {
 	keeping(t, nil, func(t *testing.T, k *kept) {
 		k.next(t)
-		k.Save(at(1, "tcp@a:1"))
+		k.Save(recordOf(at(1, "tcp@a:1")))
 		pass(0)
 		mustSave(t, k.theirs, at(9, "tcp@b:1"))
-		k.Save(at(5, "tcp@c:1"))
+		k.Save(recordOf(at(5, "tcp@c:1")))
 		pass(saveGap)
 		n := k.next(t)
 		if n.File == nil || !n.InTheWay {
@@ -195,7 +199,7 @@ func TestKeeperTellsOfAFileThatIsInTheWay(t *testing.T) {
 		if st := k.Status(); st.Err != nil || st.Failures != 0 {
 			t.Errorf("that is no failure: %+v", st)
 		}
-		k.Save(at(10, "tcp@c:1"))
+		k.Save(recordOf(at(10, "tcp@c:1")))
 		pass(saveGap)
 		k.has(t, at(10, "tcp@c:1"))
 		pass(time.Minute)
@@ -221,7 +225,7 @@ func TestKeeperTellsOfAFileThatIsTooOldAndInTheWay(t *testing.T) {
 		if n := <-k.News(); n.File != nil || !errors.Is(n.Err, ErrTooOld) {
 			t.Errorf("news %+v", n)
 		}
-		k.Save(Snapshot{Era: 1, Zxid: 20, AsOf: time.Now(), Servers: []Server{{Key: "tcp@c:1"}}})
+		k.Save(recordOf(Snapshot{Era: 1, Zxid: 20, AsOf: time.Now(), Servers: []Server{{Key: "tcp@c:1"}}}))
 		if n := <-k.News(); n.File == nil || !n.InTheWay || n.File.Era != 2 {
 			t.Errorf("news %+v", n)
 		}

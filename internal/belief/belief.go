@@ -68,7 +68,7 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		rec, shown := b.file.memories()
 		if rec != nil {
 			b.accepted = rec.Generation
-			b.guard.remember(rec.Servers, shown)
+			b.guard.remember(rec.Servers(), shown)
 		}
 		if b.file.rec != nil {
 			b.saved.found(b.file.rec)

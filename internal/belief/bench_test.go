@@ -116,11 +116,19 @@ func (b *bench) reconnect() {
 // back is the same, over the connection of before.
 func (b *bench) back() { b.b.Live(b.link, 0, b.now) }
 
+func (r *Record) add(s Server) {
+	if s.HeldSince.IsZero() {
+		r.Listed = append(r.Listed, s.Pair)
+	} else {
+		r.Held = append(r.Held, s)
+	}
+}
+
 // file is a record of the lineage, by default a little behind.
 func (b *bench) file(names []string, since time.Time) *Record {
 	rec := &Record{Generation: Generation{b.lineage, 1, b.zxid}, AsOf: b.now}
 	for _, n := range names {
-		rec.Servers = append(rec.Servers, Server{&client.KVPair{Key: n, Value: "weight=1"}, since})
+		rec.add(Server{&client.KVPair{Key: n, Value: "weight=1"}, since})
 	}
 	return rec
 }

@@ -61,8 +61,8 @@ func BenchmarkToSave5000(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			belief.SaveAgain()
-			if rec, _ := belief.ToSave(now); len(rec.Servers) != 5_000 {
-				b.Fatal(len(rec.Servers))
+			if rec, _ := belief.ToSave(now); len(rec.Listed) != 5_000 {
+				b.Fatal(len(rec.Listed))
 			}
 		}
 	})
@@ -72,8 +72,8 @@ func BenchmarkToSave5000(b *testing.B) {
 		for b.Loop() {
 			belief.SaveAgain()
 			now = now.Add(time.Second)
-			if rec, _ := belief.ToSave(now); len(rec.Servers) != 5_000 {
-				b.Fatal(len(rec.Servers))
+			if rec, _ := belief.ToSave(now); len(rec.Held) != 5_000 {
+				b.Fatal(len(rec.Held))
 			}
 		}
 	})

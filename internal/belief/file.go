@@ -7,17 +7,35 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
-// Record is what the file has, or is to have.
+// Record is what the file has, or is to have. What is in its slices does not change any more: to make one costs nothing for what is listed.
 type Record struct {
 	Generation
-	AsOf    time.Time
-	Servers []Server // sorted by key
+	AsOf   time.Time
+	Listed []*client.KVPair // sorted by key
+	Held   []Server         // or waiting for a first answer, in no order
+}
+
+// Servers returns all instances, sorted by key.
+func (r *Record) Servers() []Server {
+	all := make([]Server, 0, len(r.Listed)+len(r.Held))
+	for _, p := range r.Listed {
+		all = append(all, Server{Pair: p})
+	}
+	if len(r.Held) > 0 {
+		all = append(all, r.Held...)
+		slices.SortFunc(all, byServerKey)
+	}
+	return all
 }
 
 // lists returns the list that the file has, and who is held in it.
 func (r *Record) lists() (pairs []*client.KVPair, held []string) {
-	pairs = make([]*client.KVPair, len(r.Servers))
-	for i, s := range r.Servers {
+	if len(r.Held) == 0 {
+		return r.Listed, nil
+	}
+	servers := r.Servers()
+	pairs = make([]*client.KVPair, len(servers))
+	for i, s := range servers {
 		pairs[i] = s.Pair
 		if !s.HeldSince.IsZero() {
 			held = append(held, s.Pair.Key)
@@ -53,8 +71,9 @@ func (f *file) memories() (rec *Record, shown func(key string) bool) {
 	case m == nil || f.may:
 		return f.rec, func(string) bool { return f.may }
 	}
-	keys := make(map[string]bool, len(m.Servers))
-	for _, s := range m.Servers {
+	servers := m.Servers()
+	keys := make(map[string]bool, len(servers))
+	for _, s := range servers {
 		keys[s.Pair.Key] = true
 	}
 	return f.rec, func(key string) bool { return keys[key] }
@@ -121,7 +140,7 @@ func (b *Belief) relay(now time.Time) {
 	}
 	b.course.doubt(rec.Generation)
 	b.heard.relayed, b.accepted = rec, rec.Generation
-	b.guard.relayed(rec.Servers, now)
+	b.guard.relayed(rec.Servers(), now)
 	b.saved.found(rec)
 	b.change(true)
 }
@@ -149,13 +168,10 @@ func (b *Belief) Memory() *Record {
 	if !b.guard.begun {
 		return b.file.memory
 	}
-	rec := &Record{Generation: b.accepted, AsOf: b.heard.AsOf, Servers: b.guard.record()}
+	rec := b.record(b.heard.AsOf)
 	if r := b.heard.relayed; r != nil {
 		rec.AsOf = r.AsOf
 	}
-	rec.Servers = slices.DeleteFunc(rec.Servers, func(s Server) bool {
-		h := b.guard.holds.of(s.Pair.Key)
-		return h != nil && !h.inside
-	})
+	rec.Held = slices.DeleteFunc(rec.Held, func(s Server) bool { return !b.guard.holds.of(s.Pair.Key).inside })
 	return rec
 }

@@ -104,7 +104,7 @@ func (f *fleet) inTheEndTheListIsTheRegistrys() {
 		}
 	}
 	var has []string
-	for _, s := range f.file.Servers {
+	for _, s := range f.file.Servers() {
 		has = append(has, s.Pair.Key)
 	}
 	if !slices.Equal(has, want) {

@@ -256,21 +256,13 @@ func (g *guard) shows() []*client.KVPair {
 	return g.list
 }
 
-// record returns what the file is to have, sorted by key: every instance that is listed; and every one that is held, or waits for a
-// first answer, with since when.
-func (g *guard) record() []Server {
-	record := make([]Server, 0, len(g.listed)+g.holds.len())
-	for _, p := range g.listed {
-		record = append(record, Server{Pair: p})
-	}
-	if g.holds.len() == 0 {
-		return record
-	}
+// held returns every instance that is held, or waits for a first answer, in no order.
+func (g *guard) held() []Server {
+	held := make([]Server, 0, g.holds.len())
 	for _, h := range g.holds.all {
-		record = append(record, Server{h.pair, h.since})
+		held = append(held, Server{h.pair, h.since})
 	}
-	slices.SortFunc(record, byServerKey)
-	return record
+	return held
 }
 
 // probed takes the outcome of a probe of a held instance. reached says that silence proves something: the probe has reached an instance before.

@@ -175,7 +175,7 @@ func (h *history) theFileHasEverybodyWhoIsListedOrHeld() {
 	if h.b.guard.away {
 		return // and so nothing is saved
 	}
-	rec := h.b.guard.record()
+	rec := h.b.record(h.now).Servers()
 	waiting := 0 // for a first answer
 	for i, s := range rec {
 		if i > 0 && rec[i-1].Pair.Key >= s.Pair.Key {
@@ -229,8 +229,8 @@ func (h *history) whenNobodyAnswersAndHoldsHaveEndedTheListIsTheRegistrys() {
 		listed = append(listed, p.Key)
 	}
 	h.want("in the end", listed)
-	if h.isHolding() || h.isPending() || !h.b.Wake().IsZero() || len(h.b.guard.record()) != len(listed) {
-		h.Fatalf("holding %v, pending %v, wake %v, %d in the file", h.isHolding(), h.isPending(), h.b.Wake(), len(h.b.guard.record()))
+	if h.isHolding() || h.isPending() || !h.b.Wake().IsZero() || len(h.b.record(h.now).Servers()) != len(listed) {
+		h.Fatalf("holding %v, pending %v, wake %v, %d in the file", h.isHolding(), h.isPending(), h.b.Wake(), len(h.b.record(h.now).Servers()))
 	}
 	asked := maps.Clone(h.probes)
 	h.live(time.Minute)

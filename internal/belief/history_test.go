@@ -70,7 +70,7 @@ func (h *history) remembered(which, held byte) *Record {
 		if held&(1<<i) != 0 {
 			s.HeldSince = h.now.Add(-time.Duration(held) * time.Second / 4)
 		}
-		rec.Servers = append(rec.Servers, s)
+		rec.add(s)
 	}
 	return rec
 }
@@ -120,7 +120,7 @@ func (h *history) relayed(which, held byte) {
 	h.listed, h.stay = nil, nil
 	h.shown, h.lastLoss, h.settled = tide{}, h.now, false
 	clear(h.gone)
-	for _, s := range rec.Servers {
+	for _, s := range rec.Servers() {
 		if s.HeldSince.IsZero() {
 			h.listed = append(h.listed, s.Pair)
 			delete(h.letGo, s.Pair.Key)
@@ -142,7 +142,7 @@ func (h *history) remember(which, held byte, shown bool) {
 	}
 	clear(h.may)
 	clear(h.vouched)
-	for _, s := range rec.Servers {
+	for _, s := range rec.Servers() {
 		h.may[s.Pair.Key], h.vouched[s.Pair.Key] = true, h.b.file.may
 	}
 }

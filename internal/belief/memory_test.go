@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/smallnest/rpcx/client"
 )
 
 // The rules for what a file knows, one by one.
@@ -129,7 +131,7 @@ func TestARecordHasEverybodyWhoIsListedOrHeldAndNobodyElse(t *testing.T) {
 	b.pass(10 * time.Second)
 	b.wantHeld(8)
 	b.wantRecord("twelve were let go", nil, s[12:])
-	for key, since := range heldIn(b.record().Servers) {
+	for key, since := range heldIn(b.record().Servers()) {
 		if !since.Equal(lost) {
 			t.Errorf("%s is held since %v, the file says %v", key, lost, since)
 		}
@@ -200,7 +202,7 @@ func TestAnInstanceThatThisProcessHasLetGoDoesNotComeBackWithAnotherProcesssHold
 	b.want("one was let go", s[1:])
 	rec := b.file(s, b.now)
 	rec.Zxid += 7
-	rec.Servers[3].HeldSince = time.Time{}
+	rec.Listed, rec.Held = []*client.KVPair{rec.Held[3].Pair}, rec.Held[:3]
 	b.b.Away(b.now)
 	b.b.Found(rec, false, b.now)
 	b.want("the file's list, but for that one", s[1:])
@@ -286,16 +288,17 @@ func TestAListOverAnotherConnectionThanTheOneThatWasShownIsAReconnect(t *testing
 func (b *bench) wantRecord(what string, listed, held []string) {
 	b.Helper()
 	rec := b.record()
-	since := heldIn(rec.Servers)
+	servers := rec.Servers()
+	since := heldIn(servers)
 	var gotListed, gotHeld []string
-	for _, s := range rec.Servers {
+	for _, s := range servers {
 		if key := s.Pair.Key; since[key].IsZero() {
 			gotListed = append(gotListed, key)
 		} else {
 			gotHeld = append(gotHeld, key)
 		}
 	}
-	if !slices.IsSortedFunc(rec.Servers, byServerKey) || !slices.Equal(gotListed, listed) || !slices.Equal(gotHeld, held) {
+	if !slices.IsSortedFunc(servers, byServerKey) || !slices.Equal(gotListed, listed) || !slices.Equal(gotHeld, held) {
 		b.Fatalf("%s: the file is to have %v, and as held %v", what, short(gotListed), short(gotHeld))
 	}
 }

@@ -134,10 +134,8 @@ func (p *process) found(rec *Record, inTheWay bool) {
 func (p *process) relays(was *Record) {
 	if rec := p.b.heard.relayed; rec != nil && rec != was {
 		p.stays = nil
-		for _, s := range rec.Servers {
-			if s.HeldSince.IsZero() {
-				delete(p.gone, s.Pair.Key)
-			}
+		for _, pair := range rec.Listed {
+			delete(p.gone, pair.Key)
 		}
 	}
 }
@@ -219,19 +217,20 @@ func (p *process) save() (wake time.Time) {
 
 // write is filecache.Save.
 func (p *process) write(rec *Record) bool {
-	rec = &Record{Generation: rec.Generation, AsOf: rec.AsOf, Servers: slices.Clone(rec.Servers)}
+	written := *rec
+	rec = &written // as time may be told otherwise
 	old := p.file
 	if old == nil || later(rec, old) {
 		p.file = rec
 		return true
 	}
-	same := slices.EqualFunc(old.Servers, rec.Servers, func(a, b Server) bool { return *a.Pair == *b.Pair })
+	same := slices.EqualFunc(old.Servers(), rec.Servers(), func(a, b Server) bool { return *a.Pair == *b.Pair })
 	switch {
 	case !same || rec.Generation != old.Generation:
 		return false
 	case old.AsOf.After(p.clock()):
 		p.file = rec
-	case !slices.EqualFunc(old.Servers, rec.Servers, Server.equal):
+	case !slices.EqualFunc(old.Servers(), rec.Servers(), Server.equal):
 		rec.AsOf = old.AsOf
 		p.file = rec
 	}
@@ -256,7 +255,7 @@ func (p *process) savedIsNoEarlier(rec *Record) {
 		p.Fatalf("%+v as of %v is to be saved after %+v as of %v", rec.Generation, rec.AsOf, was.Generation, was.AsOf)
 	}
 	p.saved = rec
-	for _, s := range rec.Servers {
+	for _, s := range rec.Servers() {
 		if p.gone[s.Pair.Key] {
 			p.Fatalf("%s was let go, and is to be saved", s.Pair.Key)
 		}

@@ -49,11 +49,11 @@ func (b *Belief) ToSave(now time.Time) (rec *Record, wake time.Time) {
 		return nil, s.at.Add(saveGap)
 	}
 	// The file has times of the wall's clock, and so they must be compared here.
-	rec = &Record{Generation: b.accepted, AsOf: h.AsOf.Round(0), Servers: g.record()}
+	rec = b.record(h.AsOf.Round(0))
 	if rec.Generation == s.Generation && !rec.AsOf.After(s.asOf) {
 		same := fresh && sameSlice(s.pairs, g.listed)
 		if s.rec != nil {
-			same = slices.EqualFunc(s.rec.Servers, rec.Servers, Server.equal)
+			same = slices.EqualFunc(s.rec.Servers(), rec.Servers(), Server.equal)
 		}
 		switch {
 		case !same:
@@ -66,6 +66,11 @@ func (b *Belief) ToSave(now time.Time) (rec *Record, wake time.Time) {
 		Generation: rec.Generation, asOf: rec.AsOf, at: now, pairs: g.listed, era: b.course.now.Era, edits: h.Edits, holds: g.holds.changes,
 	}
 	return rec, time.Time{}
+}
+
+// record is what is known of the registry now, with the generation that was accepted last.
+func (b *Belief) record(asOf time.Time) *Record {
+	return &Record{Generation: b.accepted, AsOf: asOf, Listed: b.guard.listed, Held: b.guard.held()}
 }
 
 func (s Server) equal(o Server) bool { return *s.Pair == *o.Pair && s.HeldSince.Equal(o.HeldSince) }

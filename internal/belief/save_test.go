@@ -89,8 +89,8 @@ func TestARecordThatDiffersIsLaterAndOneThatDoesNotKeepsItsTime(t *testing.T) {
 		b.up[name] = false
 		b.pass(maxAgain)
 		is := b.record()
-		if len(is.Servers) != 5-i || !is.AsOf.After(last.AsOf) || is.Generation != last.Generation {
-			t.Errorf("%d let go: %d, %+v as of %v after %+v as of %v", i+1, len(is.Servers), is.Generation, is.AsOf, last.Generation, last.AsOf)
+		if len(is.Servers()) != 5-i || !is.AsOf.After(last.AsOf) || is.Generation != last.Generation {
+			t.Errorf("%d let go: %d, %+v as of %v after %+v as of %v", i+1, len(is.Servers()), is.Generation, is.AsOf, last.Generation, last.AsOf)
 		}
 		again := b.record()
 		if !again.AsOf.Equal(is.AsOf) {
@@ -209,7 +209,7 @@ func TestWhatIsRefusedWhileTheRegistryIsAwayIsSavedWhenItIsBack(t *testing.T) {
 		t.Errorf("away: %+v", rec)
 	}
 	b.reconnect()
-	if rec, _ := b.b.ToSave(b.now); rec == nil || rec.Generation != was.Generation || len(rec.Servers) != 3 {
+	if rec, _ := b.b.ToSave(b.now); rec == nil || rec.Generation != was.Generation || len(rec.Servers()) != 3 {
 		t.Errorf("back: %+v", rec)
 	}
 }

@@ -262,12 +262,12 @@ func TestTheLossesOfAListInDoubtAreHeldUntilTheDoubtIsDecided(t *testing.T) {
 	if r, _ := b.b.Report(b.now); b.b.Doubting() || b.b.course.now.Era != 2 || r.Held != 1 || !r.NewHistory {
 		t.Errorf("%+v, %+v: it is a backup", b.b.course, r)
 	}
-	if rec := b.record(); rec.Era != 1 || len(rec.Servers) != 20 {
-		t.Errorf("era %d and %d servers in the file, before the era is accepted", rec.Era, len(rec.Servers))
+	if rec := b.record(); rec.Era != 1 || len(rec.Servers()) != 20 {
+		t.Errorf("era %d and %d servers in the file, before the era is accepted", rec.Era, len(rec.Servers()))
 	}
 	b.up[s[0]] = false
 	b.pass(DefaultHold)
-	if rec := b.record(); rec.Era != 2 || len(rec.Servers) != 19 {
-		t.Errorf("era %d and %d servers in the file, after it is", rec.Era, len(rec.Servers))
+	if rec := b.record(); rec.Era != 2 || len(rec.Servers()) != 19 {
+		t.Errorf("era %d and %d servers in the file, after it is", rec.Era, len(rec.Servers()))
 	}
 }

@@ -100,7 +100,7 @@ var faults = []fault{
 	},
 	{
 		"what was not written is not tried again", "filecache/keeper_run.go",
-		"		k.again(s)\n		k.retry = min", "		k.retry = min",
+		"		k.again(rec)\n		k.retry = min", "		k.retry = min",
 	},
 	{
 		"a file that cannot be opened is not tried again", "filecache/keeper_run.go",
