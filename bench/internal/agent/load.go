@@ -17,8 +17,8 @@ type Doubler struct{}
 func (Doubler) Double(_ context.Context, n *int, twice *int) error { *twice = 2 * *n; return nil }
 
 // load calls the service rate times a second, whatever becomes of the calls, and tells of each bin when all its calls have had a bin's time. A call
-// gives up after nine tenths of that. While the discovery cannot be opened every call has failed, and it is tried again every
-// second, as whatever restarts processes does. It ends with the process.
+// gives up after nine tenths of that. The first is due an interval after the discovery began to be opened. While it cannot be opened every call has
+// failed, and it is tried again every second, as whatever restarts processes does. It ends with the process.
 func load(a *agent, open func() (client.ServiceDiscovery, error), service string, rate int, length time.Duration) {
 	var xc atomic.Pointer[client.XClient]
 	go func() {
@@ -37,7 +37,8 @@ func load(a *agent, open func() (client.ServiceDiscovery, error), service string
 	}()
 	began := time.Now()
 	counted := pace.NewBins(began, length)
-	_ = pace.Every(context.Background(), began, began.Add(time.Hour), time.Second/time.Duration(rate), func(due time.Time) { // no run takes an hour
+	interval := time.Second / time.Duration(rate)
+	_ = pace.Every(context.Background(), began.Add(interval), began.Add(time.Hour), interval, func(due time.Time) { // no run takes an hour
 		counted.Tell(time.Now(), func(at time.Time, ok, failed int) { a.say("tick", at.UnixMilli(), ok, failed) })
 		counted.Due(due)
 		c := xc.Load()
