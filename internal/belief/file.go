@@ -93,7 +93,7 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 	switch {
 	case rec == nil:
 	case b.guard.begun:
-		if b.course.isAhead(rec.Generation) {
+		if b.isAhead(rec.Generation) {
 			f.rec = rec
 			b.relay(now)
 		}
@@ -132,10 +132,16 @@ func (b *Belief) refused(rec *Record) {
 	}
 }
 
+// isAhead reports whether g is later than what is shown of the registry. A list of another lineage, which is not placed yet, is shown: it may be the
+// later one, and stays.
+func (b *Belief) isAhead(g Generation) bool {
+	return b.course.isAhead(g) && (b.heard.relayed != nil || g.Lineage == b.heard.Lineage)
+}
+
 // relay turns to what another process has heard later, while the registry cannot be asked.
 func (b *Belief) relay(now time.Time) {
 	rec := b.file.rec
-	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.course.isAhead(rec.Generation) {
+	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.isAhead(rec.Generation) {
 		return
 	}
 	b.course.doubt(rec.Generation)
@@ -148,7 +154,7 @@ func (b *Belief) relay(now time.Time) {
 // forgetFile lets go of a file that has nothing to say any more.
 func (b *Belief) forgetFile() {
 	b.file.memory = nil
-	if rec := b.file.rec; rec != nil && !b.course.isAhead(rec.Generation) {
+	if rec := b.file.rec; rec != nil && !b.isAhead(rec.Generation) {
 		b.file.rec = nil
 	}
 }

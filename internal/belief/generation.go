@@ -21,7 +21,7 @@ func (g Generation) Before(o Generation) bool {
 // lineage. What was found is the floor then, and a doubt is raised: a pass that begins after it and follows a sync tells. A pass that began
 // before the doubt tells nothing, since the other process may have heard of zxid 7 after it.
 type course struct {
-	now    Generation // of the newest list
+	now    Generation // of the newest list that was placed
 	floor  Generation // what another process has heard that is not known here; zero: no doubt is open
 	doubts int64      // raised so far
 	// stale is the zxid of the list that settled a doubt without a proof, when another process had found a new era of the same lineage: it may be of
@@ -53,7 +53,7 @@ func (c *course) doubt(g Generation) {
 
 func (c *course) isOpen() bool { return c.floor != Generation{} }
 
-// isAhead reports whether g is of the same lineage as the newest list, and later than that, and than whatever is in doubt.
+// isAhead reports whether g is of the same lineage as the newest list that was placed, and later than that, and than whatever is in doubt.
 func (c *course) isAhead(g Generation) bool {
 	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || !g.Before(c.floor))
 }

@@ -175,6 +175,24 @@ func TestAFileIsForBeforeTheFirstListAndASiblingsForAfterIt(t *testing.T) {
 	b.want("the registry's, which cannot be asked", s)
 }
 
+// The path was deleted and made again since the file was written. Which of the two is later no pass had told when the registry went away.
+func TestAListOfAnotherLineageStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.remembers(s[3:], time.Time{}, false)
+	b.lineage = "b"
+	l := b.listing(pairs(s[:2], "weight=1"))
+	l.Synced = false
+	b.b.Live(b.link, 0, b.now)
+	b.b.Listed(l, b.now)
+	b.want("the registry's", s[:2])
+	b.b.Away(b.now)
+	b.want("the registry's, which cannot be asked", s[:2])
+	if source := b.b.Source(); source != Stale {
+		t.Error(source)
+	}
+}
+
 func TestAFileOfManyHeldIsBounded(t *testing.T) {
 	for _, shown := range []bool{false, true} {
 		b := newBench(t, Config{})
