@@ -34,8 +34,8 @@ func (s Sources) Clone() Sources {
 	return s
 }
 
-// Collect calls emit with every metric of this moment: its index in Table, its value, and those of its labels, which are emit's own. It holds no lock
-// meanwhile, and blocks on nothing but what the Status of each source blocks on.
+// Collect calls emit with every metric of this moment: its index in Table, its value, and those of its labels, which are valid until emit returns. It
+// holds no lock meanwhile, and blocks on nothing but what the Status of each source blocks on.
 func (s Sources) Collect(emit func(metric int, value float64, labels []string)) {
 	for _, name := range slices.Sorted(maps.Keys(s.Discoveries)) {
 		if d := s.Discoveries[name]; d != nil {
@@ -58,13 +58,12 @@ func (s Sources) Collect(emit func(metric int, value float64, labels []string)) 
 }
 
 func read[S any](rows []row[S], first int, name string, st *S, emit func(int, float64, []string)) {
-	name = label(name)
+	all := []string{label(name)}
 	for i, r := range rows {
 		r.read(st, func(value float64, labels ...string) {
-			all := make([]string, 1+len(labels))
-			all[0] = name
-			for i, l := range labels {
-				all[1+i] = label(l)
+			all = all[:1]
+			for _, l := range labels {
+				all = append(all, label(l))
 			}
 			emit(first+i, value, all)
 		})

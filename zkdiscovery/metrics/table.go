@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/internal/words"
@@ -87,8 +86,13 @@ func bit(b bool) float64 {
 }
 
 // states emits a gauge for each word of an enum.
-func states[E words.Enum](is E, last E, emit func(float64, ...string), labels ...string) {
+func states[E interface {
+	words.Enum
+	fmt.Stringer
+}](is E, last E, emit func(float64, ...string), label string) {
+	labels := [...]string{label, ""}
 	for e := E(0); e <= last; e++ {
-		emit(bit(e == is), append(slices.Clip(labels), fmt.Sprint(e))...)
+		labels[1] = e.String()
+		emit(bit(e == is), labels[:]...)
 	}
 }

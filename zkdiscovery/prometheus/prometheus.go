@@ -11,6 +11,7 @@
 package prometheus
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery/metrics"
@@ -18,75 +19,106 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// maxLabels is how many labels a metric has at most whose labels are made once.
-const maxLabels = 4
-
 var _ prometheus.Collector = (*Collector)(nil)
 
 // Collector is a prometheus.Collector of any number of discoveries, plugins and selectors. It keeps nothing, and costs nothing while nobody scrapes.
 // Its methods may be called at once from anywhere.
 type Collector struct {
 	sources metrics.Sources
-	descs   []*prometheus.Desc // by the metric's index in metrics.Table
-	kinds   []prometheus.ValueType
-	names   []string // of the labels, of each metric
+	rows    []row // by the metric's index in metrics.Table
+}
+
+// row is a metric.
+type row struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	labels []label
+}
+
+// label is one of a metric's, in the order of names, which Prometheus wants.
+type label struct {
+	name string
+	at   int // among those that are collected
 }
 
 // New returns a Collector of sources, which it copies. Sources may be closed before or after it: then their last state is told.
 func New(sources metrics.Sources) *Collector {
 	c := &Collector{sources: sources.Clone()}
 	for _, m := range metrics.Table() {
-		c.descs = append(c.descs, prometheus.NewDesc(m.Prometheus(), m.Help, m.Labels, nil))
-		kind := prometheus.GaugeValue
+		r := row{desc: prometheus.NewDesc(m.Prometheus(), m.Help, m.Labels, nil), kind: prometheus.GaugeValue}
 		if m.Kind == metrics.Counter {
-			kind = prometheus.CounterValue
+			r.kind = prometheus.CounterValue
 		}
-		c.kinds = append(c.kinds, kind)
-		c.names = append(c.names, strings.Join(m.Labels, ","))
+		for at, name := range m.Labels {
+			r.labels = append(r.labels, label{name, at})
+		}
+		slices.SortFunc(r.labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
+		c.rows = append(c.rows, r)
 	}
 	return c
 }
 
 // Describe sends the descriptions of all metrics.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		ch <- d
+	for _, r := range c.rows {
+		ch <- r.desc
 	}
 }
 
 // Collect sends the metrics of this moment. It holds no lock meanwhile.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	// Of thousands of services most metrics have the same labels: these are made once.
-	type key struct {
-		names  string
-		values [maxLabels]string
-	}
-	known := make(map[key][]*dto.LabelPair)
-	c.sources.Collect(func(i int, value float64, labels []string) {
-		k := key{names: c.names[i]}
-		copy(k.values[:], labels)
-		pairs := known[k]
-		if pairs == nil || len(labels) > maxLabels {
-			pairs = prometheus.MakeLabelPairs(c.descs[i], labels)
-			known[k] = pairs
+	// A service is in some twenty samples: its label is made once, and samples many at a time.
+	made := make(map[string]map[string]*dto.LabelPair)
+	var samples []sample
+	var pairs []*dto.LabelPair
+	c.sources.Collect(func(i int, value float64, values []string) {
+		r := &c.rows[i]
+		n := len(r.labels)
+		if len(samples) == 0 {
+			samples = make([]sample, atOnce)
 		}
-		ch <- &sample{c.descs[i], c.kinds[i], value, pairs}
+		if len(pairs) < n {
+			pairs = make([]*dto.LabelPair, max(n, atOnce))
+		}
+		s := &samples[0]
+		*s = sample{r, value, pairs[:n:n]}
+		samples, pairs = samples[1:], pairs[n:]
+		for j, l := range r.labels {
+			s.labels[j] = pairOf(made, l.name, values[l.at])
+		}
+		ch <- s
 	})
+}
+
+const atOnce = 256
+
+// pairOf makes a label, once.
+func pairOf(made map[string]map[string]*dto.LabelPair, name, value string) *dto.LabelPair {
+	byValue := made[name]
+	if byValue == nil {
+		byValue = make(map[string]*dto.LabelPair)
+		made[name] = byValue
+	}
+	pair := byValue[value]
+	if pair == nil {
+		pair = &dto.LabelPair{Name: new(name), Value: new(value)}
+		byValue[value] = pair
+	}
+	return pair
 }
 
 // sample is a metric at one moment.
 type sample struct {
-	desc   *prometheus.Desc
-	kind   prometheus.ValueType
+	row    *row
 	value  float64
 	labels []*dto.LabelPair
 }
 
-func (s *sample) Desc() *prometheus.Desc { return s.desc }
+func (s *sample) Desc() *prometheus.Desc { return s.row.desc }
 
 func (s *sample) Write(m *dto.Metric) error {
 	m.Label = s.labels
-	if s.kind == prometheus.CounterValue {
+	if s.row.kind == prometheus.CounterValue {
 		m.Counter = &dto.Counter{Value: &s.value}
 	} else {
 		m.Gauge = &dto.Gauge{Value: &s.value}
