@@ -2,14 +2,15 @@
 package words
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Enum is a type whose values count from 0.
@@ -44,23 +45,24 @@ func Parse[E Enum](names []string, kind string, text []byte, v *E) error {
 //
 // Everything else is as json.Marshal has it.
 func JSON(status any, hex ...string) ([]byte, error) {
-	b := bytes.NewBufferString("{")
-	err := fields(b, reflect.ValueOf(status), hex)
-	b.WriteByte('}')
-	return b.Bytes(), err
+	to, err := fields([]byte{'{'}, reflect.ValueOf(status), hex)
+	return append(to, '}'), err
 }
 
-func fields(b *bytes.Buffer, status reflect.Value, hex []string) error {
+func fields(to []byte, status reflect.Value, hex []string) ([]byte, error) {
 	var errs []error
 	for f, v := range status.Fields() {
+		var err error
 		if f.Anonymous {
-			errs = append(errs, fields(b, v, hex))
+			if to, err = fields(to, v, hex); err != nil {
+				errs = append(errs, err)
+			}
 			continue
 		}
 		if !f.IsExported() {
 			continue
 		}
-		key, value := f.Name, v.Interface()
+		value, unit := v.Interface(), ""
 		switch is := value.(type) {
 		case nil:
 			continue
@@ -71,34 +73,28 @@ func fields(b *bytes.Buffer, status reflect.Value, hex []string) error {
 				continue
 			}
 		case time.Duration:
-			key, value = key+"Seconds", is.Seconds()
+			value, unit = is.Seconds(), "Seconds"
 		default:
 			if v.Kind() == reflect.Slice && v.IsNil() {
 				value = []any{}
 			}
-			for _, h := range hex {
-				if h == key {
-					value = Hex(v.Int())
-				}
+			if slices.Contains(hex, f.Name) {
+				value = Hex(v.Int())
 			}
 		}
-		text, err := marshal(nil, value)
-		if err != nil {
+		if len(to) > 1 {
+			to = append(to, ',')
+		}
+		to = append(appendKey(append(to, '"'), f.Name), unit+`":`...) // a Go identifier needs no escape
+		if to, err = appendValue(to, value); err != nil {
 			errs = append(errs, err)
 		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('"')
-		b.WriteString(lowerFirst(key)) // a Go identifier needs no escape
-		b.WriteString(`":`)
-		b.Write(text)
 	}
-	return errors.Join(errs...)
+	return to, errors.Join(errs...)
 }
 
-// marshal is json.Marshal, with a short way for what most fields are.
-func marshal(to []byte, value any) ([]byte, error) {
+// appendValue is json.Marshal, with a short way for what most fields are.
+func appendValue(to []byte, value any) ([]byte, error) {
 	switch is := value.(type) {
 	case bool:
 		return strconv.AppendBool(to, is), nil
@@ -108,8 +104,12 @@ func marshal(to []byte, value any) ([]byte, error) {
 		return strconv.AppendInt(to, is, 10), nil
 	case uint64:
 		return strconv.AppendUint(to, is, 10), nil
+	case time.Time:
+		to, err := is.AppendText(append(to, '"'))
+		return append(to, '"'), err
 	}
-	return json.Marshal(value)
+	text, err := json.Marshal(value)
+	return append(to, text...), err
 }
 
 // Hex is how ZooKeeper writes the id of a session or of a transaction.
@@ -117,9 +117,10 @@ func Hex(id int64) string {
 	return "0x" + strconv.FormatUint(uint64(id), 16) //nolint:gosec // the bits as they are
 }
 
-func lowerFirst(name string) string {
-	if len(name) > 1 && name[1] >= 'A' && name[1] <= 'Z' && strings.ToUpper(name) == name {
-		return strings.ToLower(name)
+// appendKey appends a name with a small first letter. One of capitals only is an abbreviation.
+func appendKey(to []byte, name string) []byte {
+	if len(name) > 1 && !strings.ContainsFunc(name, unicode.IsLower) {
+		return append(to, strings.ToLower(name)...)
 	}
-	return strings.ToLower(name[:1]) + name[1:]
+	return append(append(to, name[0]|' '), name[1:]...)
 }
