@@ -40,7 +40,7 @@ func BenchmarkGatherOf500Services(b *testing.B) {
 			taken := make(chan struct{})
 			go func() {
 				defer close(taken)
-				for range samples { //nolint:revive // they are only taken
+				for range samples { // they are only taken
 				}
 			}()
 			c.Collect(samples)
