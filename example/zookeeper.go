@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/holdfast-go/holdfast/internal/impatient"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -95,7 +96,7 @@ func openProxied(ctx context.Context, servers []string) (_ *proxied, err error) 
 		}
 		z.proxies = append(z.proxies, p)
 	}
-	z.direct, z.events, err = zk.Connect(z.addrs, sessionTimeout, zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+	z.direct, z.events, err = zk.Connect(z.addrs, sessionTimeout, zk.WithLogger(quiet{}), zk.WithLogInfo(false), zk.WithDialer(impatient.Dial))
 	if err != nil {
 		return nil, err
 	}

@@ -1,39 +1,23 @@
 package harness
 
 import (
-	"net"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 
 // connect opens a plain go-zookeeper connection: what a server or an operator has.
 func connect(tb testing.TB, servers []string, dial zk.Dialer) *zk.Conn {
 	tb.Helper()
 	if dial == nil {
-		dial = func(network, addr string, timeout time.Duration) (net.Conn, error) {
-			c, err := net.DialTimeout(network, addr, timeout)
-			if err != nil {
-				return nil, err
-			}
-			return impatient{c}, nil
-		}
+		dial = impatient.Dial
 	}
 	c, _, err := zk.Connect(servers, 30*time.Second, zk.WithDialer(dial), zk.WithLogInfo(false), zk.WithLogger(silent{}))
 	Must(tb, err)
 	return c
-}
-
-// impatient is a connection whose handshake fails after a while. go-zookeeper waits ten times as long for its beginning as for anything else, here
-// 200 s, and for its end without a limit: a server that is killed or stopped in the middle of it holds up a whole test.
-type impatient struct{ net.Conn }
-
-func (c impatient) SetReadDeadline(t time.Time) error {
-	if t.IsZero() || time.Until(t) > time.Minute { // nothing else is waited for like that
-		t = time.Now().Add(5 * time.Second)
-	}
-	return c.Conn.SetReadDeadline(t)
 }
 
 type silent struct{}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/impatient"
 	"github.com/holdfast-go/holdfast/tests/harness"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
@@ -125,7 +126,7 @@ type registration struct{ Czxid, Owner int64 }
 // registered are the nodes of the service.
 func registered(t *testing.T, servers []string) map[string]registration {
 	t.Helper()
-	c, _, err := zk.Connect(servers, patient, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	c, _, err := zk.Connect(servers, patient, zk.WithLogInfo(false), zk.WithLogger(quiet{}), zk.WithDialer(impatient.Dial))
 	harness.Must(t, err)
 	defer c.Close()
 	keys, _, err := c.Children("/rpcx/Arith")

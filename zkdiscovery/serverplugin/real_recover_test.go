@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/holdfast-go/holdfast/internal/impatient"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -86,7 +87,7 @@ func testAwayAndWiped(r realZooKeeper) {
 	if err := r.ensemble.Wipe(); err != nil {
 		r.Fatal(err)
 	}
-	fresh, events, err := zk.Connect(r.ensemble.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{})) // conn has seen too much
+	fresh, events, err := zk.Connect(r.ensemble.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}), zk.WithDialer(impatient.Dial)) // conn has seen too much
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/holdfast-go/holdfast/internal/impatient"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -76,7 +77,7 @@ func TestARestoredBackupOnRealZooKeeper(t *testing.T) {
 		return errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(place(i))))
 	})
 	restart(func(int, string) error { return nil }) // a new epoch, above what the process has seen
-	conn, events, err := zk.Connect(e.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	conn, events, err := zk.Connect(e.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}), zk.WithDialer(impatient.Dial))
 	if err != nil {
 		t.Fatal(err)
 	}

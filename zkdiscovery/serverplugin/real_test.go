@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/holdfast-go/holdfast/internal/impatient"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -29,7 +30,7 @@ func (r realZooKeeper) node() string { return r.base + "/Arith/" + address }
 // TestOnRealZooKeeper is what bubble tests show, once more.
 func TestOnRealZooKeeper(t *testing.T) {
 	e := zktest.StartEnsemble(t, 1)
-	conn, events, err := zk.Connect(e.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	conn, events, err := zk.Connect(e.Servers(), 30*time.Second, zk.WithLogInfo(false), zk.WithLogger(quiet{}), zk.WithDialer(impatient.Dial))
 	if err != nil {
 		t.Fatal(err)
 	}

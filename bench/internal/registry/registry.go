@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 
 // Registry changes services below a path. Its methods are not called at once.
@@ -27,7 +29,7 @@ type Registry struct {
 // Connect returns when one of the servers has a session for us, or ctx's error, or, after the timeout, that none has answered. The base path
 // is created; Close removes it with all below it. When ctx ends, what is waited for ends with an error.
 func Connect(ctx context.Context, servers []string, base string, timeout time.Duration) (*Registry, error) {
-	conn, events, err := zk.Connect(servers, 30*time.Second, zk.WithLogger(silent{}))
+	conn, events, err := zk.Connect(servers, 30*time.Second, zk.WithLogger(silent{}), zk.WithDialer(impatient.Dial))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/registry"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
+	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 
 // ManyRegistered is measured from the start of the plugin to the last of 500 registrations that it says it has made.
@@ -86,7 +87,7 @@ func (e *Env) registerManyOnce(ctx context.Context, name string, round int) (too
 // pipelined is the yardstick.
 func (e *Env) pipelined(ctx context.Context, round int) (time.Duration, error) {
 	began := time.Now()
-	conn, _, err := zk.Connect(e.Servers, sessionTimeout, zk.WithLogInfo(false))
+	conn, _, err := zk.Connect(e.Servers, sessionTimeout, zk.WithLogInfo(false), zk.WithDialer(impatient.Dial))
 	if err != nil {
 		return 0, err
 	}
