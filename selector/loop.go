@@ -213,7 +213,8 @@ func (s *Selector) apply(srv *server, e health.Event) {
 		s.changed = true
 	}
 	if is.State != was.State || is.Until != was.Until && is.State != health.Fresh {
-		s.tellChange(Change{Key: srv.key, From: State(was.State), To: State(is.State), Reason: Reason(is.Why), Until: s.time(is.Until)})
+		c := Change{Key: srv.key, From: State(was.State), To: State(is.State), Reason: Reason(is.Why), Until: s.time(is.Until)}
+		s.tellChange(c, was.Certain() && is.Certain() && was.Serves() != is.Serves())
 	}
 }
 
@@ -225,10 +226,11 @@ func (s *Selector) tell(f func()) {
 	}
 }
 
-func (s *Selector) tellChange(c Change) {
+// tellChange tells of a change. An edge is one between a server that is used and one that is not.
+func (s *Selector) tellChange(c Change, edge bool) {
 	s.tell(func() {
 		level := slog.LevelDebug
-		if c.From != c.To && (c.From == Up && c.To != Fresh || c.To == Up && c.From != Fresh) {
+		if edge {
 			level = slog.LevelInfo
 		}
 		attrs := []slog.Attr{slog.String("server", c.Key), slog.String("from", c.From.String()), slog.String("to", c.To.String())}

@@ -112,6 +112,27 @@ func TestHooksTellOfEveryChange(t *testing.T) {
 	}, WithObserver(o), WithLogger(log.logger(slog.LevelDebug)))
 }
 
+// A process that is killed breaks its connections. Then its server is asked, and is put aside when it does not answer.
+func TestAServerThatGoesAndOneThatComesBackAreTold(t *testing.T) {
+	log := new(lines)
+	inBubble(t, 3, func(t *testing.T, s *Selector, w *world) {
+		if log.count("server changed") > 0 {
+			t.Error("servers that are well from the beginning are told")
+		}
+		w.kill(nth(0))
+		fail(t, s, nth(0), health.Broken, 1)
+		pass(time.Second)
+		if n := log.count(`server=` + nth(0) + ` from=fresh to=aside reason="no answer"`); n != 1 || log.count("server changed") != 1 {
+			t.Errorf("that it went is told %d times:\n%s", n, log.text.String())
+		}
+		w.revive(nth(0))
+		pass(time.Minute)
+		if n := log.count(`server=` + nth(0) + ` from=aside to=up`); n != 1 || log.count("server changed") != 2 {
+			t.Errorf("that it is back is told %d times:\n%s", n, log.text.String())
+		}
+	}, WithLogger(log.logger(slog.LevelInfo)))
+}
+
 // lines collects a log.
 type lines struct {
 	mu   sync.Mutex

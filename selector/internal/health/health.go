@@ -176,6 +176,9 @@ func (h Health) Step(e Event, r *Rules) Health {
 // Serves is true for a server that is up, or was a moment ago, when a connection broke.
 func (h Health) Serves() bool { return h.State == Up || h.State == Fresh && h.Why == ConnectionBroke }
 
+// Certain is false for a server of which nothing is known yet.
+func (h Health) Certain() bool { return h.State != Fresh || h.Serves() }
+
 // waits is true for a server that is to be asked in the background.
 func (h Health) waits() bool { return h.State == Fresh || h.State == Aside || h.State == Ejected }
 
