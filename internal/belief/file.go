@@ -97,8 +97,11 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 			f.rec = rec
 			b.relay(now)
 		}
-		if inTheWay {
+		switch {
+		case inTheWay:
 			b.refused(rec)
+		case b.heard.live && rec.Era > b.course.now.Era && b.isAhead(rec.Generation):
+			b.suspect(rec.Generation) // it has counted an era that is not known here, or the registry was restored from a backup
 		}
 	default:
 		f.rec = rec
@@ -123,10 +126,7 @@ func (b *Belief) refused(rec *Record) {
 		}
 		s.again = true
 	case c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
-		// It may be later than what is known here, or of a history that is over.
-		c.doubt(g)
-		s.again = true // when the doubt is settled
-		b.accept()
+		b.suspect(g) // it may be later than what is known here, or of a history that is over
 	case g.Lineage == b.accepted.Lineage && g.Before(b.accepted):
 		s.again = true // later lists were accepted since
 	}
@@ -136,6 +136,13 @@ func (b *Belief) refused(rec *Record) {
 // later one, and stays.
 func (b *Belief) isAhead(g Generation) bool {
 	return b.course.isAhead(g) && (b.heard.relayed != nil || g.Lineage == b.heard.Lineage)
+}
+
+// suspect has the next pass tell whether the registry is as another process has heard it.
+func (b *Belief) suspect(g Generation) {
+	b.course.doubt(g)
+	b.saved.again = true // when the doubt is settled
+	b.accept()
 }
 
 // relay turns to what another process has heard later, while the registry cannot be asked.

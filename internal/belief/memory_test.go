@@ -193,6 +193,23 @@ func TestAListOfAnotherLineageStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *te
 	}
 }
 
+// P1 has counted one era more than P2, and has not heard of the newest list. P2, whose disk is read-only, hears of P1's era and not that a list of its own
+// was refused.
+func TestAnotherProcesssEraIsTakenOverWhileTheRegistryCanBeAsked(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	old := b.file(s[3:], time.Time{})
+	old.Era = 2
+	b.list(s[2:])
+	b.b.Found(old, false, b.now)
+	b.list(s[:2])
+	b.b.Away(b.now)
+	b.want("the registry's, which cannot be asked", s[:2])
+	if g := b.b.Shown().Generation; g.Era != 2 {
+		t.Errorf("era %d", g.Era)
+	}
+}
+
 func TestAFileOfManyHeldIsBounded(t *testing.T) {
 	for _, shown := range []bool{false, true} {
 		b := newBench(t, Config{})
