@@ -190,6 +190,10 @@ func talkHeartbeat(tr *transcript) {
 func talkWho(tr *transcript) {
 	w := tr.open(10 * time.Second)
 	tr.ask(w, &request{kind: OpWhoAmI})
+	if strings.Contains(tr.lines[len(tr.lines)-1], fmt.Sprintf("code %d:", CodeUnimplemented)) { // before 3.7
+		w.mustEnd(tr.T) // a moment later: a real server may still answer what comes within it
+		return
+	}
 	for _, credentials := range []string{"ann:secret", "ann:secret", "bob:other:word", "nobody"} {
 		tr.ask(w, &request{kind: OpAuth, scheme: schemeDigest, data: []byte(credentials)})
 		tr.ask(w, &request{kind: OpWhoAmI})
