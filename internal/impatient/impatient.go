@@ -13,7 +13,7 @@ const handshake = 5 * time.Second
 // anything else, 200 s where a session's timeout is 30 s, and without a limit for the last part of it. So a server that is killed or stopped in that
 // moment holds up whoever waits.
 func Dial(network, addr string, timeout time.Duration) (net.Conn, error) {
-	c, err := net.DialTimeout(network, addr, timeout)
+	c, err := net.DialTimeout(network, addr, timeout) //nolint:noctx // a zk.Dialer has none
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func TestASilentServerIsLeft(t *testing.T) {
 		t.Error("it still waits")
 	}
 	c.Close()
-	for range events { //nolint:revive // until go-zookeeper has ended
+	for range events { // until go-zookeeper has ended
 	}
 }
 
