@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-
 	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/holdfast-go/holdfast/internal/impatient"
 
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
 	"github.com/holdfast-go/holdfast/bench/internal/registry"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
-	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 
 // ManyRegistered is measured from the start of the plugin to the last of 500 registrations that it says it has made.
