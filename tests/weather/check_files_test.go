@@ -115,9 +115,11 @@ func (r *run) filesNeverGoBack(path string, f file) {
 	switch {
 	case !ok:
 	case f.Era > was.Era && f.Lineage == was.Lineage:
-		if r.proofs[path]++; r.proofs[path] > r.record.restores() {
-			r.violate("erasRiseWithHistories", "%s: era %d after %d in one life of the path, %d times so, and ZooKeeper was restored %d times", path, f.Era, was.Era,
-				r.proofs[path], r.record.restores())
+		service, _ := f.service()
+		r.proofs[path]++
+		if restores, gaps := r.record.restores(), r.record.gaps(service); r.proofs[path] > restores+gaps {
+			r.violate("erasRiseWithHistories", "%s: era %d after %d in one life of the path, %d times so; ZooKeeper was restored %d times, the path gone %d times",
+				path, f.Era, was.Era, r.proofs[path], restores, gaps)
 		}
 	case f.Era < was.Era:
 		r.violate("filesNeverGoBack", "%s: era %d after %d", path, f.Era, was.Era)
