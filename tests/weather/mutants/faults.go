@@ -31,7 +31,7 @@ var faults = []fault{
 	},
 	{
 		"the file keeps everybody who was ever listed", "internal/belief/save.go",
-		"Servers: g.record()}", "Servers: func() []Server { all := g.record(); for _, p := range s.pairs { all = append(all, Server{Pair: p}) }; return all }()}",
+		"rec = b.record(h.AsOf.Round(0))\n", "rec = b.record(h.AsOf.Round(0))\n	rec.Listed = append(slices.Clip(rec.Listed), s.pairs...)\n",
 	},
 	{
 		"the window after a reconnect is like any other", "internal/belief/guard.go",
