@@ -107,7 +107,7 @@ func TestAnOperatorsWordOutlivesEverythingButTheProcess(t *testing.T) {
 				pass(time.Minute)
 				b.register(p, "Arith", "weight=7")
 			},
-			"a Drain":          func() { must(b, p.Drain(b.Context())); b.register(p, "Arith", "weight=8") },
+			"a Drain": func() { must(b, p.Drain(b.Context())); b.register(p, "Arith", "weight=8") },
 			"a persistent one": func() {
 				b.zk.Delay(time.Millisecond) // or the process makes its own again in between, and what is put is a word
 				must(b, b.zk.Delete(nodePath))
