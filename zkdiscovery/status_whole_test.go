@@ -194,6 +194,7 @@ func TestChangesAreATimeline(t *testing.T) {
 		w.put("Arith", "tcp@a:1", "")
 		w.put("Arith", "tcp@b:1", "")
 		d := w.discover("Arith")
+		w.zk.Delay(time.Millisecond) // what is done to two instances at once is told at once
 		w.put("Arith", "tcp@c:1", "")
 		pass(time.Minute)
 		w.put("Arith", "tcp@c:1", "state=inactive")
