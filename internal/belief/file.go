@@ -7,12 +7,12 @@ import (
 	"github.com/smallnest/rpcx/client"
 )
 
-// Record is what the file has, or is to have. What is in its slices does not change any more: to make one costs nothing for what is listed.
+// Record is what the file has, or is to have. Nobody changes its slices. So what is listed is shared, and not copied for each Record.
 type Record struct {
 	Generation
 	AsOf   time.Time
 	Listed []*client.KVPair // sorted by key
-	Held   []Server         // or waiting for a first answer, in no order
+	Held   []Server         // those that are held, or wait for a first answer; in no order
 }
 
 // Servers returns all instances, sorted by key.
@@ -93,14 +93,15 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 	switch {
 	case rec == nil:
 	case b.guard.begun:
-		if b.isAhead(rec.Generation) {
+		ahead := b.isAhead(rec.Generation)
+		if ahead {
 			f.rec = rec
 			b.relay(now)
 		}
 		switch {
 		case inTheWay:
 			b.refused(rec)
-		case b.heard.live && rec.Era > b.course.now.Era && b.isAhead(rec.Generation):
+		case ahead && b.heard.live && rec.Era > b.course.now.Era:
 			b.suspect(rec.Generation) // it has counted an era that is not known here, or the registry was restored from a backup
 		}
 	default:

@@ -30,7 +30,7 @@ const patient = 20 * time.Second
 func TestRollingUpgrade(t *testing.T) {
 	homes := strings.Fields(*upgrade)
 	if len(homes) < 2 {
-		t.Skip("-upgrade names no two ZooKeepers: make compat does")
+		t.Skip("it needs -upgrade with two ZooKeepers or more, as make compat gives it")
 	}
 	t.Setenv("HOLDFAST_WIRE", "")
 	for i, from := range homes {
