@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // F5: the constructor of a discovery fails while its registry is away.
 func TestConnectServesTheFileUntilTheRegistryIsThere(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		var tried atomic.Int64
 		s := newSource("tcp@a:1", "tcp@b:1")
@@ -95,7 +97,7 @@ func (s *silentSource) GetServices() []*client.KVPair {
 // registry says when it answers is used.
 func TestASilentRegistryIsNotWaitedForLong(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		start := func(d client.ServiceDiscovery) client.ServiceDiscovery {
 			began := time.Now()
 			w := mustWrap(t, d, dir, WithPollingOnly(), WithEnsemble("etcd"), WithGuard(Guard{Probe: refuses}))
@@ -143,7 +145,7 @@ func TestASilentRegistryIsNotWaitedForLong(t *testing.T) {
 // C1: what a registry that does not answer returns after all, when everything was closed, is closed too.
 func TestCloseLeavesACallThatDoesNotReturn(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
 		late := newSource("tcp@a:1")
 		logs := &lines{}

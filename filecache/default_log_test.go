@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/logs/logstest"
 )
 
@@ -31,7 +32,7 @@ func TestWithoutALoggerWarningsGoToTheProgramsDefault(t *testing.T) {
 
 func TestAWrappedDiscoveryWithoutALoggerWarnsTheProgramsDefault(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		mustWrap(t, newSource("tcp@a:1"), dir, WithPollingOnly(), WithGuard(Guard{Probe: refuses})).Close()
 		lines := logstest.Default(t)
 		source := newSource()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestWhatCannotBeWrittenIsTriedAgain(t *testing.T) {
@@ -80,7 +81,7 @@ func TestFailuresByTurnsFillNoLog(t *testing.T) {
 // F7: the owner of a Keeper waits for a disk that hangs in Close only, and there not twice.
 func TestKeeperLeavesADiskThatHangs(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		for since, want := range map[time.Duration]time.Duration{0: hungDisk, time.Second: hungDisk - time.Second, time.Hour: 0} {
 			k := &kept{logs: &lines{}}
 			hung := make(chan struct{})
@@ -112,7 +113,7 @@ func TestKeeperLeavesADiskThatHangs(t *testing.T) {
 // A slow disk is not a dead one: while its operations come back, Close goes on waiting for the last write, as long as it has.
 func TestCloseWaitsForASlowDisk(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		k := &kept{logs: &lines{}}
 		k.Keeper = k.start(dir, func() { time.Sleep(time.Second) })
 		k.Save(recordOf(at(1, "tcp@a:1")))
@@ -125,7 +126,7 @@ func TestCloseWaitsForASlowDisk(t *testing.T) {
 }
 
 func TestKeeperWithoutAFileSaysSo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		k := Keep(func() (*Cache, error) { return nil, errInjected }, KeeperConfig{Logger: logs.logger(), Dir: "/cache"})
 		k.Save(recordOf(at(1, "tcp@a:1")))
@@ -144,7 +145,7 @@ func TestKeeperWithoutAFileSaysSo(t *testing.T) {
 // Met as a client whose cache directory was a file when its first call came: it had neither file nor override for the rest of its life.
 func TestAFileThatCannotBeOpenedIsTriedAgain(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		in := filepath.Join(dir, "cache")
 		write(t, in, "a file")
 		logs := &lines{}

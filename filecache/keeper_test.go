@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // kept is a Keeper in a bubble, and the file as another process has it.
@@ -27,7 +28,7 @@ type kept struct {
 func keeping(t *testing.T, before func(theirs *Cache), test func(t *testing.T, k *kept)) {
 	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		k := &kept{theirs: mustOpen(t, dir, WithPollingOnly()), logs: &lines{}}
 		if before != nil {
 			before(k.theirs)
@@ -215,7 +216,7 @@ func TestKeeperTellsOfAFileThatIsInTheWay(t *testing.T) {
 // What is too old to be used may be later than ours all the same. Nobody was told, and nothing was saved any more.
 func TestKeeperTellsOfAFileThatIsTooOldAndInTheWay(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		theirs := mustOpen(t, dir, WithPollingOnly())
 		mustSave(t, theirs, Snapshot{Era: 2, Zxid: 9, AsOf: time.Now(), Servers: []Server{{Key: "tcp@b:1"}}})
 		time.Sleep(time.Hour)
@@ -277,7 +278,7 @@ func TestKeeperAsksForARestamp(t *testing.T) {
 
 func TestAtRestNothingIsRead(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		fsys := &countingFS{fileSystem: disk{}}
 		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(t.TempDir()))
 		c.fsys = fsys

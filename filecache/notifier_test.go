@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // notified is shorter than the shortest time between two polls: what comes within it was noticed by an event.
@@ -198,7 +200,7 @@ func TestOneWatcherServesAllDirectories(t *testing.T) {
 
 func TestWithoutEventsItPollsAndSaysSoOnce(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) { // in which nothing waits for inotify, as there is none
+	bubbles.Test(t, func(t *testing.T) { // in which nothing waits for inotify, as there is none
 		logs := &lines{}
 		theirs := mustOpen(t, dir)
 		ours := mustOpen(t, dir, WithLogger(logs.logger()))

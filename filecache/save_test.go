@@ -8,10 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestLoadReturnsWhatWasSaved(t *testing.T) {
@@ -166,7 +167,7 @@ func TestSymbolicLinkIsNotReplaced(t *testing.T) {
 
 func TestSaveWaitsForAnotherWriterButNotForEver(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		c := mustOpen(t, dir)
 		mustSave(t, c, at(1, "tcp@a:1"))
 		unlock, ok, err := disk{}.tryLock(c.lock)

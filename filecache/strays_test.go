@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // F3: an override with a name that nobody reads is told once, with the name that is right. The first is what the README said once.
@@ -52,7 +54,7 @@ func TestAnOverrideWithAWrongNameIsTold(t *testing.T) {
 // Of many services, the one that is meant tells; and nobody fills the log.
 func TestTheServiceThatIsMeantTellsOfAStrayFile(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		var meant *Cache
 		for i := range 50 {
@@ -107,7 +109,7 @@ func TestListsOfTheOlderLayoutAreTold(t *testing.T) {
 
 func TestAnOverrideInTheOperatorsDirectoryIsReadAndLosesToOurs(t *testing.T) {
 	dir, operators := t.TempDir(), t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(operators), WithLogger(logs.logger()))
 		flat := filepath.Join(operators, "prod__rpcx__Arith.json")

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func wantOverride(tb testing.TB, ch <-chan Snapshot, keys ...string) {
@@ -210,7 +212,7 @@ func volume(tb testing.TB, path, version, text string) {
 // V5: whoever has made a mistake in an override needs to know which list the program goes by.
 func TestARefusedOverrideSaysWhichListIsInForce(t *testing.T) {
 	dir, second := t.TempDir(), t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(second), WithLogger(logs.logger()))
 		defer c.Close()

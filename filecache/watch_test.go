@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // These tests look at what Watch says, in a bubble, where it polls; directories_test.go has those about how it notices.
@@ -15,7 +17,7 @@ import (
 func watching(t *testing.T, test func(t *testing.T, ours, theirs *Cache, logs *lines)) {
 	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		ours := mustOpen(t, dir, WithPollingOnly(), WithLogger(logs.logger()))
 		theirs := mustOpen(t, dir)
@@ -133,7 +135,7 @@ func TestFileSaysNothingWhileAnOverrideIsInForce(t *testing.T) {
 
 func TestWatchDeliversNothingThatLoadWouldRefuse(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		ours := mustOpen(t, dir, WithPollingOnly(), WithMaxAge(time.Minute), WithLogger(logs.logger()))
 		ours.fsys = withoutRename{disk{}} // a damaged file stays where it is

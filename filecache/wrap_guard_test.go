@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // Hazard B3: one empty list from below, and every client is without servers.
@@ -186,7 +188,7 @@ func TestACrashLoopDoesNotRenewAHold(t *testing.T) {
 
 func TestWithoutGuardTheSourceIsObeyedAtOnce(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		s := newSource("tcp@a:1")
 		w := mustWrap(t, s, dir, WithPollingOnly(), WithoutGuard())
 		s.say()

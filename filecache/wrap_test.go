@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // pass lets d go by in a bubble, and what it sets off come to rest.
@@ -27,7 +29,7 @@ func refuses(context.Context, string, string) error { return errors.New("connect
 func inBubble(t *testing.T, test func(t *testing.T, wrap func(d client.ServiceDiscovery, opts ...Option) client.ServiceDiscovery)) {
 	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		test(t, func(d client.ServiceDiscovery, opts ...Option) client.ServiceDiscovery {
 			w := mustWrap(t, d, dir, slices.Concat([]Option{WithPollingOnly(), WithGuard(Guard{Probe: refuses, HoldUnprobed: 3 * time.Second})}, opts)...)
 			synctest.Wait()
@@ -186,7 +188,7 @@ func TestSourceIsAskedOnceWhateverComesAndGoes(t *testing.T) {
 // Hazard B7: one file for all services, written in place, its errors ignored, and a read-only disk panics.
 func TestFileTroubleChangesNothingElse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		logs := &lines{}
 		s := newSource("tcp@a:1")
 		w := mustWrap(t, s, dir, WithPollingOnly(), WithLogger(logs.logger()), WithoutGuard())

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // backup sets the latency after which the second request goes out.
@@ -160,7 +162,7 @@ func TestFailbackupGivesUpALoserInTime(t *testing.T) {
 	const quick, stuck = "sleepy@127.0.0.1:1", "sleepy@127.0.0.1:9999"
 	for what, deadline := range map[string]time.Duration{"with the call's deadline": 20 * time.Second, "after a minute without one": 0} {
 		t.Run(what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				xc, s := wrapped(t, client.Failbackup, backup(time.Second), quick, stuck)
 				defer func() {
 					_ = xc.Close()
@@ -200,7 +202,7 @@ func TestFailbackupGivesUpALoserInTime(t *testing.T) {
 // Close waits for the losers that it follows, but not for their servers.
 func TestCloseDoesNotWaitForALoser(t *testing.T) {
 	registerSleepy()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		xc, s := wrapped(t, client.Failbackup, backup(time.Second), "sleepy@127.0.0.1:1", "sleepy@127.0.0.1:9999")
 		time.Sleep(time.Second)
 		for sum(s).inFlight == 0 {

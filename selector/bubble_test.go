@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -65,7 +66,7 @@ func pass(d time.Duration) {
 // inBubble runs a test with a Selector of n servers and the world that they are in.
 func inBubble(t *testing.T, n int, test func(t *testing.T, s *Selector, w *world), opts ...Option) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		w := &world{asked: make(map[string]int)}
 		s := mustNew(t, append([]Option{WithProbing(Probing{Probe: w.probe})}, opts...)...)
 		s.UpdateServer(fleet(n, unweighted))

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -27,7 +28,7 @@ func FuzzSelector(f *testing.F) {
 		if len(ops) > 200 {
 			ops = ops[:200]
 		}
-		synctest.Test(t, func(t *testing.T) { fuzzSelector(t, seed, how, metadata, ops) })
+		bubbles.Test(t, func(t *testing.T) { fuzzSelector(t, seed, how, metadata, ops) })
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // slowToClone is a discovery whose Clone of "Slow" takes a second, as when its registry answers late.
@@ -21,7 +23,7 @@ func (d slowToClone) Clone(servicePath string) (client.ServiceDiscovery, error) 
 }
 
 func TestOneClientWaitsForAServiceWithoutHoldingUpAnybodyElse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		c := NewOneClient(client.Failfast, slowToClone{newDiscovery("tcp@127.0.0.1:1")}, client.DefaultOption, nil)
 		began := time.Now()
 		go func() {
@@ -50,7 +52,7 @@ func TestOneClientWaitsForAServiceWithoutHoldingUpAnybodyElse(t *testing.T) {
 
 // A member of a pool waited for the selector that another member's call had made, however long that took.
 func TestAPoolsCallerWaitsForASelectorNoLongerThanItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		p := NewOneClientPool(2, client.Failfast, newDiscovery("tcp@127.0.0.1:1"), client.DefaultOption, func(string, client.ServiceDiscovery) (*Selector, error) {
 			time.Sleep(time.Minute)
 			return New()

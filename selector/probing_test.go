@@ -11,11 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		w := &world{asked: make(map[string]int)}
 		s := mustNew(t, WithProbing(Probing{Probe: w.probe}))
 		w.kill(nth(0), nth(1), nth(2), nth(3))
@@ -50,7 +51,7 @@ func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {
 func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
 	for name, opts := range map[string][]Option{"without probes": {WithoutProbing()}, "on another network": nil} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				w := &world{asked: make(map[string]int)}
 				for i := range 5 {
 					w.set(&w.none, true, nth(i))
@@ -90,7 +91,7 @@ func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
 
 // Without Wrap nobody reports. A trial that nothing is heard of must not keep the others waiting for ever.
 func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		s := mustNew(t, WithoutProbing())
 		s.UpdateServer(fleet(5, unweighted))
 		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); pass(10 * time.Millisecond) {
@@ -106,7 +107,7 @@ func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
 
 // A probe with the wrong TLS settings, say, reaches nobody. A call knows better.
 func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		w := &world{asked: make(map[string]int)}
 		for i := range 10 {
 			w.kill(nth(i))
@@ -127,7 +128,7 @@ func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
 
 // A process without a free descriptor took every server for silent.
 func TestWhoCouldNotBeAskedIsNotPutAside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		s := mustNew(t, WithProbing(Probing{Probe: func(context.Context, string, string) error {
 			return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
 		}}))
@@ -148,7 +149,7 @@ func TestWhoCouldNotBeAskedIsNotPutAside(t *testing.T) {
 }
 
 func TestAllSelectorsOfAProcessShareItsProbes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
 		probe := func(context.Context, string, string) error {
 			n := now.Add(1)
@@ -178,7 +179,7 @@ func TestAllSelectorsOfAProcessShareItsProbes(t *testing.T) {
 }
 
 func TestProbesAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		now, most := 0, 0
 		s := mustNew(t, WithProbing(Probing{Parallel: 7, Probe: func(context.Context, string, string) error {
@@ -223,7 +224,7 @@ func TestAfterCloseTheLastListIsServedWithoutRegardToFailures(t *testing.T) {
 }
 
 func TestCloseEndsAProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		ended := false
 		s := mustNew(t, WithProbing(Probing{Timeout: time.Hour, Probe: func(ctx context.Context, _, _ string) error {
 			<-ctx.Done()

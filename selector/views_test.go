@@ -13,6 +13,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -169,7 +170,7 @@ func TestAnXClientOfAGroupMayBeClosedTwice(t *testing.T) {
 // and each XClient is given the servers of its own group's list.
 func TestEachGroupHasItsListWhateverComesAndGoes(t *testing.T) {
 	for seed := range uint64(50) {
-		synctest.Test(t, func(t *testing.T) {
+		bubbles.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
 			s := mustNew(t, WithPolicy(Policy(seed%3)), WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }}))
 			var open, shut []*view

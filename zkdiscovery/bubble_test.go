@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/drive"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -41,7 +42,7 @@ type world struct {
 func inBubble(t *testing.T, f func(w *world)) {
 	t.Helper()
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		w := &world{T: t, zk: zktest.NewServer(), dir: dir, log: new(records)}
 		t.Cleanup(func() {
 			if t.Failed() {

@@ -15,6 +15,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // A filter that counts, or keeps a map, was called by the service's loop and by SetFilter at once.
@@ -137,7 +138,7 @@ func TestAFilterMayCallEveryMethodOfItsDiscovery(t *testing.T) {
 
 // Two filters that set each other's Discovery's filter, both at work: neither waits for the other.
 func TestFiltersThatSetEachOthersFilterDoNotWaitForEachOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		a, b := alone(t), alone(t)
 		of := func(other *Discovery) client.ServiceDiscoveryFilter {
 			return func(*client.KVPair) bool {
@@ -181,7 +182,7 @@ func TestAHookMaySetTheFilter(t *testing.T) {
 
 // t.FailNow in a filter, for instance.
 func TestAFilterThatEndsItsGoroutineHoldsUpNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		d := alone(t)
 		deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1", "tcp@b:1")}, seq: 1})
 		go d.SetFilter(func(*client.KVPair) bool {

@@ -5,18 +5,19 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A server that accepts and says nothing is left, and the next one is dialled. go-zookeeper alone would wait 200 s.
 func TestASilentServerIsLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var dials atomic.Int32
 		dial := func(string, string, time.Duration) (net.Conn, error) {
 			dials.Add(1)

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"testing"
 	"testing/slogtest"
-	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/logs/logstest"
 )
 
@@ -106,7 +106,7 @@ func TestTheHandlerDoesWhatSlogDemands(t *testing.T) {
 
 // V2: each of 500 services with an odd child wrote two lines.
 func TestFiveHundredServicesWithOneTroubleAreFiveLines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := newBook()
 		l := Limited(slog.New(b))
 		for i := range 500 {
@@ -126,7 +126,7 @@ func TestFiveHundredServicesWithOneTroubleAreFiveLines(t *testing.T) {
 }
 
 func TestCountsAreToldInOrderSoThatTheLastOneSaysHowThingsAre(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := newBook()
 		l := Limited(slog.New(b))
 		for range 20 {
@@ -228,7 +228,7 @@ func TestDefaultFollowsTheProgramsLoggerAtWarn(t *testing.T) {
 }
 
 func TestNoCodeOfTheUsersRunsUnderALockOrInWith(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // where a deadlock is noticed
+	bubbles.Test(t, func(t *testing.T) { // where a deadlock is noticed
 		b := newBook()
 		l := Limited(slog.New(b))
 		depth, calls := 0, 0

@@ -8,12 +8,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // Random asks, ends of contexts, probes that hang, panic and fail, and descriptors that come and go.
 func TestEachAskIsAnsweredOnceWhateverHappens(t *testing.T) {
 	for seed := range uint64(300) {
-		synctest.Test(t, func(t *testing.T) {
+		bubbles.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			var free atomic.Int64
 			b := &budget{free: func() int { return int(free.Load()) }}

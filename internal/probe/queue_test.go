@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,7 +58,7 @@ func atRest(t *testing.T, b *budget) {
 
 // 200 services opened 1,613 sockets, when each had eight probes of its own.
 func TestAProcessNeverHasMoreThan64ProbesAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var g gauge
 		var alive atomic.Int64
 		queues := make([]*Queue, 200)
@@ -82,7 +84,7 @@ func TestAProcessNeverHasMoreThan64ProbesAtOnce(t *testing.T) {
 
 func TestProbesTakeAQuarterOfTheFreeDescriptors(t *testing.T) {
 	for free, want := range map[int]int64{0: 1, 3: 1, 8: 2, 100: 25, 255: 63, 256: 64, math.MaxInt: 64} {
-		synctest.Test(t, func(t *testing.T) {
+		bubbles.Test(t, func(t *testing.T) {
 			var g gauge
 			b := &budget{}
 			b.free = func() int { return max(free-b.slots, 0) } // each probe has one
@@ -104,7 +106,7 @@ func TestProbesTakeAQuarterOfTheFreeDescriptors(t *testing.T) {
 }
 
 func TestDescriptorsThatBecomeFreeAreNoticed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var g gauge
 		var free atomic.Int64
 		b := &budget{free: func() int { return int(free.Load()) }}
@@ -128,7 +130,7 @@ func TestDescriptorsThatBecomeFreeAreNoticed(t *testing.T) {
 }
 
 func TestQueuesTakeTurnsAndThoseNeverAskedGoFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := own(4) // one at once
 		var order strings.Builder
 		probe := func(_ context.Context, _, address string) error {
@@ -174,7 +176,7 @@ func sameTurns(got, want string) bool {
 }
 
 func TestAQueueHasABoundOfItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var g gauge
 		b := own(math.MaxInt)
 		q := newQueue(b, Settings{Probe: g.slow(time.Millisecond), Parallel: 7})
@@ -190,7 +192,7 @@ func TestAQueueHasABoundOfItsOwn(t *testing.T) {
 }
 
 func TestWhatWaitsHasNoGoroutine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := own(math.MaxInt)
 		ctx, cancel := context.WithCancel(t.Context())
 		before := runtime.NumGoroutine()
@@ -216,7 +218,7 @@ func TestWhatWaitsHasNoGoroutine(t *testing.T) {
 func TestWhoWaitedWhenTheContextEndedWasNotAsked(t *testing.T) {
 	for name, parallel := range map[string]int{"for the process": 0, "for its own queue": 1} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				b := own(4)
 				var g gauge
 				other := newQueue(b, Settings{Probe: g.slow(time.Hour), Timeout: 2 * time.Hour})
@@ -261,7 +263,7 @@ func TestWhoWaitedWhenTheContextEndedWasNotAsked(t *testing.T) {
 }
 
 func TestAnAskWhoseOwnContextEndedIsNotBegun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := own(4)
 		var g gauge
 		q := newQueue(b, Settings{Probe: g.slow(time.Second), Timeout: time.Minute})
@@ -288,7 +290,7 @@ func TestAnAskWhoseOwnContextEndedIsNotBegun(t *testing.T) {
 }
 
 func TestTheTimeOfAProbeBeginsWithTheProbe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var g gauge
 		b := own(4)
 		q := newQueue(b, Settings{Probe: func(ctx context.Context, n, a string) error {
@@ -314,7 +316,7 @@ func TestAProbeThatPanicsIsSilent(t *testing.T) {
 }
 
 func TestProbesThatHangTakeNoTurnFromOthers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := own(math.MaxInt)
 		release := make(chan struct{})
 		hang := func(_ context.Context, _, address string) error {
@@ -363,7 +365,7 @@ func TestProbesThatHangTakeNoTurnFromOthers(t *testing.T) {
 
 // A probe that returns when its context ends is not left behind, and gives its own reason.
 func TestAProbeThatObeysIsNotLeftBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		b := own(math.MaxInt)
 		why := errors.New("nobody at home")
 		q := newQueue(b, Settings{Probe: func(ctx context.Context, _, _ string) error {
@@ -425,7 +427,7 @@ func TestBubblesAndOthersShareTheBudget(t *testing.T) {
 		for range 2 {
 			t.Run("in a bubble", func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
+				bubbles.Test(t, func(t *testing.T) {
 					queues := []*Queue{NewQueue(Settings{Probe: g.slow(time.Second)}), NewQueue(Settings{Probe: g.slow(time.Minute), Timeout: time.Hour})}
 					for range 100 {
 						for _, q := range queues {

@@ -7,11 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -107,7 +108,7 @@ func TestWatcherHasTheNewest(t *testing.T) {
 // the last one in the end, and nobody waits for the dead.
 func TestStuckWatchersDelayNobody(t *testing.T) {
 	const watchers, lists = 1000, 200
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		var s Set
 		s.Publish(numbered(0, 1))
 		var living sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -51,7 +52,7 @@ func Everywhere(t *testing.T, scenario func(*World)) {
 // InBubble plays a scenario on the in-process server. It ends with everything closed; synctest fails it if a goroutine is left.
 func InBubble(t *testing.T, scenario func(*World, *zktest.Server)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		zk := zktest.NewServer()
 		t.Cleanup(zk.Close)
 		scenario(newWorld(t, &InProcess{t: t, server: zk}, "/rpcx"), zk)

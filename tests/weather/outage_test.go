@@ -9,6 +9,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -21,7 +22,7 @@ func TestALongOutageIsAHandfulOfLines(t *testing.T) {
 	if raceDetector || testing.Short() {
 		services = 50
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		zk := zktest.NewServer()
 		r := &run{counts: make(map[string]int), began: time.Now()}
 		p := &process{run: r, way: newWay(zk), log: &logbook{run: r}}

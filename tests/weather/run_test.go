@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -90,7 +91,7 @@ func play(t *testing.T, seed uint64, steps []step, verbose bool) *run {
 		_ = os.RemoveAll(root)
 	}()
 	certificates()
-	synctest.Test(t, func(*testing.T) {
+	bubbles.Test(t, func(*testing.T) {
 		r.began = time.Now()
 		r.record, r.fleet = newRecord(), newFleet()
 		r.record.complain, r.record.wanted = r.violate, r.isRegistered

@@ -18,6 +18,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/server"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/serverplugin"
@@ -85,7 +86,7 @@ func do(t *testing.T, err error) {
 
 func TestEveryMetricOfADiscoveryChangesWhenItIsProvoked(t *testing.T) {
 	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		defer synctest.Wait()
 		zk := zktest.NewServer()
 		defer zk.Close()
@@ -150,7 +151,7 @@ func TestTheMetricsTellWhatIsMadeUseOfOnTheServer(t *testing.T) {
 		"switched": {nil, []zkdiscovery.Option{zkdiscovery.WithoutWireExtension()}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				defer synctest.Wait()
 				zk := zktest.NewServer(tc.server...)
 				defer zk.Close()
@@ -181,7 +182,7 @@ func TestTheMetricsTellWhatIsMadeUseOfOnTheServer(t *testing.T) {
 }
 
 func TestEveryMetricOfARegistrationChangesWhenItIsProvoked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		defer synctest.Wait()
 		zk := zktest.NewServer()
 		defer zk.Close()

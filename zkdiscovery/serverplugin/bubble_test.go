@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -26,7 +27,7 @@ type bubble struct {
 
 func inBubble(t *testing.T, body func(b bubble)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		t.Cleanup(synctest.Wait)
 		zk := zktest.NewServer()
 		t.Cleanup(zk.Close) // after the plugins' ends

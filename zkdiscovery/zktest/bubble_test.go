@@ -9,12 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // bubble runs f with a server in a bubble, and fails if Close leaves anything running.
 func bubble(t *testing.T, f func(*testing.T, *Server), opts ...Option) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		s := NewServer(opts...)
 		defer s.Close()
 		f(t, s)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +32,7 @@ func TestEveryCallIsInExactlyOneBinByWhenItWasDue(t *testing.T) {
 		"almost until their bin counts": {func(int) time.Duration { return length - time.Millisecond }, func(int) int { return inEach }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				began := time.Now()
 				b := NewBins(began, length)
 				told := 0
@@ -65,7 +66,7 @@ func TestEveryCallIsInExactlyOneBinByWhenItWasDue(t *testing.T) {
 }
 
 func TestWhatWasDueWhileNothingRanFollowsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var late []time.Duration
 		err := Every(t.Context(), began, began.Add(50*time.Millisecond), 10*time.Millisecond, func(due time.Time) {
@@ -80,7 +81,7 @@ func TestWhatWasDueWhileNothingRanFollowsAtOnce(t *testing.T) {
 }
 
 func TestThePaceEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		calls := 0
 		err := Every(ctx, time.Now(), time.Now().Add(time.Hour), time.Second, func(time.Time) {

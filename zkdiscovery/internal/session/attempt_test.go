@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -134,7 +134,7 @@ func TestErrorOfAnAttemptSaysWhichStepFailed(t *testing.T) {
 		{"handshake: no answer within 5s", func(cfg *Config) { cfg.Dial = piped(silent) }},
 		{"handshake: hung up on", func(cfg *Config) { cfg.Dial = piped(turning) }},
 	} {
-		run := synctest.Test
+		run := bubbles.Test
 		cfg := Config{Servers: []string{"zk:1"}, Logger: slog.New(slog.DiscardHandler)}
 		tc.change(&cfg)
 		if cfg.Dial == nil { // the network knows no bubbles

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -57,7 +57,7 @@ func TestWelcomeThatIsNoneIsRefused(t *testing.T) {
 		{"nothing", nil, errTurned},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				s := Open(Config{Servers: []string{"zk:2181"}, Dial: piped(func(c net.Conn) {
 					turning(c) // has read the ConnectRequest
 					_, _ = c.Write(tc.answer)
@@ -95,7 +95,7 @@ func TestSilentServerIsGivenUpWithinHalfASessionTimeout(t *testing.T) {
 		}, func(c net.Conn) net.Conn { return tunnel{c} }), handshakeGrace + time.Second},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				if tc.what == "that does not even read" {
 					tc.dial = func(context.Context, string, string) (net.Conn, error) { c, _ := net.Pipe(); return c, nil }
 				}

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/logs"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -182,7 +183,7 @@ func TestTransportWithoutDeadlinesWorksAndIsNotTrustedWhenItFallsSilent(t *testi
 }
 
 func TestDiallerGetsTheServersByNameInEveryRound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		asked := make(map[string]int)
 		s := Open(Config{Servers: []string{"moves.example:1", "[::1]:2"}, Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
 			asked[network+" "+addr]++

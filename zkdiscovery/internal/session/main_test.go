@@ -8,12 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -30,7 +30,7 @@ const patience = 30 * time.Second
 // close.
 func bubble(t *testing.T, body func(t *testing.T, zk *zktest.Server, cfg Config), opts ...zktest.Option) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		zk := zktest.NewServer(opts...)
 		t.Cleanup(zk.Close) // also when body fails: the bubble would report what is left instead
 		must(t, zk.Create("/app", nil))

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/blackhole"
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -105,7 +105,7 @@ func (n *nameServer) serve(c net.Conn) {
 
 func TestAddressesAreWhatTheResolverSaysOrWasTheLastItSaid(t *testing.T) {
 	const limit = time.Second
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		ns := newNameServer(t, 0)
 		s := Open(Config{Servers: []string{"a:1"}, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errNo }})
 		t.Cleanup(s.Close)

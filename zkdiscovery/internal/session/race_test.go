@@ -8,8 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 )
 
 // told is a try that follows a script: each address answers after so long, with an error if the text is not empty.
@@ -40,7 +41,7 @@ func TestRaceTriesAddressesByTheScheduleOfRFC8305(t *testing.T) {
 		{rule: "who has asked is gone", addrs: "a b c", plan: script{"a": {after: never}, "b": {after: never}, "c": {after: never}}, took: 300 * time.Millisecond, begun: "a b", err: context.DeadlineExceeded.Error()},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubbles.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				defer cancel()
 				if tc.won != "" {
@@ -92,7 +93,7 @@ type closes struct {
 func (c closes) Close() error { *c.n++; return nil }
 
 func TestRaceClosesWhatConnectsTooLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		closed := 0
 		c, won, _, err := race(t.Context(), []string{"a", "b"}, func(_ context.Context, addr string) (net.Conn, error) {
 			if addr == "a" {

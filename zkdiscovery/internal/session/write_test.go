@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -21,7 +22,7 @@ var everybody = []ACL{{Perms: PermAll, Scheme: "world", ID: "anyone"}}
 // writing runs body in a bubble with a server and a session that is connected to it below /app.
 func writing(t *testing.T, change func(*Config), body func(t *testing.T, zk *zktest.Server, s *Session)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
 		zk := zktest.NewServer()
 		defer zk.Close()
 		if err := zk.Create("/app", nil); err != nil {

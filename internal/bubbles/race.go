@@ -1,0 +1,6 @@
+//go:build race
+
+package bubbles
+
+// raced tells whether the race detector watches.
+const raced = true
