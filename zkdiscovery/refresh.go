@@ -13,10 +13,10 @@ import (
 // deliver takes a list of the service's and returns when it is shown, or ctx has ended.
 func (v *view) deliver(ctx context.Context, l *list) {
 	v.mu.Lock()
-	accepted := v.accept(l)
+	accepted, gen := v.accept(l), v.gen
 	v.mu.Unlock()
 	if accepted {
-		v.show(ctx.Done())
+		v.show(gen, ctx.Done())
 	}
 }
 
@@ -26,30 +26,36 @@ func (v *view) setFilter(f client.ServiceDiscoveryFilter) {
 	v.mu.Lock()
 	v.filter = &filter{keeps: f}
 	v.gen++
-	v.mu.Unlock()
-	v.show(nil)
-}
-
-// show returns when what is the newest list and filter at its call are shown, or newer ones; also when v ends, or done is closed.
-func (v *view) show(done <-chan struct{}) {
-	v.mu.Lock()
 	gen := v.gen
 	v.mu.Unlock()
+	v.show(gen, nil)
+}
+
+// show returns when the list and filter of gen are shown, or newer ones; also when v ends, or done is closed.
+func (v *view) show(gen int64, done <-chan struct{}) {
 	for first := true; ; first = false {
 		v.refresh()
-		v.mu.Lock()
-		isShown, changed := v.shown.gen >= gen || v.newest == nil || v.hasEnded(), v.changed
-		v.mu.Unlock()
-		if isShown || first && isInsideRefresh() {
+		change := v.waitsFor(gen)
+		if change == nil || first && isInsideRefresh() {
 			return
 		}
 		select {
-		case <-changed:
+		case <-change:
 		case <-v.ended:
 		case <-done:
 			return
 		}
 	}
+}
+
+// waitsFor returns what tells of the next change while gen is still to be shown, and nil when it is, or never will be.
+func (v *view) waitsFor(gen int64) (change <-chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.shown.gen >= gen || v.newest == nil || v.hasEnded() {
+		return nil
+	}
+	return v.change()
 }
 
 // refresh shows the newest list through the newest filter, until nothing newer is left. The filter is the user's, so it runs outside mu. Only one

@@ -32,7 +32,7 @@ type view struct {
 	gen        int64     // grows when newest or filter changes
 	shown      shown
 	refreshing bool          // some goroutine is in refresh
-	changed    chan struct{} // closed, and replaced, whenever something changes that somebody may wait for
+	changed    chan struct{} // what change has given to those who wait; nil: nobody does
 }
 
 // shown is what Snapshot tells of.
@@ -45,7 +45,7 @@ type shown struct {
 
 func newView(path string, cfg *config, ended <-chan struct{}) *view {
 	return &view{
-		path: path, cfg: cfg, ended: ended, filter: &filter{keeps: cfg.filter}, use: use{called: time.Now()}, changed: make(chan struct{}),
+		path: path, cfg: cfg, ended: ended, filter: &filter{keeps: cfg.filter}, use: use{called: time.Now()},
 	}
 }
 
@@ -72,8 +72,18 @@ func (v *view) isOver() bool {
 
 // wake wakes everybody who waits for a change. The caller holds mu.
 func (v *view) wake() {
-	close(v.changed)
-	v.changed = make(chan struct{})
+	if v.changed != nil {
+		close(v.changed)
+		v.changed = nil
+	}
+}
+
+// change is closed when something changes that somebody may wait for. The caller holds mu.
+func (v *view) change() <-chan struct{} {
+	if v.changed == nil {
+		v.changed = make(chan struct{})
+	}
+	return v.changed
 }
 
 // hasEnded reports whether v or what it depends on was closed: then nothing is delivered any more. The caller holds mu.
@@ -189,7 +199,7 @@ func (v *view) accept(l *list) bool {
 func (v *view) source(st session.State) (s Source, changed <-chan struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.sourceLocked(st), v.changed
+	return v.sourceLocked(st), v.change()
 }
 
 func (v *view) sourceLocked(st session.State) Source {
