@@ -10,7 +10,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // F5: the constructor of a discovery fails while its registry is away.

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/logs/logstest"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // V3: a program that gave no logger heard nothing.

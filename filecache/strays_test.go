@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // F3: an override with a name that nobody reads is told once, with the name that is right. The first is what the README said once.

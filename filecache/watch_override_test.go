@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 func wantOverride(tb testing.TB, ch <-chan Snapshot, keys ...string) {

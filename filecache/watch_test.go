@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // These tests look at what Watch says, in a bubble, where it polls; directories_test.go has those about how it notices.

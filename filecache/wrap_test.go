@@ -13,7 +13,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // pass lets d go by in a bubble, and what it sets off come to rest.

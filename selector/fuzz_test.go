@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // FuzzSelector lets lists, metadata, calls, outcomes, probes and time come in any order. There is always a listed server when there is one. Nothing is left

@@ -9,7 +9,7 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // slowToClone is a discovery whose Clone of "Slow" takes a second, as when its registry answers late.

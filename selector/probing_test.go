@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 func TestServersThatNeverAnsweredAreAskedInTheBackgroundFirst(t *testing.T) {

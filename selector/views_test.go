@@ -13,8 +13,8 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 func listed(s *Selector) []string {

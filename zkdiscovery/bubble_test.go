@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/smallnest/rpcx/client"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/drive"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 

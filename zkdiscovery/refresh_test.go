@@ -15,7 +15,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // A filter that counts, or keeps a map, was called by the service's loop and by SetFilter at once.

@@ -14,8 +14,8 @@ import (
 	"testing/slogtest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
 	"github.com/holdfast-go/holdfast/internal/logs/logstest"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // book is a handler that keeps its lines, and calls during each of its methods if that is set. It cannot be compared.

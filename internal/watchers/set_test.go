@@ -12,7 +12,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 	"go.uber.org/goleak"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/holdfast-go/holdfast/internal/bubbles"
+	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
 
 // bubble runs f with a server in a bubble, and fails if Close leaves anything running.
