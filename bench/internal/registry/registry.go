@@ -22,7 +22,8 @@ type Registry struct {
 	servers []string
 	base    string
 	ended   chan struct{} // closed when the connection's events have ended
-	stop    func() bool
+	stop    func() bool   // keeps ctx's end from ending the connection, and reports whether it is in time
+	stopped chan struct{} // closed when ctx's end has ended the connection
 }
 
 // Connect returns when one of the servers has a session for us, or ctx's error, or, after the timeout, that none has answered. The base path
@@ -32,7 +33,7 @@ func Connect(ctx context.Context, servers []string, base string, timeout time.Du
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{conn: conn, servers: servers, base: base, ended: make(chan struct{})}
+	r := &Registry{conn: conn, servers: servers, base: base, ended: make(chan struct{}), stopped: make(chan struct{})}
 	connected := make(chan struct{})
 	go func() {
 		defer close(r.ended)
@@ -44,7 +45,10 @@ func Connect(ctx context.Context, servers []string, base string, timeout time.Du
 			}
 		}
 	}()
-	r.stop = context.AfterFunc(ctx, conn.Close)
+	r.stop = context.AfterFunc(ctx, func() {
+		defer close(r.stopped)
+		conn.Close()
+	})
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -70,12 +74,14 @@ func (silent) Printf(string, ...any) {}
 
 // hangUp ends the connection, and reports whether ctx had done so.
 func (r *Registry) hangUp() (before bool) {
-	stopped := r.stop()
-	if stopped {
+	inTime := r.stop()
+	if inTime {
 		r.conn.Close()
+	} else {
+		<-r.stopped
 	}
 	<-r.ended
-	return !stopped
+	return !inTime
 }
 
 // Close removes the base path and all below it, where ZooKeeper can be asked, and ends the connection. When ctx has ended that takes another one.
