@@ -27,7 +27,7 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector (most of tests/weather without, for speed), on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -p=3 -timeout=12m ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m .
+	@$(REAL); set -x; go test -race -shuffle=on -p=3 -timeout=12m ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m . && go -C bench/dubbogo test -shuffle=on -timeout=5m ./...
 	@$(MAKE) --no-print-directory interop modules
 
 .PHONY: interop
@@ -68,6 +68,7 @@ lint: ## the linters of .golangci.yml, go vet for Linux, Windows and macOS, no b
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
 	cd bench && $(GOLANGCI) run && go vet ./...
+	cd bench/dubbogo && $(GOLANGCI) run && go vet ./...
 	cd $(INTEROP) && $(GOLANGCI) run && go vet ./...
 	@linter=$$($(LINTER)) && for module in $(MODULES); do (set -x; cd $$module && "$$linter" run && go vet ./...) || exit 1; done
 	@! git diff --cached --numstat "$$(git hash-object -t tree /dev/null)" | grep '^-' || { echo 'binary files are committed'; exit 1; }
@@ -101,8 +102,8 @@ fuzz: ## every fuzz target for FUZZTIME=30s each
 	done
 
 .PHONY: bench
-bench: ## measure beside rpcx-zookeeper and Curator, which it installs where it can (25 min; BENCHFLAGS=-quick takes 3)
-	@$(REAL); .ci/curator || true; set -x; cd bench && go run . $(BENCHFLAGS)
+bench: ## measure beside rpcx-zookeeper, dubbo-go and Curator, which it installs where it can (25 min; BENCHFLAGS=-quick takes 3)
+	@$(REAL); .ci/curator || true; set -x; go -C bench/dubbogo build -o /dev/null . || true; cd bench && go run . $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## every go test benchmark, on a real ZooKeeper where it matters

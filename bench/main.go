@@ -1,6 +1,7 @@
 // Bench measures Holdfast beside what people use today: rpcx-zookeeper, rpcx's CacheDiscovery around it, and, where Java and Debian's
-// libcurator-recipes-java are installed, Curator's CuratorCache; and beside two floors, which do the job and nothing else: bare go-zookeeper with one-shot
-// watches, which waits for the event, lists and reads; and bare frames with a persistent watch and batched reads.
+// libcurator-recipes-java are installed, Curator's CuratorCache; beside dubbo-go's registry, another framework's, where Go can build it (the module
+// dubbogo); and beside two floors, which do the job and nothing else: bare go-zookeeper with one-shot watches, which waits for the event, lists and
+// reads; and bare frames with a persistent watch and batched reads.
 //
 //	go run . -quick                   less than 3 minutes
 //	go run .                          less than 25
@@ -26,7 +27,8 @@
 //	internal/scenario      what is measured, a file each; plan.go says how much of it
 //	internal/contender     the contenders, a file each, as their users use them
 //	internal/agent         a contender's process, and the conversation with it
-//	internal/registry      the writer in ZooKeeper
+//	dubbogo                the contender dubbo-go: a module of its own, which is built when a run begins
+//	internal/registry      the writer in ZooKeeper, and how instances stand there
 //	internal/wire          the counting of requests and bytes
 //	internal/stats         percentiles, intervals
 //	internal/report        tables, goals, plots
@@ -43,10 +45,11 @@ import (
 	"github.com/smallnest/rpcx/log"
 
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
 )
 
 func main() {
-	agent.RunIfAsked()
+	agent.RunIfAsked(contender.ByName)
 	log.SetDummyLogger() // rpcx's, before anything may log
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -7,10 +7,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
 )
 
 func TestMain(m *testing.M) {
-	agent.RunIfAsked() // the contenders' processes are this program's, which is the test here
+	agent.RunIfAsked(contender.ByName) // the contenders' processes are this program's, which is the test here
 	log.SetDummyLogger()
 	goleak.VerifyTestMain(m)
 }

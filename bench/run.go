@@ -89,9 +89,10 @@ func measure(ctx context.Context, o options, stdout, stderr io.Writer) (status i
 			status = complain(statusUnfinished, err)
 		}
 	}()
-	e.Launcher, err = agent.NewLauncher(ctx, dir)
-	if err != nil {
-		e.Results.Notes = append(e.Results.Notes, contender.Curator+" is left out: "+err.Error())
+	var missing []error
+	e.Launcher, missing = agent.NewLauncher(ctx, dir)
+	for _, err := range missing {
+		e.Results.Notes = append(e.Results.Notes, err.Error())
 	}
 	e.Results.Machine = report.Machine(ctx, e.Servers[0])
 	if err := scenarios(ctx, e, o.scenarios, stderr); err != nil {

@@ -86,7 +86,15 @@ func measures(t *testing.T, scenarios []scenario.Scenario) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatal(err)
 	}
+	left := func(name string) bool {
+		return slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, name+" is left out: ") })
+	}
 	for _, s := range scenarios {
+		for _, name := range []string{contender.Curator, contender.DubboGo} {
+			if slices.Contains([]string{"change", "cost", "start", "burst"}, s.Name) && !left(name) {
+				tookPart(t, r, s, name)
+			}
+		}
 		measured := 0
 		for _, c := range r.Cells {
 			if c.Scenario == s.Number && c.Contender == contender.Holdfast {
@@ -110,22 +118,40 @@ func measures(t *testing.T, scenarios []scenario.Scenario) {
 	}
 }
 
+// tookPart looks for what a contender of a program of its own has measured in a scenario.
+func tookPart(t *testing.T, r result.Results, s scenario.Scenario, name string) {
+	t.Helper()
+	measured := 0
+	for _, c := range r.Cells {
+		if c.Scenario != s.Number || c.Contender != name {
+			continue
+		}
+		if measured += c.Summary.N; c.Summary.Failed > 0 {
+			t.Errorf("%s, %s: %s fails: %s", s.Name, c.Measure, name, c.Note)
+		}
+	}
+	if measured == 0 {
+		t.Errorf("nothing was measured of %s in %s", name, s.Name)
+	}
+}
+
 func TestAnInterruptedRunLeavesNothingAndSaysSo(t *testing.T) {
 	needZooKeeper(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	plan := scenario.Quick()
 	var stdout bytes.Buffer
 	steps := &watched{said: make(chan struct{})}
+	began := make(chan time.Time, 1)
 	go func() {
 		<-steps.said
+		began <- time.Now()
 		cancel()
 	}()
-	began := time.Now()
 	status := measure(ctx, options{plan: plan, scenarios: scenario.All(), out: t.TempDir()}, &stdout, steps)
 	if status != statusUnfinished || !strings.Contains(steps.Contents(), "interrupted") {
 		t.Errorf("status %d, %q", status, steps.Contents())
 	}
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(<-began); took > 20*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
 	if left := children(t); left != "" {

@@ -20,20 +20,21 @@ import (
 )
 
 // RunIfAsked makes an agent of this process if that is what it was started for, and then does not return. Every program that starts agents calls
-// it first, a test's in TestMain.
-func RunIfAsked() {
+// it first, a test's in TestMain. byName finds the contenders that the program has.
+func RunIfAsked(byName func(name string) (contender.Contender, error)) {
 	name := os.Getenv(asked)
 	if name == "" {
 		return
 	}
 	log.SetDummyLogger()
-	(&agent{name: name, out: os.Stdout}).run(os.Stdin)
+	(&agent{name: name, byName: byName, out: os.Stdout}).run(os.Stdin)
 	os.Exit(0)
 }
 
 // agent is the process's end of the conversation.
 type agent struct {
-	name string
+	name   string
+	byName func(string) (contender.Contender, error)
 
 	mu  sync.Mutex
 	out io.Writer
@@ -62,7 +63,7 @@ func (a *agent) run(in io.Reader) {
 }
 
 func (a *agent) obey(began time.Time, fields []string) error {
-	c, err := contender.ByName(a.name)
+	c, err := a.byName(a.name)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	RunIfAsked()
+	RunIfAsked(contender.ByName)
 	goleak.VerifyTestMain(m)
 }
 

@@ -47,13 +47,9 @@ func (e *Failure) Error() string { return e.Why }
 // ErrDied means that the process ended while it was asked.
 var ErrDied = errors.New("its process died")
 
-// startGo starts this program again as an agent.
-func startGo(ctx context.Context, contender string) (*Process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, self) //nolint:gosec // ourselves
+// startGo starts a program that calls RunIfAsked as an agent.
+func startGo(ctx context.Context, program, contender string) (*Process, error) {
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), asked+"="+contender)
 	return start(cmd, contender)
 }

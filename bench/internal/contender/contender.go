@@ -15,6 +15,7 @@ const (
 	Peer           = "rpcx-zookeeper"    // what it replaces
 	CacheDiscovery = "CacheDiscovery"    // rpcx's file cache around rpcx-zookeeper
 	Curator        = "Curator"           // Java: CuratorCache, in a program of its own
+	DubboGo        = "dubbo-go"          // its registry on ZooKeeper, in a module and a program of its own, for its many dependencies
 	Floor          = "one-shot floor"    // bare go-zookeeper: an event, a list, a read
 	BareFloor      = "persistent floor"  // bare frames: a persistent watch, batched reads
 	Uncached       = "holdfast, no file" // for what the file costs
@@ -37,7 +38,7 @@ type Contender struct {
 	Many func(c Config, services []string) ([]client.ServiceDiscovery, error)
 }
 
-// ByName finds the contenders that are written in Go.
+// ByName finds the contenders of this program.
 func ByName(name string) (Contender, error) {
 	all := map[string]Contender{
 		Holdfast:       {Open: openHoldfast, Many: manyHoldfast},

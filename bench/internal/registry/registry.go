@@ -174,14 +174,18 @@ const batchSize = 500
 // Service is one service with its instances, which have no session: nothing but the benchmark takes them away.
 type Service struct {
 	registry *Registry
+	layout   Layout
 	Name     string
 	path     string
 	made     map[string]string // what it must have, as nobody else changes it
 }
 
-// Service creates the service with n instances, Key(0) to Key(n-1).
-func (r *Registry) Service(name string, n int) (*Service, error) {
-	s := &Service{registry: r, Name: name, path: r.base + "/" + name, made: make(map[string]string, n)}
+// Service is ServiceIn in rpcx's layout.
+func (r *Registry) Service(name string, n int) (*Service, error) { return r.ServiceIn(RPCX{}, name, n) }
+
+// ServiceIn creates the service with n instances, Key(0) to Key(n-1).
+func (r *Registry) ServiceIn(layout Layout, name string, n int) (*Service, error) {
+	s := &Service{registry: r, layout: layout, Name: name, path: r.base + "/" + layout.Dir(name), made: make(map[string]string, n)}
 	if err := r.ensure(s.path); err != nil {
 		return nil, err
 	}
@@ -189,7 +193,8 @@ func (r *Registry) Service(name string, n int) (*Service, error) {
 		var ops []any
 		for i := from; i < min(from+batchSize, n); i++ {
 			s.made[Key(i)] = Metadata
-			ops = append(ops, &zk.CreateRequest{Path: s.path + "/" + Key(i), Data: []byte(Metadata), Acl: zk.WorldACL(zk.PermAll)})
+			path, data := s.node(Key(i), Metadata)
+			ops = append(ops, &zk.CreateRequest{Path: path, Data: data, Acl: zk.WorldACL(zk.PermAll)})
 		}
 		if _, err := r.conn.Multi(ops...); err != nil {
 			return nil, fmt.Errorf("register %d instances of %s: %w", n, s.path, err)
@@ -204,12 +209,25 @@ const Metadata = "group=blue&weight=1&zone=eu-central-1a"
 // Key names instance i.
 func Key(i int) string { return fmt.Sprintf("tcp@127.%d.%d.%d:8972", 1+i/62_500, i/250%250, i%250+1) }
 
-// Path is the service's in ZooKeeper.
+// Path is the one below which the instances are.
 func (s *Service) Path() string { return s.path }
+
+// MovesToChange reports whether an instance gets another node when its metadata changes.
+func (s *Service) MovesToChange() bool {
+	one, _ := s.node(Key(0), "1")
+	other, _ := s.node(Key(0), "2")
+	return one != other
+}
+
+func (s *Service) node(key, metadata string) (path string, data []byte) {
+	name, data := s.layout.Node(s.Name, key, metadata)
+	return s.path + "/" + name, data
+}
 
 // Add registers an instance.
 func (s *Service) Add(key, metadata string) error {
-	_, err := s.registry.conn.Create(s.path+"/"+key, []byte(metadata), 0, zk.WorldACL(zk.PermAll))
+	path, data := s.node(key, metadata)
+	_, err := s.registry.conn.Create(path, data, 0, zk.WorldACL(zk.PermAll))
 	if err == nil {
 		s.made[key] = metadata
 	}
@@ -218,16 +236,25 @@ func (s *Service) Add(key, metadata string) error {
 
 // Remove takes an instance away.
 func (s *Service) Remove(key string) error {
-	err := s.registry.conn.Delete(s.path+"/"+key, -1)
+	path, _ := s.node(key, s.made[key])
+	err := s.registry.conn.Delete(path, -1)
 	if err == nil {
 		delete(s.made, key)
 	}
 	return s.wrap("remove", key, err)
 }
 
-// Set changes an instance's metadata.
+// Set changes an instance's metadata, in one request. Where it stands in the node's name that is a transaction: the old node goes when the new one comes.
 func (s *Service) Set(key, metadata string) error {
-	_, err := s.registry.conn.Set(s.path+"/"+key, []byte(metadata), -1)
+	was, _ := s.node(key, s.made[key])
+	path, data := s.node(key, metadata)
+	var err error
+	if path == was {
+		_, err = s.registry.conn.Set(path, data, -1)
+	} else {
+		_, err = s.registry.conn.Multi(
+			&zk.DeleteRequest{Path: was, Version: -1}, &zk.CreateRequest{Path: path, Data: data, Acl: zk.WorldACL(zk.PermAll)})
+	}
 	if err == nil {
 		s.made[key] = metadata
 	}
@@ -256,7 +283,11 @@ func (s *Service) Digest() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read %s/%s: %w", s.path, name, err)
 		}
-		list[name] = string(data)
+		key, metadata, err := s.layout.Instance(name, data)
+		if err != nil {
+			return "", fmt.Errorf("%s/%s: %w", s.path, name, err)
+		}
+		list[key] = metadata
 	}
 	return Digest(list), nil
 }

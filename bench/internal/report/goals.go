@@ -9,7 +9,7 @@ import (
 	"github.com/holdfast-go/holdfast/bench/internal/scenario"
 )
 
-// goal is one of the design's. Curator stands beside every one that it can have a part in.
+// goal is one of the design's. Curator and dubbo-go stand beside every one that they can have a part in.
 type goal struct {
 	what    string
 	cells   []result.Cell                // what is shown
@@ -82,7 +82,7 @@ func besides(c result.Cell, names ...string) []result.Cell {
 func goals() []goal {
 	curator := func(c result.Cell) result.Cell { return by(contender.Curator, c) }
 	everybody := func(c result.Cell) []result.Cell {
-		return besides(c, contender.Peer, contender.Curator, contender.Floor, contender.BareFloor)
+		return besides(c, contender.Peer, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor)
 	}
 	added1, added5 := cell(1, scenario.Added, few, 0), cell(1, scenario.Added, many, 0)
 	changed1, changed5, removed5 := cell(1, scenario.Changed, few, 0), cell(1, scenario.Changed, many, 0), cell(1, scenario.Removed, many, 0)
@@ -123,7 +123,7 @@ func goals() []goal {
 			met: all(ahead(by(contender.Peer, start5), 8), ahead(curator(start5), 8)),
 		},
 		{
-			what: "requests of a start, 5,000 instances", cells: besides(startRequests, contender.Peer, contender.Curator),
+			what: "requests of a start, 5,000 instances", cells: besides(startRequests, contender.Peer, contender.Curator, contender.DubboGo),
 			goal: "≤ 16 after the handshake", met: within(startRequests, 16, 0),
 		},
 		{
@@ -135,7 +135,7 @@ func goals() []goal {
 			goal: "≤ 1/4 of 1,000 pipelined requests", met: ahead(by(scenario.Pipelined, manyRegistered), 4),
 		},
 		{
-			what: "start from the file, 5,000 instances, every server refuses", cells: besides(refused, contender.Peer, contender.Curator),
+			what: "start from the file, 5,000 instances, every server refuses", cells: besides(refused, contender.Peer, contender.Curator, contender.DubboGo),
 			goal: "at once: ≤ 20 ms", met: within(refused, 20*ms, 0),
 		},
 		{
@@ -145,10 +145,10 @@ func goals() []goal {
 		{what: "the file of 50,000 instances loaded", cells: []result.Cell{load50}, goal: "≤ 50 ms", met: within(load50, 50*ms, 0)},
 		{
 			what:    "bursts of 5 registrations that end incomplete, 1 ms round trip",
-			remarks: lost(besides(bursts, contender.Peer, contender.Curator)...), goal: "none", met: noneLost(bursts),
+			remarks: lost(besides(bursts, contender.Peer, contender.Curator, contender.DubboGo)...), goal: "none", met: noneLost(bursts),
 		},
 		{
-			what: "memory per mirrored instance, goroutines, 5,000", cells: besides(heap, contender.Peer, contender.Curator), remarks: goroutines,
+			what: "memory per mirrored instance, goroutines, 5,000", cells: besides(heap, contender.Peer, contender.Curator, contender.DubboGo), remarks: goroutines,
 			goal: "≤ 400 B, as many as for 10", met: all(within(heap, 400, 0), sameGoroutines),
 		},
 		{

@@ -149,12 +149,15 @@ var colours = map[string]color.Color{
 	contender.Peer:           color.RGBA{213, 94, 0, 255},
 	contender.CacheDiscovery: color.RGBA{230, 159, 0, 255},
 	contender.Curator:        color.RGBA{0, 158, 115, 255},
+	contender.DubboGo:        color.RGBA{86, 180, 233, 255},
 	contender.Floor:          color.RGBA{120, 120, 120, 255},
 	contender.BareFloor:      color.RGBA{204, 121, 167, 255},
 }
 
 // contenders in the order of legends.
-var contenders = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor}
+var contenders = []string{
+	contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor,
+}
 
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()

@@ -64,7 +64,7 @@ func worstOf(r *result.Results, measure, name string) *result.Cell {
 func worst(measure string) func(*result.Results) string {
 	return func(r *result.Results) string {
 		var words []string
-		for _, name := range []string{contender.Holdfast, contender.Peer, contender.Curator} {
+		for _, name := range []string{contender.Holdfast, contender.Peer, contender.Curator, contender.DubboGo} {
 			if c := worstOf(r, measure, name); c != nil {
 				words = append(words, measured(c))
 			}

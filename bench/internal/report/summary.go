@@ -10,7 +10,7 @@ import (
 )
 
 // beside are the columns of the summary.
-var beside = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor}
+var beside = []string{contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor}
 
 // row is a line of the summary: the same cell for everybody.
 type row struct {

@@ -149,9 +149,9 @@ func TestTheSummaryHasAColumnForEverybodyAndNoLineOfNothing(t *testing.T) {
 	r.Cells[2].Series.Failed = 1
 	r.Finish(contender.Holdfast)
 	want := [][]string{
-		{"", contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor},
-		{"added instance → watcher, 1,000 instances", "2 ms (only 1 ms, 2 ms, 3 ms)", "200 ms", "–", "fails", "–", "–"},
-		{"5 registrations in a row: lists that stay wrong", "–", "2 of 2", "–", "–", "–", "–"},
+		{"", contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor},
+		{"added instance → watcher, 1,000 instances", "2 ms (only 1 ms, 2 ms, 3 ms)", "200 ms", "–", "fails", "–", "–", "–"},
+		{"5 registrations in a row: lists that stay wrong", "–", "2 of 2", "–", "–", "–", "–", "–"},
 	}
 	if diff := cmp.Diff(want, summary(r)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

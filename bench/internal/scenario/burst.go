@@ -89,7 +89,7 @@ type burster struct {
 
 // bursters are who takes part.
 func (e *Env) bursters() []string {
-	return e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor)
+	return e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.DubboGo, contender.Floor)
 }
 
 // bursts has everybody follow a service of their own, and does it in each, in turns.

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,19 +23,25 @@ var change = Scenario{
 	Run: func(ctx context.Context, e *Env) error {
 		for _, c := range e.Plan.conditions() {
 			e.Step(fmt.Sprintf("a change reaches a watcher: %d instances, round trip %v", c.n, c.roundTrip))
-			var names []string
-			for _, name := range e.everybody() {
-				// It is rpcx-zookeeper's way to the last millisecond, and takes as long to wait for.
-				if name != contender.CacheDiscovery || c.roundTrip == 0 && c.n < 1_000 {
-					names = append(names, name)
-				}
-			}
-			if err := e.change(ctx, 1, c, names); err != nil {
+			if err := e.change(ctx, 1, c, e.changers(c)); err != nil {
 				return err
 			}
 		}
 		return nil
 	},
+}
+
+// changers leaves out whom it would take too long to wait for.
+func (e *Env) changers(c condition) []string {
+	return slices.DeleteFunc(e.everybody(), func(name string) bool {
+		switch name {
+		case contender.CacheDiscovery: // rpcx-zookeeper's way to the last millisecond
+			return c.roundTrip > 0 || c.n >= 1_000
+		case contender.DubboGo: // which reads everything, one after the other, more than once for every change
+			return time.Duration(c.n)*(c.roundTrip+200*time.Microsecond) > 2500*time.Millisecond
+		}
+		return false
+	})
 }
 
 // The measures of change.
@@ -165,7 +172,7 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 			continue // it does not see such changes
 		}
 		// Who reads everything has something left to do, too, in proportion.
-		if err := pause(ctx, settle+2*c.roundTrip+t.last/5); err != nil {
+		if err := pause(ctx, settle+2*c.roundTrip+t.last/5+t.goesOn()); err != nil {
 			return err
 		}
 		fail := func(err error) error {
@@ -183,13 +190,15 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 			return fail(err)
 		}
 		wrote := time.Since(began)
-		took, ok, err := await(ctx, seen, began, changeLimit(c, step.kind))
+		took, ok, err := await(ctx, seen, began, t.changeLimit(c, step.kind))
 		if err != nil {
 			return err
 		}
 		t.last = time.Since(began)
 		t.spent += t.last
 		switch {
+		case ok && took < 0:
+			return fail(errShownBefore)
 		case !ok: // counts also while warming up: somebody who never sees a thing need not be waited for again
 			series.Never++
 		case round >= 0:
@@ -197,16 +206,20 @@ func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer
 			writer.Add(float64(wrote))
 		}
 	}
+	t.spent += t.goesOn()
 	return nil
 }
+
+// errShownBefore is a list that comes back when a newer one has been shown.
+var errShownBefore = errors.New("its list had the change before it was made")
 
 // settle is the pause between two changes: they are rare in this scenario, and what one leaves to be done is done before the next.
 const settle = 15 * time.Millisecond
 
 // changeLimit is when a change counts as never seen: twice the time in which every instance could be read one after the other. Where it is the
-// metadata that has changed, everybody who sees it at all reads one instance.
-func changeLimit(c condition, kind string) time.Duration {
-	if kind == Changed {
+// metadata that has changed, everybody who sees it at all reads one instance, unless that is another node now.
+func (f *follower) changeLimit(c condition, kind string) time.Duration {
+	if kind == Changed && !f.service.MovesToChange() {
 		return 500*time.Millisecond + 10*c.roundTrip
 	}
 	return 2*time.Second + 2*time.Duration(c.n)*(c.roundTrip+500*time.Microsecond)

@@ -47,7 +47,7 @@ const (
 
 // costs counts for all contenders at once: it measures no time.
 func (e *Env) costs(ctx context.Context, n int) error {
-	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.Floor, contender.BareFloor)
+	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor)
 	recorded := make([]Env, len(names)) // each with results of its own, so that they come in order
 	errs := make([]error, len(names))
 	var counting sync.WaitGroup
@@ -92,7 +92,7 @@ func (e *Env) cost(ctx context.Context, name string, n int) error {
 	defer f.Close()
 	extra, other := registry.Key(n), registry.Key(n/2)
 	requests, bytes := make(map[string]*stats.Series), make(map[string]*stats.Series)
-	before, err := quiet(ctx, counter)
+	before, err := quietFor(ctx, counter, f.breath())
 	if err != nil {
 		return fail(Requests+Added, err)
 	}
@@ -118,10 +118,10 @@ func (e *Env) cost(ctx context.Context, name string, n int) error {
 				return err
 			}
 			// A contender that a busy machine has not let act yet is quiet, too: what it does then would count for the next change.
-			if _, _, err := await(ctx, seen, time.Now(), changeLimit(condition{n: n}, step.kind)); err != nil {
+			if _, _, err := await(ctx, seen, time.Now(), f.changeLimit(condition{n: n}, step.kind)); err != nil {
 				return err
 			}
-			after, err := quiet(ctx, counter)
+			after, err := quietFor(ctx, counter, f.breath())
 			if err != nil {
 				return fail(Requests+step.kind, err)
 			}
@@ -148,13 +148,27 @@ func (e *Env) cost(ctx context.Context, name string, n int) error {
 // pingReply is the length of the answer to a ping, whole.
 const pingReply = 20
 
-// quiet waits until nothing but pings has passed for a while.
+// breath is a pause in what a contender asks for that is no end of it. Who reads one instance after the other pauses when the machine is busy.
+func (f *follower) breath() time.Duration {
+	if f.Contender == contender.DubboGo {
+		return 300 * time.Millisecond
+	}
+	return usualBreath
+}
+
+const usualBreath = 60 * time.Millisecond
+
 func quiet(ctx context.Context, c *wire.Counter) (wire.Counts, error) {
+	return quietFor(ctx, c, usualBreath)
+}
+
+// quietFor waits until nothing but pings has passed for a while.
+func quietFor(ctx context.Context, c *wire.Counter, while time.Duration) (wire.Counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		before := c.Counts()
-		if err := pause(ctx, 60*time.Millisecond); err != nil {
+		if err := pause(ctx, while); err != nil {
 			return before, err
 		}
 		d := c.Counts().Since(before)

@@ -34,7 +34,7 @@ var scale = Scenario{
 		if err := e.startUp(ctx, 12, large); err != nil {
 			return err
 		}
-		names := slices.DeleteFunc(e.everybody(), func(name string) bool { return name == contender.CacheDiscovery }) // which is rpcx-zookeeper here
+		names := slices.DeleteFunc(e.changers(large), func(name string) bool { return name == contender.CacheDiscovery }) // which is rpcx-zookeeper here
 		return e.change(ctx, 12, large, names)
 	},
 }
@@ -116,8 +116,7 @@ var far = Scenario{
 				return err
 			}
 			e.Step(fmt.Sprintf("changes over a slow line: %d instances", n))
-			names := slices.DeleteFunc(e.everybody(), func(name string) bool { return name == contender.CacheDiscovery })
-			if err := e.change(ctx, 13, c, names); err != nil {
+			if err := e.change(ctx, 13, c, e.changers(c)); err != nil {
 				return err
 			}
 		}

@@ -88,7 +88,7 @@ func (e *Env) among(names ...string) []string {
 
 // everybody follows a service, as best they can.
 func (e *Env) everybody() []string {
-	return e.among(contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor, contender.BareFloor)
+	return e.among(contender.Holdfast, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor)
 }
 
 // sessionTimeout is what contenders ask for where the scenario is not about sessions.
@@ -101,9 +101,18 @@ type follower struct {
 	took    time.Duration // to open
 }
 
+// goesOn is how long a contender goes on reading, at most, when it has told of a change: dubbo-go reads every instance twice then, one after the other,
+// where its start has read each, and looked at it once more.
+func (f *follower) goesOn() time.Duration {
+	if f.Contender == contender.DubboGo {
+		return f.took * 3 / 2
+	}
+	return 0
+}
+
 // follow registers a service of n instances for a contender alone, starts its process and waits until it lists them.
 func (e *Env) follow(ctx context.Context, name, service string, n int, o agent.Open) (*follower, error) {
-	s, err := e.Registry.Service(service, n)
+	s, err := e.Registry.ServiceIn(registry.LayoutOf(name), service, n)
 	if err != nil {
 		return nil, err
 	}
@@ -143,27 +152,34 @@ func (e *Env) open(ctx context.Context, p *agent.Process, o agent.Open, limit ti
 	return took, err
 }
 
-// followAll is follow for several contenders at once, each as ask says. A contender that cannot is in failed; the error is ctx's.
+// followAll is follow for several contenders at once, each as ask says, but for dubbo-go, which follows when the others do: what goesOn is made of is its
+// own time. A contender that cannot is in failed; the error is ctx's.
 func (e *Env) followAll(ctx context.Context, names []string, ask func(name string) (service string, n int, o agent.Open)) (
 	followers map[string]*follower, failed map[string]error, err error,
 ) {
 	followers, failed = make(map[string]*follower), make(map[string]error)
 	var mu sync.Mutex
 	var opening sync.WaitGroup
+	open := func(name string) {
+		service, n, o := ask(name)
+		f, err := e.follow(ctx, name, service, n, o)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed[name] = err
+			return
+		}
+		followers[name] = f
+	}
 	for _, name := range names {
-		opening.Go(func() {
-			service, n, o := ask(name)
-			f, err := e.follow(ctx, name, service, n, o)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failed[name] = err
-				return
-			}
-			followers[name] = f
-		})
+		if name != contender.DubboGo {
+			opening.Go(func() { open(name) })
+		}
 	}
 	opening.Wait()
+	if slices.Contains(names, contender.DubboGo) {
+		open(contender.DubboGo)
+	}
 	if ctx.Err() != nil {
 		for _, f := range followers {
 			f.Close()

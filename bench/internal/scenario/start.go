@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/bench/internal/agent"
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
+	"github.com/holdfast-go/holdfast/bench/internal/registry"
 	"github.com/holdfast-go/holdfast/bench/internal/result"
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
 )
@@ -44,6 +45,7 @@ const (
 // starter is a contender with what its starts have taken.
 type starter struct {
 	name, dir string
+	service   string // as it stands for this contender
 	series    stats.Series
 	note      string
 	spent     time.Duration
@@ -59,6 +61,7 @@ func (s *starter) warmUp(ctx context.Context, e *Env, o agent.Open) error {
 	if err != nil {
 		return err
 	}
+	o.Service = s.service
 	began := time.Now()
 	var first time.Duration
 	opened := 0
@@ -88,15 +91,27 @@ func (s *starter) close() {
 
 // startNames are who starts; startDown counts on the order.
 var startNames = []string{
-	contender.Holdfast, contender.Uncached, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.Floor,
-	contender.BareFloor,
+	contender.Holdfast, contender.Uncached, contender.Peer, contender.CacheDiscovery, contender.Curator, contender.DubboGo,
+	contender.Floor, contender.BareFloor,
 }
 
-// starters have files where they use some: each has followed the service before.
-func (e *Env) starters(ctx context.Context, service string, names []string) ([]*starter, error) {
+// starters follow a service of n instances, which is registered once in every layout that one of them reads. They have files where they use some: each
+// has followed the service before.
+func (e *Env) starters(ctx context.Context, service string, n int, names []string) ([]*starter, error) {
 	var all []*starter
+	registered := make(map[registry.Layout]string)
 	for _, name := range e.among(names...) {
-		s := &starter{name: name, dir: e.dir(name)}
+		layout := registry.LayoutOf(name)
+		if registered[layout] == "" {
+			registered[layout] = service
+			if len(registered) > 1 {
+				registered[layout] += "-" + pathName(name)
+			}
+			if _, err := e.Registry.ServiceIn(layout, registered[layout], n); err != nil {
+				return nil, err
+			}
+		}
+		s := &starter{name: name, service: registered[layout], dir: e.dir(name)}
 		if s.dir != "" {
 			f, err := e.follow(ctx, name, service, 0, agent.Open{Dir: s.dir, Watchers: 1})
 			if err == nil {
@@ -119,16 +134,13 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 	}
 	defer done()
 	service := fmt.Sprintf("start-%d-%d-%v", scenario, c.n, c.roundTrip)
-	if _, err := e.Registry.Service(service, c.n); err != nil {
-		return err
-	}
 	// While ZooKeeper is up CacheDiscovery is rpcx-zookeeper.
 	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool { return name == contender.CacheDiscovery })
-	starters, err := e.starters(ctx, service, names)
+	starters, err := e.starters(ctx, service, c.n, names)
 	if err != nil {
 		return err
 	}
-	o := agent.Open{Servers: servers, Service: service, Want: c.n}
+	o := agent.Open{Servers: servers, Want: c.n}
 	for _, s := range starters {
 		defer s.close()
 		if s.name != contender.Curator {
@@ -191,10 +203,7 @@ func (e *Env) startDown(ctx context.Context) error {
 		defer proxy.Close()
 		defer starting.Wait() // before its proxy goes, whatever else fails
 		service := fmt.Sprintf("start-down-%d", i)
-		if _, err := e.Registry.Service(service, n); err != nil {
-			return err
-		}
-		starters, err := e.starters(ctx, service, startNames)
+		starters, err := e.starters(ctx, service, n, startNames)
 		if err != nil {
 			return err
 		}
@@ -202,7 +211,7 @@ func (e *Env) startDown(ctx context.Context) error {
 		if err := down.set(proxy); err != nil {
 			return err
 		}
-		o := agent.Open{Servers: []string{proxy.Addr()}, Service: service, Want: n}
+		o := agent.Open{Servers: []string{proxy.Addr()}, Want: n}
 		if down.measure == StartRefused {
 			for range e.Plan.StartRounds {
 				if err := e.startOnce(ctx, starters[0], o, e.Plan.StartLimit); err != nil {
@@ -255,7 +264,7 @@ func (e *Env) startOnce(ctx context.Context, s *starter, o agent.Open, limit tim
 		return err
 	}
 	defer done()
-	o.Dir = s.dir
+	o.Service, o.Dir = s.service, s.dir
 	began := time.Now()
 	took, err := e.open(ctx, p, o, limit)
 	s.spent += time.Since(began)

@@ -110,7 +110,7 @@ func (u *user) change(ctx context.Context, n, round int) error {
 				}
 			}
 		}
-		return nil
+		return pause(ctx, u.goesOn()) // what it still does for them is of them
 	})
 	switch {
 	case ctx.Err() != nil:
