@@ -14,8 +14,8 @@ type Load struct {
 }
 
 const (
-	// memory is how long a latency is remembered: the time constant of its decay.
-	memory = 3000
+	// halfLife is how long a latency is remembered. The time constant of its decay is 3 s, and this the 0.693 of it.
+	halfLife = 2079
 	// halving is how long it takes until a failure counts half.
 	halving = 3000
 	// worst bounds how often failures double the cost of a call.
@@ -35,16 +35,16 @@ func unpack(w uint64) (x float32, ms int64) {
 	return math.Float32frombits(uint32(w>>40) << 8), int64(w & (1<<40 - 1))
 }
 
-// decay is what is left of an average after that many milliseconds.
+// decay is what is left of an average after that many milliseconds, exp(-ms/3000) to half a percent: half for each halfLife, and between two of them a
+// parabola. P2C asks for it twice in each pick.
 func decay(ms int64) float32 {
-	if ms < memory/128 { // less than one percent
-		return 1
-	}
-	return float32(math.Exp(-float64(ms) / memory))
+	ms = max(0, ms) // another caller was ahead
+	x := float32(ms%halfLife) / halfLife
+	return (1 - x*(0.672-0.172*x)) / float32(int64(1)<<min(ms/halfLife, 62))
 }
 
 // Took takes the time that an answer took, in nanoseconds. The average is the peak-EWMA of Finagle's PeakEwma
-// (com.twitter.finagle.loadbalancer): a sample above the average replaces it, one below pulls it down with weight 1 - exp(-Δt/memory), and without samples
+// (com.twitter.finagle.loadbalancer): a sample above the average replaces it, one below pulls it down with weight 1 - decay(Δt), and without samples
 // it decays to nothing.
 func (l *Load) Took(ns, now int64) {
 	sample := max(float32(ns), 1)
@@ -57,7 +57,7 @@ func (l *Load) Took(ns, now int64) {
 		case now <= then:
 			return // another of the same millisecond
 		default:
-			keep := float32(math.Exp(-float64(now-then) / memory))
+			keep := decay(now - then)
 			avg = max(avg*keep+sample*(1-keep), 1)
 		}
 		if l.latency.CompareAndSwap(w, pack(avg, max(now, then))) {
