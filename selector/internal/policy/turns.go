@@ -11,20 +11,19 @@ import (
 // EDF scheduler; the stride scheduling of C. Waldspurger, 1995). Among W picks, W being the sum of the weights, a member of weight w has w, one more or
 // one less. A heap orders the members by their next turn. The zero Turns is empty. Its methods may be called at once from anywhere.
 type Turns struct {
-	mu   sync.Mutex
-	heap []turn
-	now  float64 // the turn taken last
-	list int     // grows with each Reset
+	mu      sync.Mutex
+	heap    []turn   // each before its four children, those of i from 4i+1 on
+	members []Member // of the last Reset
+	now     float64  // the turn taken last
+	list    int      // grows with each Reset
 }
 
 // turn is when a member is next: one stride, the inverse of its weight, after its last turn.
 type turn struct {
-	at, stride float64
-	load       *health.Load // who it is, from one Reset to the next
-	member     int32
+	at     float64
+	stride float32
+	member int32
 }
-
-func (t turn) before(u turn) bool { return t.at < u.at || t.at == u.at && t.member < u.member }
 
 // Next returns the index of the member whose turn it is among those that take says. It passes over at most tries others, which lose their turns; -1 then, and
 // when list is not what the last Reset returned.
@@ -37,9 +36,10 @@ func (q *Turns) Next(list, tries int, take func(member int) bool) int {
 	for ; tries > 0 && len(q.heap) > 0; tries-- {
 		t := q.heap[0]
 		q.now = t.at
-		t.at += t.stride
+		t.at += float64(t.stride)
+		taken := take(int(t.member)) // first: what it reads is fetched while the turn sinks
 		q.sink(0, t)
-		if take(int(t.member)) {
+		if taken {
 			return int(t.member)
 		}
 	}
@@ -48,15 +48,14 @@ func (q *Turns) Next(list, tries int, take func(member int) bool) int {
 
 // sink puts t in the place of the i-th turn, or below.
 func (q *Turns) sink(i int, t turn) {
-	for {
-		least := 2*i + 1
-		if least >= len(q.heap) {
-			break
+	for 4*i+1 < len(q.heap) {
+		least := 4*i + 1
+		for child := least + 1; child < min(4*i+5, len(q.heap)); child++ {
+			if q.heap[child].at < q.heap[least].at {
+				least = child
+			}
 		}
-		if r := least + 1; r < len(q.heap) && q.heap[r].before(q.heap[least]) {
-			least = r
-		}
-		if !q.heap[least].before(t) {
+		if t.at <= q.heap[least].at {
 			break
 		}
 		q.heap[i] = q.heap[least]
@@ -72,19 +71,18 @@ func (q *Turns) Reset(members []Member) (list int) {
 	defer q.mu.Unlock()
 	left := make(map[*health.Load]float64, len(q.heap)) // strides to the next turn
 	for _, t := range q.heap {
-		left[t.load] = (t.at - q.now) / t.stride
+		left[q.members[t.member].Load] = (t.at - q.now) / float64(t.stride)
 	}
-	q.now, q.heap = 0, make([]turn, len(members))
+	q.members, q.now, q.heap = members, 0, make([]turn, len(members))
 	for i, m := range members {
-		t := turn{stride: 1 / float64(m.Weight), load: m.Load, member: int32(i)}
-		if strides, ok := left[m.Load]; ok {
-			t.at = min(strides, 1) * t.stride
-		} else {
-			t.at = rand.Float64() * t.stride
+		strides, ok := left[m.Load]
+		if !ok {
+			strides = rand.Float64()
 		}
-		q.heap[i] = t
+		stride := 1 / m.Weight
+		q.heap[i] = turn{min(strides, 1) * float64(stride), stride, int32(i)}
 	}
-	for i := len(q.heap)/2 - 1; i >= 0; i-- {
+	for i := len(q.heap) / 4; i >= 0 && len(q.heap) > 0; i-- {
 		q.sink(i, q.heap[i])
 	}
 	q.list++
