@@ -58,10 +58,10 @@ func (p *pick) done(o health.Outcome, took time.Duration) {
 
 // unreported is what becomes of a pick of which nothing will be heard.
 func (p *pick) unreported() {
+	p.server.recent.Add(p.chosen, lately)
 	if p.server.picks.Add(1)%oversight == 0 {
 		p.selector.setRecent(p.selector.now()) // which reports would do
 	}
-	p.server.recent.Add(p.chosen, lately)
 	p.server.load.Chosen(p.chosen)
 	if p.server.State() == Trial {
 		p.selector.judge(p.server, p.epoch, health.NobodyReports)

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
@@ -117,7 +115,7 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 		}
 		s.leave(now, left...)
 		r.servers = append(kept, joined...)
-		slices.SortFunc(r.servers, s.config.inOrder)
+		slices.SortFunc(r.servers, inOrder)
 		r.byKey = make(map[string]*server, len(r.servers))
 		for _, srv := range r.servers {
 			r.byKey[srv.key] = srv
@@ -128,12 +126,10 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 	return true
 }
 
-// inOrder is the order of a roster's servers: with WithSubset that in which this client takes them, by rendezvous hashing (D. Thaler, C. Ravishankar 1996; gRFC
-// A68). Each client has its own order, in which every server is as likely as any other at every place, and one that comes or goes moves no other.
-// Without, it is the same in every process.
-func (c *config) inOrder(a, b *server) int {
-	if x, y := policy.Mix(a.hash^c.clientHash), policy.Mix(b.hash^c.clientHash); x != y {
-		return cmp.Compare(x, y)
+// inOrder is the order of a roster's servers, each at its own place for this client.
+func inOrder(a, b *server) int {
+	if a.place != b.place {
+		return cmp.Compare(a.place, b.place)
 	}
 	return strings.Compare(a.key, b.key)
 }
@@ -143,8 +139,7 @@ func (c *config) inOrder(a, b *server) int {
 func (s *Selector) join(key string, newcomer bool, now int64) *server {
 	srv := s.servers[key]
 	if srv == nil || srv.known.lists == 0 && now-srv.known.gone > remembered {
-		srv = &server{key: key, hash: xxhash.Sum64String(key), known: known{traits: parseTraits("")}}
-		srv.mark()
+		srv = newServer(key, s.config.clientHash)
 		if newcomer {
 			srv.ramp.Store(now)
 		}

@@ -3,22 +3,26 @@ package selector
 import (
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/holdfast-go/holdfast/selector/internal/health"
+	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
 
 // server is what is known of one server. It stays the same through list updates, so that picks in flight can report to it.
 type server struct {
-	// What each choice looks at fits into one cache line.
+	// What each choice looks at fits into one cache line, and what it writes into that and the next.
 	load   health.Load
 	state  atomic.Uint32 // what mark tells those who hold no lock
 	epoch  atomic.Uint32 // grows with each change of state: a pick from before says nothing about what is now
-	permit health.Permit // for the call that tries it
+	key    string
 	picks  atomic.Uint64
+	recent health.Counter // picks
 
-	key       string
+	permit    health.Permit  // for the call that tries it
 	hash      uint64         // of key
+	place     uint64         // in the order of a roster
 	ramp      atomic.Int64   // when its slow start began, which may be before the clock; 0 when it has none
-	recent    health.Counter // picks
 	good, bad health.Counter // calls that ended so
 	outcomes  [health.Outcomes]atomic.Uint64
 
@@ -34,6 +38,16 @@ type known struct {
 	probing bool
 	lists   int   // rosters that list it
 	gone    int64 // when it left the last of them
+}
+
+// newServer returns a server of which nothing is known. Its place is that in which this client takes it with WithSubset, by rendezvous hashing (D. Thaler,
+// C. Ravishankar 1996; gRFC A68): each client has its own order, in which every server is as likely as any other at every place, and one that comes or goes
+// moves no other. Without WithSubset it is the same in every process.
+func newServer(key string, clientHash uint64) *server {
+	hash := xxhash.Sum64String(key)
+	srv := &server{key: key, hash: hash, place: policy.Mix(hash ^ clientHash), known: known{traits: parseTraits("")}}
+	srv.mark()
+	return srv
 }
 
 // What state has beside health.State.

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -53,19 +51,21 @@ func TestASubsetIsStableAndMovesByOne(t *testing.T) {
 func TestSubsetsOfManyClientsAreEven(t *testing.T) {
 	const servers, clients, n = 50, 2000, 5
 	got, want := make([]int, servers), make([]float64, servers)
-	all, indexes := make([]*server, servers), make(map[*server]int)
+	all, indexes := make([]*server, servers), make(map[string]int)
 	for i := range servers {
-		all[i] = &server{key: nth(i), hash: xxhash.Sum64String(nth(i))}
-		indexes[all[i]] = i
+		indexes[nth(i)] = i
 	}
 	for i := range clients {
 		c, err := newConfig([]Option{WithSubset(n), WithClientID(fmt.Sprint("client-", i))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		slices.SortFunc(all, c.inOrder)
+		for i := range servers {
+			all[i] = newServer(nth(i), c.clientHash)
+		}
+		slices.SortFunc(all, inOrder)
 		for _, srv := range all[:n] {
-			got[indexes[srv]]++
+			got[indexes[srv.key]]++
 		}
 	}
 	for i := range want {
