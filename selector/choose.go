@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/holdfast-go/holdfast/selector/internal/health"
 	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
 
@@ -48,15 +47,15 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 		}
 	}
 	if len(ch.Tiers) == 0 {
-		return s.resort(r, t, ch, h)
+		return s.resort(t, ch, h)
 	}
 	for _, srv := range ch.first {
-		if p := s.try(r, srv, h); p.server != nil {
+		if p := s.try(srv, h); p.server != nil {
 			return p
 		}
 	}
 	if s.config.policy == ConsistentHash { // a server is tried with its own keys
-		return s.hashed(r, t, ch, h, s.callHash(c))
+		return s.hashed(t, ch, h, s.callHash(c))
 	}
 	tier := 0
 	if len(ch.Tiers) > 1 {
@@ -65,7 +64,7 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 	if tried := ch.Tiers[tier].Tried; len(tried) > 0 {
 		from := rand.IntN(len(tried))
 		for i := range min(len(tried), looks) {
-			if p := s.try(r, ch.servers[tried[(from+i)%len(tried)]], h); p.server != nil {
+			if p := s.try(ch.servers[tried[(from+i)%len(tried)]], h); p.server != nil {
 				return p
 			}
 		}
@@ -74,15 +73,15 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 	if h.had(srv.key) {
 		srv = ch.elsewhere(h, srv, tier)
 	}
-	return s.pickOf(r, srv)
+	return s.pickOf(srv)
 }
 
-func (s *Selector) pickOf(r *roster, srv *server) pick {
-	return pick{selector: s, roster: r, server: srv, epoch: srv.epoch.Load(), chosen: s.recent()}
+func (s *Selector) pickOf(srv *server) pick {
+	return pick{selector: s, server: srv, epoch: srv.epoch.Load(), chosen: s.recent()}
 }
 
 // try returns a pick of a server on trial, if it is its time and it is not being tried. At most one call at a time dials a server that no probe has found.
-func (s *Selector) try(r *roster, srv *server, h *holder) pick {
+func (s *Selector) try(srv *server, h *holder) pick {
 	if srv.State() != Trial || h.had(srv.key) {
 		return pick{}
 	}
@@ -98,7 +97,7 @@ func (s *Selector) try(r *roster, srv *server, h *holder) pick {
 		s.gate.Later(gate, 0) // nobody has used it
 		return pick{}
 	}
-	p := s.pickOf(r, srv)
+	p := s.pickOf(srv)
 	p.permit, p.gate = token, gate
 	return p
 }
@@ -184,7 +183,7 @@ func (h *holder) other(n, from int, of func(i int) *server) *server {
 }
 
 // hashed returns a pick of the server that the hash of a call's key belongs to: the first on the ring that can be used and is not full.
-func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint64) pick {
+func (s *Selector) hashed(t *table, ch *choice, h *holder, hash uint64) pick {
 	now := int64(0)
 	if t.ramping {
 		now = s.now()
@@ -200,7 +199,7 @@ func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint6
 		switch t.use(srv) {
 		case policy.Any:
 		case policy.Try:
-			trial = s.try(r, srv, h)
+			trial = s.try(srv, h)
 			return trial.server != nil
 		default:
 			return false
@@ -224,53 +223,39 @@ func (s *Selector) hashed(r *roster, t *table, ch *choice, h *holder, hash uint6
 		u := &ch.Tiers[0].Urn
 		m = int(u.Balls[u.Draw(policy.Mix(hash))].Member)
 	}
-	return s.pickOf(r, ch.servers[m])
+	return s.pickOf(ch.servers[m])
 }
 
 // resort is the one server that all calls go to while no server can be used. One, because a dial stalls every call. It ends with an outcome, or in time.
 type resort struct {
 	server *server
 	epoch  uint32
+	ends   uint32
 	until  int64
 }
 
+func (is *resort) over(now int64) bool {
+	return now >= is.until || is.epoch != is.server.epoch.Load() || is.ends != is.server.ends.Load()
+}
+
 // resort returns a pick when no server can be used.
-func (s *Selector) resort(r *roster, t *table, ch *choice, h *holder) pick {
+func (s *Selector) resort(t *table, ch *choice, h *holder) pick {
 	if len(ch.last) == 0 {
 		return pick{}
 	}
 	now := s.now()
 	is := ch.lane.only.Load()
-	if is == nil || now >= is.until || is.epoch != is.server.epoch.Load() || t.byKey[is.server.key] != is.server || h.had(is.server.key) {
+	if is == nil || is.over(now) || t.byKey[is.server.key] != is.server || h.had(is.server.key) {
 		srv := h.other(len(ch.last), rand.IntN(len(ch.last)), func(i int) *server { return ch.last[i] })
 		if srv == nil {
 			srv = ch.last[0]
 		}
-		next := &resort{srv, srv.epoch.Load(), now + dialled}
-		if !ch.lane.only.CompareAndSwap(is, next) {
-			if other := ch.lane.only.Load(); other != nil { // somebody was faster
-				return s.pickOf(r, other.server)
-			}
+		next := &resort{srv, srv.epoch.Load(), srv.ends.Load(), now + dialled}
+		if ch.lane.only.CompareAndSwap(is, next) {
+			is = next
+		} else {
+			is = ch.lane.only.Load() // somebody was faster
 		}
-		is = next
 	}
-	return s.pickOf(r, is.server)
-}
-
-// moveOn ends that all calls go to a server, after an outcome there.
-func (r *roster) moveOn(srv *server, o health.Outcome) {
-	if o.Alive() || !o.Failed() && srv.load.InFlight.Load() > 0 {
-		return
-	}
-	t := r.table.Load()
-	t.plain.moveOn(srv)
-	for _, ch := range t.tagged {
-		ch.moveOn(srv)
-	}
-}
-
-func (ch *choice) moveOn(srv *server) {
-	if is := ch.lane.only.Load(); is != nil && is.server == srv {
-		ch.lane.only.CompareAndSwap(is, nil)
-	}
+	return s.pickOf(is.server)
 }

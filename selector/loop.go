@@ -43,8 +43,6 @@ func (l *loop) poke() {
 	}
 }
 
-func (s *Selector) roll() float64 { return rand.Float64() }
-
 // idle is how long the loop sleeps when nothing is due, and nap the least, so that what is due about the same time is done at once, in milliseconds.
 const (
 	idle       = 3_600_000
@@ -134,7 +132,7 @@ func (s *Selector) take(a answer, now int64) {
 	case probe.Unaskable, probe.CouldNotAsk:
 	}
 	if a.server.epoch.Load() == a.epoch {
-		s.apply(a.server, health.Event{Kind: kind, Now: now, Roll: s.roll(), Doubtful: s.answeredCalls && !s.reached})
+		s.apply(a.server, health.Event{Kind: kind, Now: now, Roll: rand.Float64(), Doubtful: s.answeredCalls && !s.reached})
 	}
 }
 
@@ -187,7 +185,7 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 			}
 		}
 		for _, i := range health.Outliers(tallies) {
-			s.apply(servers[i], health.Event{Kind: health.RateLow, Now: now, Roll: s.roll(), MayEject: s.mayEject(servers[i], live)})
+			s.apply(servers[i], health.Event{Kind: health.RateLow, Now: now, Roll: rand.Float64(), MayEject: s.mayEject(servers[i], live)})
 		}
 	}
 	return now + sweepEvery
@@ -196,7 +194,7 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 // apply lets a server's health take an event, and notes what changed. s.mu must be held; whoever calls publishes.
 func (s *Selector) apply(srv *server, e health.Event) {
 	was := srv.known.health
-	s.answeredCalls = s.answeredCalls || e.Kind == health.CallAnswered
+	s.answeredCalls = s.answeredCalls || e.Kind.Alive()
 	is := was.Step(e, &s.config.rules)
 	srv.known.health = is
 	srv.mark()

@@ -45,7 +45,7 @@ func (s *Selector) choose(ctx context.Context, args any) (key string, p pick) {
 
 // chosen is a pick of a server, as if it had been drawn.
 func (s *Selector) chosen(key string) pick {
-	p := s.pickOf(s.main, s.main.table.Load().byKey[key])
+	p := s.pickOf(s.main.table.Load().byKey[key])
 	p.count()
 	return p
 }

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/selector/internal/health"
@@ -10,7 +11,6 @@ import (
 // The zero pick is that of an empty list; its done does nothing.
 type pick struct {
 	selector *Selector
-	roster   *roster
 	server   *server
 	epoch    uint32 // of the server
 	chosen   int64  // when
@@ -47,7 +47,7 @@ func (p *pick) done(o health.Outcome, took time.Duration) {
 	if s.config.policy == ConsistentHash {
 		s.inFlight.Add(-1)
 	}
-	s.feed(srv, p, o, took)
+	s.feed(srv, p.epoch, p.chosen, o, took)
 	if p.permit != 0 {
 		srv.permit.Return(p.permit, s.now()) // if there was a verdict, it is free already
 	}
@@ -74,17 +74,19 @@ func (p *pick) unreported() {
 // observe tells of an outcome of the server of key, where there is no pick to report it. Keys that are not listed are ignored.
 func (s *Selector) observe(r *roster, key string, o health.Outcome, took time.Duration) {
 	if srv := r.table.Load().byKey[key]; srv != nil {
-		s.feed(srv, &pick{selector: s, roster: r, server: srv, epoch: srv.epoch.Load(), chosen: s.now()}, o, took)
+		s.feed(srv, srv.epoch.Load(), s.now(), o, took)
 	}
 }
 
-// feed lets a server answer for the outcome of an attempt. What was chosen before its state changed says nothing about what is now. A success of a
-// server that is up takes no lock.
-func (s *Selector) feed(srv *server, p *pick, o health.Outcome, took time.Duration) {
+// feed lets a server answer for the outcome of an attempt, for which it was chosen at a time and in an epoch: what began before its state changed says
+// nothing about what is now. A success of a server that is up takes no lock.
+func (s *Selector) feed(srv *server, epoch uint32, chosen int64, o health.Outcome, took time.Duration) {
 	now := s.now()
 	s.setRecent(now)
 	srv.outcomes[o].Add(1)
-	p.roster.moveOn(srv, o)
+	if o.Failed() || !o.Alive() && srv.load.InFlight.Load() == 0 {
+		srv.ends.Add(1)
+	}
 	// How often it fails and how quick it is are true whatever has become of it since.
 	switch o {
 	case health.Late, health.Broken:
@@ -96,7 +98,7 @@ func (s *Selector) feed(srv *server, p *pick, o health.Outcome, took time.Durati
 		srv.good.Add(now, lately/2)
 	default:
 	}
-	current := srv.epoch.Load() == p.epoch
+	current := srv.epoch.Load() == epoch
 	switch {
 	case took == 0: // not known
 	case o == health.Answered:
@@ -105,10 +107,10 @@ func (s *Selector) feed(srv *server, p *pick, o health.Outcome, took time.Durati
 		srv.load.TookAtLeast(int64(took), now)
 	}
 	if current && o.Failed() {
-		srv.load.Fail(p.chosen, now)
+		srv.load.Fail(chosen, now)
 	}
-	if kind, news := o.Kind(); current && news && (o.Failed() || srv.is(alert)) {
-		s.judge(srv, p.epoch, kind)
+	if current && (o.Failed() || srv.is(alert) && (o.Alive() || o == health.Written)) {
+		s.judge(srv, epoch, o)
 	}
 }
 
@@ -118,7 +120,7 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 		return
 	}
 	live := true
-	if k == health.CallLate || k == health.CallBroke {
+	if k == health.Late || k == health.Broken {
 		live = s.live()
 	}
 	s.mu.Lock()
@@ -127,7 +129,7 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 		return
 	}
 	now := s.now()
-	s.apply(srv, health.Event{Kind: k, Now: now, Roll: s.roll(), MayEject: s.mayEject(srv, live)})
+	s.apply(srv, health.Event{Kind: k, Now: now, Roll: rand.Float64(), MayEject: s.mayEject(srv, live)})
 	switch {
 	case !s.changed:
 	case k == health.ConnectionEnded && now == s.published: // thousands of connections may end at once

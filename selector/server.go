@@ -19,6 +19,7 @@ type server struct {
 	picks  atomic.Uint64
 	recent health.Counter // picks
 
+	ends      atomic.Uint32  // outcomes after which no further call waits for its answer: see resort
 	permit    health.Permit  // for the call that tries it
 	hash      uint64         // of key
 	place     uint64         // in the order of a roster

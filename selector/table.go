@@ -3,6 +3,7 @@ package selector
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/holdfast-go/holdfast/selector/internal/health"
@@ -204,7 +205,7 @@ func (s *Selector) publish(now int64) {
 		if was.counts.up == 0 && t.counts.up > 0 && t.counts.aside > 0 {
 			// When the first one answers after none did, it was not the servers: those put aside are asked again soon.
 			for _, srv := range t.pool.servers {
-				srv.known.health = srv.known.health.Soon(now, s.roll(), &s.config.rules)
+				srv.known.health = srv.known.health.Soon(now, rand.Float64(), &s.config.rules)
 			}
 		}
 		r.table.Store(t)

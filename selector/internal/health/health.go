@@ -60,26 +60,6 @@ type Rules struct {
 	DialBase, DialMax int64 // how long the first failed dial is waited for, and the longest
 }
 
-// Kind is what has happened.
-type Kind uint8
-
-// The kinds of events. The first five are the outcomes of calls.
-const (
-	CallAnswered     Kind = iota
-	CallWritten           // see Written
-	CallLate              // see Late
-	CallBroke             // see Broken
-	CallUndialled         // see Undialled
-	ConnectionEnded       // of which no call tells
-	RateLow               // its success rate is far below the others'
-	ProbeAnswered         // the server is there
-	ProbeSilent           // nobody answered
-	ProbeUnable           // the network cannot be probed, or this side could not ask
-	NobodyReports         // a call tries it, of which nothing will be heard
-	ProcessesChanged      // another process serves its address
-	Kinds            = iota
-)
-
 // Event is one piece of news about one server.
 type Event struct {
 	Kind Kind
@@ -107,13 +87,13 @@ func (h Health) Failing() bool {
 // AWS 2015).
 func (h Health) Step(e Event, r *Rules) Health {
 	switch e.Kind {
-	case CallAnswered:
+	case Answered, Refused:
 		h.Deaf = h.Deaf || h.Probe == Silent
 		h.Failures, h.Dials, h.Probe, h.Blamed = 0, 0, Unknown, false
 		if h.State != Up {
 			h = h.enter(Up, NoReason, e.Now, 0)
 		}
-	case CallWritten:
+	case Written:
 		// That a connection was made answers the question of Fresh and Aside, not that of Ejected.
 		if h.State == Trial {
 			h.Signs++
@@ -122,9 +102,9 @@ func (h Health) Step(e Event, r *Rules) Health {
 			h.Dials, h.Blamed = 0, false
 			h = h.enter(Up, NoReason, e.Now, 0)
 		}
-	case CallLate, CallBroke:
+	case Late, Broken:
 		h = h.failed(e, r)
-	case CallUndialled:
+	case Undialled:
 		if h.State != Aside || e.Now >= h.Until { // else it is the same dial that failed, told twice
 			h.Blamed = true
 			h = h.putAside(DialFailed, e, r)
@@ -187,7 +167,7 @@ func (h Health) failed(e Event, r *Rules) Health {
 	if h.State == Aside || h.State == Ejected {
 		return h // a call that had to go there says nothing new
 	}
-	if e.Kind == CallBroke && h.State == Fresh && h.Counted {
+	if e.Kind == Broken && h.State == Fresh && h.Counted {
 		return h // one of the calls that have met the same break
 	}
 	h.Failures = min(h.Failures, math.MaxInt32-1) + 1
@@ -195,10 +175,10 @@ func (h Health) failed(e Event, r *Rules) Health {
 	switch enough := e.MayEject && h.Failures >= r.Consecutive; {
 	case relapsed || enough:
 		return h.eject(CallsFailed, e, r)
-	case e.Kind == CallBroke && h.State == Up:
+	case e.Kind == Broken && h.State == Up:
 		h = h.enter(Fresh, ConnectionBroke, e.Now, 0)
 	}
-	h.Counted = e.Kind == CallBroke && h.State == Fresh
+	h.Counted = e.Kind == Broken && h.State == Fresh
 	return h
 }
 
