@@ -1,19 +1,11 @@
 package selector
 
 import (
-	"context"
 	"math"
 	"math/rand/v2"
 
 	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
-
-// call is what a server is chosen for.
-type call struct {
-	ctx                        context.Context //nolint:containedctx // it lives as long as the call of Select
-	servicePath, serviceMethod string
-	args                       any
-}
 
 const (
 	// redraws is how often a draw that met a slowly starting server is repeated.

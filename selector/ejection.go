@@ -2,7 +2,6 @@ package selector
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-go/holdfast/selector/internal/health"
@@ -42,31 +41,25 @@ func (e Ejection) rules() health.Rules {
 	return health.Rules{Consecutive: e.Consecutive, Base: ms(e.Base), Max: ms(e.Max), DialBase: ms(e.DialBase), DialMax: ms(e.DialMax)}
 }
 
-func (e Ejection) validate() (mistakes []error) {
-	bad := func(field string, value any, rule string) {
-		mistakes = append(mistakes, fmt.Errorf("WithEjection: %s %v: %s", field, value, rule))
-	}
+func (e Ejection) check(mistake func(format string, args ...any)) {
 	if e.Consecutive < 0 {
-		bad("Consecutive", e.Consecutive, "must not be negative")
+		mistake("WithEjection: Consecutive %d: must not be negative", e.Consecutive)
 	}
 	if !(e.Share >= 0 && e.Share <= 1) { // NaN is neither
-		bad("Share", e.Share, "must be in (0, 1]")
+		mistake("WithEjection: Share %v: must be in (0, 1]", e.Share)
 	}
 	full := e.withDefaults()
 	for _, d := range []struct {
-		field  string
-		value  time.Duration
-		atMost time.Duration
-		other  string
-	}{{"Base", full.Base, full.Max, "Max"}, {"DialBase", full.DialBase, full.DialMax, "DialMax"}} {
+		field, limit  string
+		value, atMost time.Duration
+	}{{"Base", "Max", full.Base, full.Max}, {"DialBase", "DialMax", full.DialBase, full.DialMax}} {
 		switch {
 		case d.value < 0:
-			bad(d.field, d.value, "must not be negative")
+			mistake("WithEjection: %s %v: must not be negative", d.field, d.value)
 		case d.atMost < 0:
-			bad(d.other, d.atMost, "must not be negative")
+			mistake("WithEjection: %s %v: must not be negative", d.limit, d.atMost)
 		case d.value > d.atMost:
-			bad(d.field, d.value, fmt.Sprintf("must not be above %s, %v", d.other, d.atMost))
+			mistake("WithEjection: %s %v: must not be above %s, %v", d.field, d.value, d.limit, d.atMost)
 		}
 	}
-	return mistakes
 }

@@ -2,8 +2,6 @@ package selector
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -214,70 +212,4 @@ func (s *Selector) apply(srv *server, e health.Event) {
 		c := Change{Key: srv.key, From: State(was.State), To: State(is.State), Reason: Reason(is.Why), Until: s.time(is.Until)}
 		s.tellChange(c, was.Certain() && is.Certain() && was.Serves() != is.Serves())
 	}
-}
-
-// tell has the loop call f outside every lock. s.mu must be held.
-func (s *Selector) tell(f func()) {
-	if !s.closed {
-		s.loop.news = append(s.loop.news, f)
-		s.loop.poke()
-	}
-}
-
-// tellChange tells of a change. An edge is one between a server that is used and one that is not.
-func (s *Selector) tellChange(c Change, edge bool) {
-	s.tell(func() {
-		level := slog.LevelDebug
-		if edge {
-			level = slog.LevelInfo
-		}
-		attrs := []slog.Attr{slog.String("server", c.Key), slog.String("from", c.From.String()), slog.String("to", c.To.String())}
-		if c.Reason != NoReason {
-			attrs = append(attrs, slog.String("reason", c.Reason.String()))
-		}
-		if !c.Until.IsZero() {
-			attrs = append(attrs, slog.Time("until", c.Until))
-		}
-		s.config.log.LogAttrs(s.loop.ctx, level, "server changed", attrs...)
-		if s.config.observer.Changed != nil {
-			s.config.observer.Changed(c)
-		}
-	})
-}
-
-func (s *Selector) tellPanic(on bool, c counts) {
-	s.tell(func() {
-		if on {
-			s.config.log.Warn("too many servers fail, so ejections are ignored", slog.String("failing", c.String()))
-		} else {
-			s.config.log.Info("ejections count again", slog.String("failing", c.String()))
-		}
-		if s.config.observer.Panic != nil {
-			s.config.observer.Panic(on)
-		}
-	})
-}
-
-// report tells once of metadata that was not understood.
-func (s *Selector) report(strange []*server) {
-	if len(strange) == 0 {
-		return
-	}
-	n, example := len(strange), strange[0].key
-	for _, srv := range strange {
-		example = min(example, srv.key)
-	}
-	s.tell(func() {
-		s.config.log.Warn("metadata not understood, defaults used", slog.Int("servers", n), slog.String("for_example", example))
-	})
-}
-
-// call runs what may run the user's code. It may panic for every change: the logger's limiter counts that.
-func (s *Selector) call(f func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.config.log.Error("a hook panicked", slog.String("panic", fmt.Sprint(r)))
-		}
-	}()
-	f()
 }

@@ -18,10 +18,6 @@ type traits struct {
 	strange  bool  // something was not understood, and has its default
 }
 
-func (t traits) same(u traits) bool {
-	return t.weight == u.weight && t.zone == u.zone && t.tag == u.tag && t.started == u.started && (t.position == u.position || !t.position.valid() && !u.position.valid())
-}
-
 // names are those of the values that matter here.
 var names = [...]string{"weight", "zone", "tag", "started", "state", "latitude", "longitude"}
 
@@ -87,3 +83,25 @@ func parseWeight(s string) (w uint32, strange bool) {
 	}
 	return uint32(min(n, maxWeight)), n > maxWeight
 }
+
+// position is a place on Earth, in degrees.
+type position struct{ latitude, longitude float64 }
+
+// nowhere is the position of a server that says none.
+var nowhere = position{math.Inf(1), math.Inf(1)}
+
+// valid is false for nowhere, too.
+func (p position) valid() bool { return math.Abs(p.latitude) <= 90 && math.Abs(p.longitude) <= 180 }
+
+// kilometres returns the great-circle distance by the haversine formula, with rpcx's radius of the Earth; infinite if one is nowhere.
+func (p position) kilometres(q position) float64 {
+	if !p.valid() || !q.valid() {
+		return math.Inf(1)
+	}
+	const radian = math.Pi / 180
+	h := haversine((q.latitude-p.latitude)*radian) +
+		math.Cos(p.latitude*radian)*math.Cos(q.latitude*radian)*haversine((q.longitude-p.longitude)*radian)
+	return 2 * 6378.1 * math.Asin(math.Sqrt(min(max(h, 0), 1))) // rounding may put antipodes beyond 1
+}
+
+func haversine(theta float64) float64 { s := math.Sin(theta / 2); return s * s }

@@ -56,7 +56,7 @@ func FuzzTraits(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, metadata string) {
 		got := parseTraits(metadata)
-		if got.weight > maxWeight || got.position.latitude > 90 {
+		if got.weight > maxWeight || got.position != nowhere && !got.position.valid() {
 			t.Fatalf("%+v", got)
 		}
 		values, err := url.ParseQuery(metadata)

@@ -117,13 +117,18 @@ func (c *OneClient) selector(servicePath string, d client.ServiceDiscovery) (*Se
 	return s, err
 }
 
-// Call is XClient's.
-func (c *OneClient) Call(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
+// at makes a call of a service.
+func (c *OneClient) at(ctx context.Context, servicePath string, call func(*xclient) error) error {
 	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
 	}
-	return x.Call(ctx, serviceMethod, args, reply)
+	return call(x)
+}
+
+// Call is XClient's.
+func (c *OneClient) Call(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
+	return c.at(ctx, servicePath, func(x *xclient) error { return x.Call(ctx, serviceMethod, args, reply) })
 }
 
 // Go is XClient's.
@@ -137,11 +142,7 @@ func (c *OneClient) Go(ctx context.Context, servicePath, serviceMethod string, a
 
 // Oneshot is XClient's.
 func (c *OneClient) Oneshot(ctx context.Context, servicePath, serviceMethod string, args any) error {
-	x, err := c.xclient(ctx, servicePath)
-	if err != nil {
-		return err
-	}
-	return x.Oneshot(ctx, serviceMethod, args)
+	return c.at(ctx, servicePath, func(x *xclient) error { return x.Oneshot(ctx, serviceMethod, args) })
 }
 
 // SendRaw is XClient's, for the service that the message names.
@@ -155,20 +156,12 @@ func (c *OneClient) SendRaw(ctx context.Context, r *protocol.Message) (map[strin
 
 // Broadcast is XClient's.
 func (c *OneClient) Broadcast(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	x, err := c.xclient(ctx, servicePath)
-	if err != nil {
-		return err
-	}
-	return x.Broadcast(ctx, serviceMethod, args, reply)
+	return c.at(ctx, servicePath, func(x *xclient) error { return x.Broadcast(ctx, serviceMethod, args, reply) })
 }
 
 // Fork is XClient's.
 func (c *OneClient) Fork(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	x, err := c.xclient(ctx, servicePath)
-	if err != nil {
-		return err
-	}
-	return x.Fork(ctx, serviceMethod, args, reply)
+	return c.at(ctx, servicePath, func(x *xclient) error { return x.Fork(ctx, serviceMethod, args, reply) })
 }
 
 // Inform is XClient's.
@@ -182,20 +175,12 @@ func (c *OneClient) Inform(ctx context.Context, servicePath, serviceMethod strin
 
 // SendFile is XClient's, for rpcx's file service.
 func (c *OneClient) SendFile(ctx context.Context, fileName string, rateInBytesPerSecond int64, meta map[string]string) error {
-	x, err := c.xclient(ctx, share.SendFileServiceName)
-	if err != nil {
-		return err
-	}
-	return x.SendFile(ctx, fileName, rateInBytesPerSecond, meta)
+	return c.at(ctx, share.SendFileServiceName, func(x *xclient) error { return x.SendFile(ctx, fileName, rateInBytesPerSecond, meta) })
 }
 
 // DownloadFile is XClient's, for rpcx's file service.
 func (c *OneClient) DownloadFile(ctx context.Context, requestFileName string, saveTo io.Writer, meta map[string]string) error {
-	x, err := c.xclient(ctx, share.SendFileServiceName)
-	if err != nil {
-		return err
-	}
-	return x.DownloadFile(ctx, requestFileName, saveTo, meta)
+	return c.at(ctx, share.SendFileServiceName, func(x *xclient) error { return x.DownloadFile(ctx, requestFileName, saveTo, meta) })
 }
 
 // Stream is XClient's, for rpcx's stream service.

@@ -229,11 +229,11 @@ func newConfig(opts []Option) (*config, error) {
 		{c.noProbing && c.probeSet, "WithoutProbing contradicts WithProbing"},
 	} {
 		if rule.broken {
-			c.mistakes = append(c.mistakes, errors.New(rule.says))
+			c.mistake("%s", rule.says)
 		}
 	}
-	c.mistakes = append(c.mistakes, c.ejection.validate()...)
-	c.mistakes = append(c.mistakes, c.probing.validate()...)
+	c.ejection.check(c.mistake)
+	c.probing.check(c.mistake)
 	if err := errors.Join(c.mistakes...); err != nil {
 		return nil, fmt.Errorf("selector: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/probe"
@@ -42,18 +41,14 @@ func (p Probing) withDefaults() Probing {
 	return p
 }
 
-func (p Probing) validate() (mistakes []error) {
-	bad := func(field string, value any, rule string) {
-		mistakes = append(mistakes, fmt.Errorf("WithProbing: %s %v: %s", field, value, rule))
-	}
+func (p Probing) check(mistake func(format string, args ...any)) {
 	if p.Timeout < 0 {
-		bad("Timeout", p.Timeout, "must not be negative")
+		mistake("WithProbing: Timeout %v: must not be negative", p.Timeout)
 	}
 	if p.Parallel < 0 || p.Parallel > maxParallel {
-		bad("Parallel", p.Parallel, fmt.Sprintf("must be at most %d, and not negative", maxParallel))
+		mistake("WithProbing: Parallel %d: must be at most %d, and not negative", p.Parallel, maxParallel)
 	}
 	if p.Probe != nil && p.TLS != nil {
-		mistakes = append(mistakes, fmt.Errorf("WithProbing: TLS contradicts Probe: only the default probe uses it"))
+		mistake("WithProbing: TLS contradicts Probe: only the default probe uses it")
 	}
-	return mistakes
 }

@@ -21,7 +21,7 @@ type roster struct {
 	turn   atomic.Uint64 // counts picks
 	far    far
 
-	servers []*server // in order
+	servers []*server
 	byKey   map[string]*server
 	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them
 	pool    *pool
@@ -92,7 +92,7 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 		}
 		if srv.known.data != data {
 			is := parseTraits(data)
-			changed = changed || !is.same(srv.known.traits)
+			changed = changed || is != srv.known.traits
 			s.starts(srv, is.started, now)
 			srv.known.data, srv.known.traits = data, is
 			if is.strange {
@@ -115,7 +115,6 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 		}
 		s.leave(now, left...)
 		r.servers = append(kept, joined...)
-		slices.SortFunc(r.servers, inOrder)
 		r.byKey = make(map[string]*server, len(r.servers))
 		for _, srv := range r.servers {
 			r.byKey[srv.key] = srv
@@ -124,14 +123,6 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 	r.rank()
 	r.pool = nil
 	return true
-}
-
-// inOrder is the order of a roster's servers, each at its own place for this client.
-func inOrder(a, b *server) int {
-	if a.place != b.place {
-		return cmp.Compare(a.place, b.place)
-	}
-	return strings.Compare(a.key, b.key)
 }
 
 // join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of
@@ -179,7 +170,7 @@ func (s *Selector) starts(srv *server, started, now int64) {
 	}
 }
 
-// rank orders the servers that may be used by tag.
+// rank orders the servers that may be used.
 func (r *roster) rank() {
 	r.ranked = make([]*server, 0, len(r.servers))
 	for _, srv := range r.servers {
@@ -190,7 +181,18 @@ func (r *roster) rank() {
 	if len(r.ranked) == 0 { // all are drained
 		r.ranked = append(r.ranked, r.servers...)
 	}
-	slices.SortStableFunc(r.ranked, func(a, b *server) int { return strings.Compare(a.known.traits.tag, b.known.traits.tag) })
+	slices.SortFunc(r.ranked, inOrder)
+}
+
+// inOrder is by tag, then by place.
+func inOrder(a, b *server) int {
+	switch x, y := a.known.traits.tag, b.known.traits.tag; {
+	case x != y:
+		return strings.Compare(x, y)
+	case a.place != b.place:
+		return cmp.Compare(a.place, b.place)
+	}
+	return strings.Compare(a.key, b.key)
 }
 
 // subset returns how many of ranked servers are used: as many as hold n that do not fail, but not more than 2n. A replacement is needed only when

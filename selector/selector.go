@@ -57,12 +57,7 @@ type Selector struct {
 	views views // of the XClients that share it
 	loop  loop
 
-	mu sync.Mutex
-	union
-}
-
-// union is all that is known, over the rosters. Selector.mu guards it.
-type union struct {
+	mu        sync.Mutex // guards what follows: all that is known, over the rosters
 	rosters   []*roster
 	servers   map[string]*server // listed by a roster, or lately
 	closed    bool
@@ -80,8 +75,8 @@ func New(opts ...Option) (*Selector, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Selector{config: c, began: time.Now(), main: newRoster("")}
-	s.union = union{rosters: []*roster{s.main}, servers: make(map[string]*server)}
+	s := &Selector{config: c, began: time.Now(), main: newRoster(""), servers: make(map[string]*server)}
+	s.rosters = []*roster{s.main}
 	s.retries.config = c
 	ctx, cancel := context.WithCancel(context.Background())
 	s.loop = loop{ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1)}

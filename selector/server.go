@@ -22,7 +22,7 @@ type server struct {
 	ends      atomic.Uint32  // outcomes after which no further call waits for its answer: see resort
 	permit    health.Permit  // for the call that tries it
 	hash      uint64         // of key
-	place     uint64         // in the order of a roster
+	place     uint64         // among those of a tag
 	ramp      atomic.Int64   // when its slow start began, which may be before the clock; 0 when it has none
 	good, bad health.Counter // calls that ended so
 	outcomes  [health.Outcomes]atomic.Uint64

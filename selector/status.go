@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-go/holdfast/internal/words"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -75,14 +76,15 @@ func (s *Selector) Status() Status {
 			TransportErrors: count(health.Broken), Timeouts: count(health.Late), DialErrors: count(health.Undialled),
 			Written: count(health.Written), GivenUp: count(health.GivenUp), NotSent: count(health.NotSent),
 		}
-		if s.closed {
-			one.State, one.Reason, one.Since, one.Until = Up, NoReason, time.Time{}, time.Time{}
-		}
-		if !used[srv] {
+		switch {
+		case !used[srv] && one.Weight == 0:
+			one.State = Drained
+		case !used[srv]:
 			one.State = Spare
-			if one.Weight == 0 {
-				one.State = Drained
-			}
+		case s.closed:
+			one.State = Up
+		}
+		if !used[srv] || s.closed {
 			one.Reason, one.Since, one.Until = NoReason, time.Time{}, time.Time{}
 		}
 		picks += n
@@ -116,3 +118,11 @@ func (st Status) String() string {
 	}
 	return b.String()
 }
+
+// MarshalJSON returns the fields of Status in their order, for a page or a monitor. A key is the field's name with a small first letter. These
+// keys stay as they are; later versions may add some. It is not meant to be read back into a Status.
+func (st Status) MarshalJSON() ([]byte, error) { return words.JSON(st) }
+
+// MarshalJSON returns the fields of ServerStatus as that of Status does: "inFlight", "dialErrors". State and reason are words. A time that is zero
+// is left out. The peak is a number of seconds, "peakSeconds".
+func (st ServerStatus) MarshalJSON() ([]byte, error) { return words.JSON(st) }

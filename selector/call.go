@@ -10,6 +10,30 @@ import (
 	"github.com/holdfast-go/holdfast/selector/internal/policy"
 )
 
+// call is what a server is chosen for.
+type call struct {
+	ctx                        context.Context //nolint:containedctx // it lives as long as the call of Select
+	servicePath, serviceMethod string
+	args                       any
+}
+
+type tagKey struct{}
+
+// WithTag returns a context for calls that servers with tag=<tag> in their metadata are to answer, such as a canary. When none of them can be used,
+// servers without a tag answer, unless the Selector was made with WithOnlyTagged. Calls without a tag go to servers without one while any of these can be
+// used. An empty tag is none.
+func WithTag(ctx context.Context, tag string) context.Context {
+	return context.WithValue(ctx, tagKey{}, tag)
+}
+
+func tagOf(ctx context.Context) string {
+	if ctx == nil {
+		return ""
+	}
+	tag, _ := ctx.Value(tagKey{}).(string)
+	return tag
+}
+
 // KeyFunc returns what ConsistentHash goes by: calls with the same key go to the same server.
 type KeyFunc func(ctx context.Context, servicePath, serviceMethod string, args any) string
 
