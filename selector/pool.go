@@ -36,11 +36,15 @@ func (r *roster) used(n int) (tags [][]*server, all int) {
 
 // newPool makes the roster's pool if the list, or what a subset takes of it, has changed.
 func (r *roster) newPool(c *config) {
-	if r.pool != nil && c.subset == 0 {
+	ranked := r.ranked != nil
+	switch {
+	case !ranked:
+		r.rank()
+	case c.subset == 0:
 		return
 	}
 	tags, all := r.used(c.subset)
-	if r.pool != nil && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g group) bool { return len(used) == len(g.servers) }) {
+	if ranked && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g group) bool { return len(used) == len(g.servers) }) {
 		return // by rank, so they are the same
 	}
 	p := &pool{servers: make([]*server, 0, all)}

@@ -23,7 +23,7 @@ type roster struct {
 
 	servers []*server
 	byKey   map[string]*server
-	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them
+	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them; nil when that has changed
 	pool    *pool
 	ejected int              // servers that were since the table was made
 	lanes   map[string]*lane // by tag
@@ -92,7 +92,12 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 		}
 		if srv.known.data != data {
 			is := parseTraits(data)
-			changed = changed || is != srv.known.traits
+			if is != srv.known.traits {
+				changed = true
+				if srv.known.lists > 1 {
+					s.unrank(srv)
+				}
+			}
 			s.starts(srv, is.started, now)
 			srv.known.data, srv.known.traits = data, is
 			if is.strange {
@@ -120,9 +125,17 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 			r.byKey[srv.key] = srv
 		}
 	}
-	r.rank()
-	r.pool = nil
+	r.ranked = nil
 	return true
+}
+
+// unrank lets every roster that has a server be ranked anew.
+func (s *Selector) unrank(srv *server) {
+	for _, r := range s.rosters {
+		if r.byKey[srv.key] == srv {
+			r.ranked = nil
+		}
+	}
 }
 
 // join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of

@@ -267,3 +267,25 @@ func TestASelectorMayBeClosedWhileGroupsComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatOneGroupHearsOfAServerHoldsInTheOthers(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+		views := []*view{
+			s.newView(settings{known: true, option: client.Option{Group: "a"}}),
+			s.newView(settings{known: true, option: client.Option{Group: "b"}}),
+		}
+		for _, weight := range []string{"weight=1", "weight=0"} {
+			for _, v := range views {
+				v.UpdateServer(map[string]string{nth(0): weight, nth(1): "weight=1"})
+			}
+			pass(time.Second)
+		}
+		for _, v := range views {
+			for range 50 {
+				if key := v.Select(t.Context(), "Arith", "Mul", nil); key != nth(1) {
+					t.Fatalf("group %s calls %q, which is drained", v.roster.group, key)
+				}
+			}
+		}
+	})
+}
