@@ -87,6 +87,7 @@ func (h Health) Failing() bool {
 // AWS 2015).
 func (h Health) Step(e Event, r *Rules) Health {
 	switch e.Kind {
+	case NotSent, GivenUp:
 	case Answered, Refused:
 		h.Deaf = h.Deaf || h.Probe == Silent
 		h.Failures, h.Dials, h.Probe, h.Blamed = 0, 0, Unknown, false
