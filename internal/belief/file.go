@@ -93,7 +93,7 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 	switch {
 	case rec == nil:
 	case b.guard.begun:
-		ahead := b.isAhead(rec.Generation)
+		ahead := b.course.isAhead(rec.Generation)
 		if ahead {
 			f.rec = rec
 			b.relay(now)
@@ -126,17 +126,11 @@ func (b *Belief) refused(rec *Record) {
 			s.Generation, s.asOf, s.rec = g, rec.AsOf, rec
 		}
 		s.again = true
-	case c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
+	case g == c.floor, c.isAhead(g), g.Lineage != c.now.Lineage && g.Era >= c.now.Era:
 		b.suspect(g) // it may be later than what is known here, or of a history that is over
 	case g.Lineage == b.accepted.Lineage && g.Before(b.accepted):
 		s.again = true // later lists were accepted since
 	}
-}
-
-// isAhead reports whether g is later than what is shown of the registry. A list of another lineage, which is not placed yet, is shown: it may be the
-// later one, and stays.
-func (b *Belief) isAhead(g Generation) bool {
-	return b.course.isAhead(g) && (b.heard.relayed != nil || g.Lineage == b.heard.Lineage)
 }
 
 // suspect has the next pass tell whether the registry is as another process has heard it.
@@ -149,7 +143,7 @@ func (b *Belief) suspect(g Generation) {
 // relay turns to what another process has heard later, while the registry cannot be asked.
 func (b *Belief) relay(now time.Time) {
 	rec := b.file.rec
-	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.isAhead(rec.Generation) {
+	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.course.isAhead(rec.Generation) {
 		return
 	}
 	b.course.doubt(rec.Generation)
@@ -162,7 +156,7 @@ func (b *Belief) relay(now time.Time) {
 // forgetFile lets go of a file that has nothing to say any more.
 func (b *Belief) forgetFile() {
 	b.file.memory = nil
-	if rec := b.file.rec; rec != nil && !b.isAhead(rec.Generation) {
+	if rec := b.file.rec; rec != nil && !b.course.isAhead(rec.Generation) {
 		b.file.rec = nil
 	}
 }

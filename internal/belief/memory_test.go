@@ -193,6 +193,23 @@ func TestAListOfAnotherLineageStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *te
 	}
 }
 
+// The file has a list from before a backup was restored, which has a higher zxid than what the registry says now.
+func TestAListThatIsInDoubtStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	now := b.zxid + 1
+	b.zxid += 10
+	b.remembers(s[3:], time.Time{}, false)
+	b.zxid = now
+	l := b.listing(pairs(s[:2], "weight=1"))
+	l.Synced = false
+	b.b.Live(b.link, 0, b.now)
+	b.b.Listed(l, b.now)
+	b.want("the registry's", s[:2])
+	b.b.Away(b.now)
+	b.want("the registry's, which cannot be asked", s[:2])
+}
+
 // P1 has counted one era more than P2, and has not heard of the newest list. P2, whose disk is read-only, hears of P1's era and not that a list of its own
 // was refused.
 func TestAnotherProcesssEraIsTakenOverWhileTheRegistryCanBeAsked(t *testing.T) {

@@ -206,7 +206,8 @@ next:
 				continue next
 			}
 		}
-		if now.Source == zkdiscovery.File && v.p.disk.membersOnly { // what another process has saved who reads metadata once
+		// What another process has saved who reads metadata once, and whom it holds, also when this one is live again.
+		if v.p.disk.membersOnly && (now.Source == zkdiscovery.File || now.held[k]) {
 			continue
 		}
 		for i := range v.sight.values[k] {
