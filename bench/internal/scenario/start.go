@@ -134,8 +134,15 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 	}
 	defer done()
 	service := fmt.Sprintf("start-%d-%d-%v", scenario, c.n, c.roundTrip)
-	// While ZooKeeper is up CacheDiscovery is rpcx-zookeeper.
-	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool { return name == contender.CacheDiscovery })
+	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool {
+		switch name {
+		case contender.CacheDiscovery: // rpcx-zookeeper, while ZooKeeper is up
+			return true
+		case contender.DubboGo: // which reads one instance after the other
+			return c.roundTrip > 0
+		}
+		return false
+	})
 	starters, err := e.starters(ctx, service, c.n, names)
 	if err != nil {
 		return err
