@@ -27,7 +27,7 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 
 .PHONY: test
 test: ## all tests with the race detector (most of tests/weather without, for speed), on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go test -race -shuffle=on -p=3 -timeout=12m ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m . && go -C bench/dubbogo test -shuffle=on -timeout=5m ./...
+	@$(REAL); set -x; go test -race -shuffle=on -p=3 -timeout=12m ./zkdiscovery/... ./... && go test -timeout=10m ./tests/weather && go -C bench test -race -shuffle=on -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m . && go -C bench/dubbogo test -shuffle=on -timeout=5m ./...
 	@$(MAKE) --no-print-directory interop modules
 
 .PHONY: interop
