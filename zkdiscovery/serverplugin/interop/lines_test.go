@@ -84,6 +84,7 @@ var theirLines = map[string]func(t *testing.T) (also string){
 		d := theirClient(t, zk, "Arith")
 		d.WatchService() // which nobody reads
 		for n := 2; n < 14; n++ {
+			watched(t, zk, 1)
 			put(t, zk, fmt.Sprintf("Arith/tcp@127.0.0.1:%d", n))
 			soon(t, "it has noticed", func() bool { return len(d.GetServices()) == n })
 		}

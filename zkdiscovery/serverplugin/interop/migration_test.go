@@ -2,6 +2,7 @@ package interop
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -65,6 +66,12 @@ func put(t *testing.T, zk *zktest.Server, nodes ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// watched returns when ZooKeeper has so many watches. A client of theirs never hears of what changes before it has its own.
+func watched(t *testing.T, zk *zktest.Server, n int) {
+	t.Helper()
+	soon(t, fmt.Sprintf("%d watches", n), func() bool { return zk.Stats().Watches >= n })
 }
 
 func theirClient(t *testing.T, zk *zktest.Server, service string) *theirclient.ZookeeperDiscovery {
@@ -157,6 +164,7 @@ func TestWhatDiffersOnAClient(t *testing.T) {
 			zk := zktest.Start(t)
 			put(t, zk, "Arith/"+first)
 			old := theirClient(t, zk, "Arith")
+			watched(t, zk, 1)
 			before := old.WatchService() // may get the first list, if it is quick
 			put(t, zk, "Arith/"+second)
 			soon(t, "theirs has heard of the second", func() bool {
@@ -167,23 +175,28 @@ func TestWhatDiffersOnAClient(t *testing.T) {
 					return false
 				}
 			})
-			watched := old.WatchService()
+			later := old.WatchService()
+			watched(t, zk, 1)
 			d := ourClient(t, zk, "Arith")
 			wantKeys(t, "ours, at once", <-d.WatchService(), first, second)
-			if len(watched) > 0 {
-				t.Errorf("theirs, at once: %q", keys(<-watched))
+			if len(later) > 0 {
+				t.Errorf("theirs, at once: %q", keys(<-later))
 			}
 			if err := zk.Delete("/base/Arith/" + second); err != nil {
 				t.Fatal(err)
 			}
-			wantKeys(t, "theirs, after a change", <-watched, first)
+			wantKeys(t, "theirs, after a change", <-later, first)
 		},
 		"metadata that change": func(t *testing.T) {
 			zk := zktest.Start(t)
 			put(t, zk, "Arith/"+first)
-			old, d := theirClient(t, zk, "Arith"), ourClient(t, zk, "Arith")
+			old := theirClient(t, zk, "Arith")
+			watched(t, zk, 1)
+			d := ourClient(t, zk, "Arith")
+			both := zk.Stats().Watches
 			put(t, zk, "Arith/"+second)
-			soon(t, "theirs, which watches now", func() bool { return len(old.GetServices()) == 2 })
+			soon(t, "theirs, with a server that comes", func() bool { return len(old.GetServices()) == 2 })
+			watched(t, zk, both)
 			if err := zk.Set("/base/Arith/"+first, []byte("weight=9")); err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +260,9 @@ func TestWhatDiffersOnAClient(t *testing.T) {
 			zk := zktest.Start(t)
 			put(t, zk, "Arith/"+first)
 			only := func(p *client.KVPair) bool { return p.Key == first }
-			old, d := theirClient(t, zk, "Arith"), ourClient(t, zk, "Arith")
+			old := theirClient(t, zk, "Arith")
+			watched(t, zk, 1)
+			d := ourClient(t, zk, "Arith")
 			put(t, zk, "Arith/"+second)
 			soon(t, "both have both", func() bool { return len(old.GetServices()) == 2 && len(d.GetServices()) == 2 })
 			old.SetFilter(only)
