@@ -241,7 +241,7 @@ func TestNewsThatWasNotTakenIsJoined(t *testing.T) {
 	keeping(t, func(c *Cache) { _ = c.Save(at(1, "tcp@a:1")) }, func(t *testing.T, k *kept) {
 		write(t, k.theirs.OverridePath(), `["tcp@o:1"]`)
 		pass(2 * pollInterval)
-		pass(lastRestamp * 2)
+		pass(lastRestamp * 5 / 4) // one restamp, with its jitter, and no second
 		n := k.next(t)
 		if n.File == nil || n.Override == nil || !n.Restamp || n.Err != nil || k.Status().OverridePath != k.theirs.OverridePath() {
 			t.Fatalf("news %+v", n)
