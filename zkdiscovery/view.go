@@ -32,7 +32,7 @@ type view struct {
 	gen        int64     // grows when newest or filter changes
 	shown      shown
 	refreshing bool          // some goroutine is in refresh
-	changed    chan struct{} // what change has given to those who wait; nil: nobody does
+	changed    chan struct{} // closed by wake; nil: nobody waits
 }
 
 // shown is what Snapshot tells of.

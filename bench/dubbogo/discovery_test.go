@@ -141,9 +141,24 @@ func TestItFollowsAService(t *testing.T) {
 				t.Fatal("its list is another one")
 			}
 		}
-		time.Sleep(100 * time.Millisecond) // it reads everything twice more
+		atRest(server) // it reads everything twice more
 	}
 	d.RemoveWatcher(ch)
+}
+
+// atRest waits until nothing is asked any more but pings.
+func atRest(server *zktest.Server) {
+	asked := func() (n int64) {
+		for op, count := range server.Stats().Requests {
+			if op != zktest.OpPing {
+				n += count
+			}
+		}
+		return n
+	}
+	for before := int64(-1); before != asked(); time.Sleep(50 * time.Millisecond) {
+		before = asked()
+	}
 }
 
 func TestItsListenerTakesAWholeList(t *testing.T) {

@@ -175,39 +175,29 @@ func TestAFileIsForBeforeTheFirstListAndASiblingsForAfterIt(t *testing.T) {
 	b.want("the registry's, which cannot be asked", s)
 }
 
-// The path was deleted and made again since the file was written. Which of the two is later no pass had told when the registry went away.
-func TestAListOfAnotherLineageStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *testing.T) {
-	b := newBench(t, Config{})
-	s := b.servers(4)
-	b.remembers(s[3:], time.Time{}, false)
-	b.lineage = "b"
-	l := b.listing(pairs(s[:2], "weight=1"))
-	l.Synced = false
-	b.b.Live(b.link, 0, b.now)
-	b.b.Listed(l, b.now)
-	b.want("the registry's", s[:2])
-	b.b.Away(b.now)
-	b.want("the registry's, which cannot be asked", s[:2])
-	if source := b.b.Source(); source != Stale {
-		t.Error(source)
+// No pass has told which of the two is later, the file or the list, when the registry goes away.
+func TestAListThatIsNotPlacedStaysWhenTheRegistryGoesAway(t *testing.T) {
+	for name, since := range map[string]func(b *bench){ // the file was written
+		"the path was deleted and made again": func(b *bench) { b.lineage = "b" },
+		"a backup was restored":               func(b *bench) { b.zxid -= 10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, Config{})
+			s := b.servers(4)
+			b.remembers(s[3:], time.Time{}, false)
+			since(b)
+			l := b.listing(pairs(s[:2], "weight=1"))
+			l.Synced = false
+			b.b.Live(b.link, 0, b.now)
+			b.b.Listed(l, b.now)
+			b.want("the registry's", s[:2])
+			b.b.Away(b.now)
+			b.want("the registry's, which cannot be asked", s[:2])
+			if source := b.b.Source(); source != Stale {
+				t.Error(source)
+			}
+		})
 	}
-}
-
-// The file has a list from before a backup was restored, which has a higher zxid than what the registry says now.
-func TestAListThatIsInDoubtStaysWhenTheRegistryGoesAwayBeforeItIsPlaced(t *testing.T) {
-	b := newBench(t, Config{})
-	s := b.servers(4)
-	now := b.zxid + 1
-	b.zxid += 10
-	b.remembers(s[3:], time.Time{}, false)
-	b.zxid = now
-	l := b.listing(pairs(s[:2], "weight=1"))
-	l.Synced = false
-	b.b.Live(b.link, 0, b.now)
-	b.b.Listed(l, b.now)
-	b.want("the registry's", s[:2])
-	b.b.Away(b.now)
-	b.want("the registry's, which cannot be asked", s[:2])
 }
 
 // P1 has counted one era more than P2, and has not heard of the newest list. P2, whose disk is read-only, hears of P1's era and not that a list of its own

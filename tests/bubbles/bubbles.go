@@ -10,7 +10,7 @@ import (
 
 // Test is synctest.Test, on one processor where the race detector watches. Go's runtime (1.26) has one context of the race detector for all timers
 // of a bubble; two processors that read timers which have run out in the same instant spoil it, and the process dies of SIGSEGV in the detector:
-// TestReadersOfTimersInABubbleDoNotKillTheDetector does it in a second. The detector finds what it finds by the order that locks and channels
+// without this, TestReadersOfTimersInABubbleDoNotKillTheDetector does it in a second. The detector finds what it finds by the order that locks and channels
 // give, which one processor shows as well as two.
 func Test(t *testing.T, f func(*testing.T)) {
 	t.Helper()

@@ -1,9 +1,9 @@
 // Package agent runs each contender in a process of its own and asks it what it sees.
 //
-// A contender may hang, leak, or crash its process, and one written in Java is another process anyway; so all of them are. The program starts
-// itself again with an environment variable (RunIfAsked), or, for dubbo-go, another program that it has built, and the two speak lines over stdin and stdout. What an agent sees it stamps with the
-// wall clock at once, so that the way through the pipe is not measured. An agent ends when its stdin does, so that none outlives the program,
-// however that ends.
+// A contender may hang, leak, or crash its process, and one written in Java is another process anyway; so all of them are. The program starts itself
+// again with an environment variable (RunIfAsked), or, for dubbo-go, another program that it has built, and the two speak lines over stdin and
+// stdout. What an agent sees it stamps with the wall clock at once, so that the way through the pipe is not measured. An agent ends when its stdin
+// does, so that none outlives the program, however that ends.
 //
 // # The lines
 //

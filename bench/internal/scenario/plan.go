@@ -76,7 +76,7 @@ func Quick() Plan {
 	}
 }
 
-// Full takes less than 25 minutes.
+// Full takes about half an hour.
 func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},

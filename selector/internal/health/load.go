@@ -14,7 +14,7 @@ type Load struct {
 }
 
 const (
-	// halfLife is how long a latency is remembered. The time constant of its decay is 3 s, and this the 0.693 of it.
+	// halfLife is after how long a latency counts half, in milliseconds: 3 s, the time constant of its decay, times ln 2.
 	halfLife = 2079
 	// halving is how long it takes until a failure counts half.
 	halving = 3000
