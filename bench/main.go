@@ -3,7 +3,7 @@
 // dubbogo); and beside two floors, which do the job and nothing else: bare go-zookeeper with one-shot watches, which waits for the event, lists and
 // reads; and bare frames with a persistent watch and batched reads.
 //
-//	go run . -quick                   less than 3 minutes
+//	go run . -quick                   some minutes
 //	go run .                          about half an hour
 //	go run . -scenario change -n 5000 -rtt 0,2ms
 //	go run . -scenario scale          these run only when they are named: up to 2,000 services on one template, 50,000 instances of one

@@ -56,7 +56,7 @@ type Plan struct {
 	FarSizes       []int // instances, over the slow line
 }
 
-// Quick takes less than 3 minutes.
+// Quick takes some minutes.
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
