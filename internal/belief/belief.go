@@ -65,6 +65,7 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		h.waiting = &waiting
 		return
 	case first:
+		b.course.apart = !b.file.looked
 		rec, shown := b.file.memories()
 		if rec != nil {
 			b.accepted = rec.Generation
@@ -148,8 +149,8 @@ func (b *Belief) Confirmed(at time.Time) {
 
 // Tick lets time pass.
 func (b *Belief) Tick(now time.Time) {
-	if l := b.heard.waiting; l != nil && !now.Before(b.cfg.FileBy) {
-		b.Listed(*l, now)
+	if !now.Before(b.cfg.FileBy) {
+		b.goOn(now)
 	}
 	b.guard.tick(now)
 	b.accept()

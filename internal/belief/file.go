@@ -46,7 +46,8 @@ func (r *Record) lists() (pairs []*client.KVPair, held []string) {
 
 // file is what is known of the cache file, and of what was shown before there was this Belief.
 type file struct {
-	known  bool // it was looked at
+	known  bool // it was looked at, or cannot be
+	looked bool // it was looked at
 	may    bool // serve
 	rec    *Record
 	memory *Record // what a caller was shown …
@@ -88,12 +89,16 @@ func (b *Belief) recall() {
 // Found says what the file has, which another process, or this one before, has written: nil when there is nothing that can serve. inTheWay says
 // that it has refused what ToSave has returned, as older.
 func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
-	f := &b.file
-	f.known = true
+	f, c := &b.file, &b.course
+	f.known, f.looked = true, true
+	apart := c.apart
+	c.apart = false
 	switch {
 	case rec == nil:
+	case apart && !rec.Before(c.now): // it may be of a history that is over, whatever its numbers
+		b.suspect(rec.Generation)
 	case b.guard.begun:
-		ahead := b.course.isAhead(rec.Generation)
+		ahead := c.isAhead(rec.Generation)
 		if ahead {
 			f.rec = rec
 			b.relay(now)
@@ -101,7 +106,7 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 		switch {
 		case inTheWay:
 			b.refused(rec)
-		case ahead && b.heard.live && rec.Era > b.course.now.Era:
+		case ahead && b.heard.live && rec.Era > c.now.Era:
 			b.suspect(rec.Generation) // it has counted an era that is not known here, or the registry was restored from a backup
 		}
 	default:
@@ -109,6 +114,17 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 		b.recall()
 		b.change(true)
 	}
+	b.goOn(now)
+}
+
+// CouldNotLook says that what the file has is not known, and may be told later, or never.
+func (b *Belief) CouldNotLook(now time.Time) {
+	b.file.known = true
+	b.goOn(now)
+}
+
+// goOn takes the first list, which has waited for the file.
+func (b *Belief) goOn(now time.Time) {
 	if l := b.heard.waiting; l != nil {
 		b.Listed(*l, now)
 	}

@@ -118,7 +118,10 @@ func (p *process) end() {
 
 // look looks at the file.
 func (p *process) look() {
-	if p.looked != p.file || p.file == nil {
+	switch {
+	case p.hung:
+		p.b.CouldNotLook(p.clock())
+	case p.looked != p.file || p.file == nil:
 		p.looked = p.file
 		p.found(p.file, false)
 	}

@@ -226,6 +226,50 @@ func TestAListThatIsBehindWhatAnotherProcessHasHeardIsPassedOver(t *testing.T) {
 	}
 }
 
+// The file could not be looked at when the view began, and can be in the outage: a list of before a backup was restored has the era of those who have
+// counted alike, and the higher zxid (tests/weather, seed 20261140130).
+func TestAListThatBeganWithoutALookAtTheFileStaysUntilAPassDecides(t *testing.T) {
+	for name, began := range map[string]func(b *bench){
+		"it could not be read": func(b *bench) { b.b.CouldNotLook(b.now) },
+		"the disk hung":        func(b *bench) { b.pass(time.Second) },
+	} {
+		for _, late := range []bool{false, true} { // the file is found when the registry has gone
+			for zxid, era := range map[int64]int64{90: 2, 200: 1} { // of the pass that decides: the file's is from before a backup, or it is not
+				b := newBench(t, Config{FileBy: time.Unix(1e9, 0).Add(250 * time.Millisecond)})
+				s := b.servers(5)
+				file := b.file(s[:2], time.Time{})
+				file.Zxid = 150
+				b.hear(pairs(s[2:], "weight=1"))
+				began(b)
+				b.want(name, s[2:])
+				if !late {
+					b.b.Found(file, false, b.now)
+				}
+				b.b.Away(b.now)
+				if late {
+					b.b.Found(file, false, b.now)
+				}
+				b.want(name+", in the outage", s[2:])
+				if b.b.Source() != Stale || !b.b.Doubting() {
+					t.Errorf("%s: source %v, in doubt %v", name, b.b.Source(), b.b.Doubting())
+				}
+				b.reconnect()
+				l := b.listing(pairs(s[2:], "weight=1"))
+				l.Zxid, l.Proof = zxid, true
+				b.b.Listed(l, b.now)
+				if b.b.Doubting() || b.b.course.now != (Generation{"a", era, zxid}) {
+					t.Errorf("%s: %+v, want era %d", name, b.b.course, era)
+				}
+				later := b.file(s, time.Time{})
+				later.Generation = Generation{"a", era, zxid + 1}
+				b.b.Found(later, false, b.now)
+				b.b.Away(b.now)
+				b.want(name+", and from then on what another process hears is followed", s)
+			}
+		}
+	}
+}
+
 // One of few that is missing in a list in doubt is let go when that is no backup, also if it answers.
 func TestALossIsNoLossOfABackupThatWasNone(t *testing.T) {
 	b := newBench(t, Config{})
