@@ -34,13 +34,10 @@ var change = Scenario{
 // changers leaves out whom it would take too long to wait for.
 func (e *Env) changers(c condition) []string {
 	return slices.DeleteFunc(e.everybody(), func(name string) bool {
-		switch name {
-		case contender.CacheDiscovery: // rpcx-zookeeper's way to the last millisecond
+		if name == contender.CacheDiscovery { // rpcx-zookeeper's way to the last millisecond
 			return c.roundTrip > 0 || c.n >= 1_000
-		case contender.DubboGo: // which reads everything, one after the other, more than once for every change
-			return c.roundTrip > 0 || c.n > 1_000
 		}
-		return false
+		return c.isTooMuchFor(name)
 	})
 }
 

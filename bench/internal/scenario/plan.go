@@ -1,6 +1,10 @@
 package scenario
 
-import "time"
+import (
+	"time"
+
+	"github.com/holdfast-go/holdfast/bench/internal/contender"
+)
 
 // Plan is how much is measured.
 type Plan struct {
@@ -60,10 +64,10 @@ type Plan struct {
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000, 5_000}, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{1_000},
-		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: 30 * time.Second, WarmRounds: 10, Nevers: 1, Budget: 1500 * time.Millisecond, OpenLimit: 30 * time.Second,
+		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: 20 * time.Second, WarmRounds: 10, Nevers: 1, Budget: time.Second, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
-		CostChanges: 1, CPURounds: 3, ManyRounds: 3,
-		Bursts: 20, BurstBudget: 1500 * time.Millisecond, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
+		CostChanges: 1, CPURounds: 2, ManyRounds: 3,
+		Bursts: 20, BurstBudget: time.Second, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
 		Services: 10, ServiceSize: 50, ServiceRounds: 2, Rest: time.Second,
@@ -81,13 +85,13 @@ func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
-		Rounds: 60, Least: 3, Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, Budget: 15 * time.Second, OpenLimit: time.Minute,
+		Rounds: 60, Least: 3, Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, Budget: 5 * time.Second, OpenLimit: time.Minute,
 		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 10, StartLimit: 10 * time.Second,
 		CostChanges: 5, CPURounds: 8, ManyRounds: 8,
-		Bursts: 1_000, BurstBudget: 20 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
+		Bursts: 1_000, BurstBudget: 10 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
-		Services: 200, ServiceSize: 50, ServiceRounds: 6, Rest: time.Minute,
+		Services: 200, ServiceSize: 50, ServiceRounds: 6, Rest: 30 * time.Second,
 		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
 		Registrations: 15, UpdateEvery: 10 * time.Second,
 		SelectorsFor: 20 * time.Second,
@@ -122,6 +126,11 @@ type condition struct {
 	n         int
 	roundTrip time.Duration
 	far       bool // the line is slow and loses something, too
+}
+
+// isTooMuchFor says whom it would take minutes to wait for: dubbo-go reads every instance, one after the other, and more than once for every change.
+func (c condition) isTooMuchFor(name string) bool {
+	return name == contender.DubboGo && (c.roundTrip > 0 || c.n > 1_000)
 }
 
 // conditions are all sizes on the direct way, and those of Delayed on the longer ones.

@@ -135,13 +135,7 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 	defer done()
 	service := fmt.Sprintf("start-%d-%d-%v", scenario, c.n, c.roundTrip)
 	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool {
-		switch name {
-		case contender.CacheDiscovery: // rpcx-zookeeper, while ZooKeeper is up
-			return true
-		case contender.DubboGo: // which reads one instance after the other
-			return c.roundTrip > 0
-		}
-		return false
+		return name == contender.CacheDiscovery || c.isTooMuchFor(name) // the former is rpcx-zookeeper, while ZooKeeper is up
 	})
 	starters, err := e.starters(ctx, service, c.n, names)
 	if err != nil {
