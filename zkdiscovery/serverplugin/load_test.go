@@ -54,6 +54,57 @@ func TestFiveHundredServicesAreRegisteredTogether(t *testing.T) {
 	}
 }
 
+// What was registered first is registered when its node is made, and its watch would be in the way of the others.
+func TestWatchesWaitForWhatIsNotRegisteredYet(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		const roundTrip, services = 100 * time.Millisecond, 500
+		must(b, b.zk.Put("/rpcx/First", nil))
+		for i := range services {
+			must(b, b.zk.Put(fmt.Sprint("/rpcx/Service", i), nil))
+		}
+		p := b.plugin()
+		pass(time.Second)
+		b.zk.Delay(roundTrip)
+		b.register(p, "First", "")
+		pass(roundTrip * 3 / 2) // it was looked at, and is being written
+		b.many(p, services)
+		for range 19 { // which are looked at, and written
+			pass(roundTrip / 10)
+			if n := b.zk.Stats().Watches; n > 0 {
+				b.Fatalf("%d watches were set before all was registered", n)
+			}
+		}
+		pass(time.Second)
+		if n := b.zk.Stats().Watches; n != services+1 || !p.Registered() {
+			b.Errorf("%d watches, registered %v", n, p.Registered())
+		}
+	})
+}
+
+// Hundreds of services are named one by one.
+func TestServicesAreNotCopiedForEachOneMore(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		mine := make([]string, 1, 100)
+		p := b.plugin()
+		copies, at := 0, (*string)(nil)
+		p.Services = mine
+		for i := range 1000 {
+			must(b, p.Register(fmt.Sprint("Service", i), nil, ""))
+			if now := &p.Services[0]; now != at {
+				at = now
+				copies++
+			}
+			_ = append(p.Services, "a user's")
+		}
+		if copies > 20 {
+			b.Errorf("%d copies", copies)
+		}
+		if p.Services[999] != "Service999" || mine[:2][1] != "" {
+			b.Errorf("%q, %q", p.Services[999], mine[:2])
+		}
+	})
+}
+
 func TestAtRestOnlyPingsAndRareChecks(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		const services = 500

@@ -34,22 +34,32 @@ type answer struct {
 	err   error
 }
 
-// look feeds the nodes with what the program wants, what the session's state is, and what was hinted.
+// look feeds the nodes with what the session's state is, and what was hinted.
 func (r *registrar) look(now time.Time) {
-	l := r.mail.take()
-	if l.no != r.taken {
-		r.taken, r.dirty = l.no, true
-		r.is = l.state
-		r.refresh()
-	}
 	r.lookAtSession(now)
 	for _, e := range r.entries {
 		r.lookAtHints(e, now)
 	}
+	r.lookForRounds()
+}
+
+// read feeds the nodes with what the program wants. Only what has changed is gone through: hundreds of services are registered one by one.
+func (r *registrar) read(now time.Time) {
+	l := r.mail.take()
+	if l.no != r.taken {
+		r.taken, r.dirty = l.no, true
+		r.is = l.state
+	}
+	was := r.extra
+	r.refresh()
+	r.lookAtSession(now) // which counts only where clients could call the server
 	for _, o := range l.orders {
 		r.take(o, now)
 	}
 	r.lookForRounds()
+	if r.extra == was {
+		return
+	}
 	for _, e := range r.entries {
 		if e.node.wish.extra != r.extra && e.node.wish.order.wanted {
 			r.feed(e, event{kind: ordered, order: e.node.wish.order, extra: r.extra}, now)

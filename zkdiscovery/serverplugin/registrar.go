@@ -28,7 +28,8 @@ type registrar struct {
 	wg      sync.WaitGroup // the loop, actions and the goroutine that waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
-	pokes    chan struct{} // one token: look at the mailbox, at hints and at the session. Anybody sends
+	pokes    chan struct{} // one token: look at hints and at the session, which sends
+	letters  chan struct{} // one token: look at the mailbox, which sends
 	answers  chan []answer // tasks send, the loop receives
 	drains   chan struct{} // a Drain that is under way has put a token in
 	mail     *mailbox
@@ -47,7 +48,8 @@ type loop struct {
 	together  []job             // what waits to be begun, with others …
 	alone     []job             // … and what failed with them, and is done by itself
 	tasks     int               // under way
-	running   int               // the same of those with a job that is done by itself
+	urgent    int               // of them, those that what can wait waits for
+	running   int               // the same as tasks of those with a job that is done by itself
 	seen      session.State     // as the nodes know it
 	taken     int64             // mailbox.no
 	is        state             // of the mailbox
@@ -64,10 +66,11 @@ type loop struct {
 
 func newRegistrar(cfg config) *registrar {
 	ctx, cancel := context.WithCancel(context.Background())
-	pokes := make(chan struct{}, 1)
+	letters := make(chan struct{}, 1)
 	r := &registrar{
 		cfg: cfg, ctx: ctx, cancel: cancel, session: session.Open(cfg.session),
-		done: make(chan struct{}), pokes: pokes, answers: make(chan []answer), drains: make(chan struct{}, 1), mail: newMailbox(pokes),
+		done: make(chan struct{}), pokes: make(chan struct{}, 1), letters: letters,
+		answers: make(chan []answer), drains: make(chan struct{}, 1), mail: newMailbox(letters),
 		loop: loop{entries: make(map[string]*entry), words: make(map[string]*layer), extra: new(extra)},
 	}
 	r.report.Store(&report{newer: make(chan struct{})})
@@ -114,6 +117,8 @@ func (r *registrar) run() {
 			return
 		case <-r.pokes:
 			r.look(time.Now())
+		case <-r.letters:
+			r.read(time.Now())
 		case a := <-r.answers:
 			r.ended(a)
 			r.answeredMore()
@@ -160,8 +165,7 @@ func (r *registrar) wakeUp(now time.Time) {
 	if !r.tickAt.IsZero() && !now.Before(r.tickAt) {
 		r.tickAt = now.Add(r.cfg.update)
 		r.metrics = r.cfg.meters.read(r.cfg.metrics, r.cfg.log)
-		r.refresh()
-		r.look(now)
+		r.read(now)
 	}
 	if !r.wakeAt.IsZero() && !now.Before(r.wakeAt) {
 		r.wakeAt = time.Time{}
@@ -208,8 +212,12 @@ func (r *registrar) begin() {
 	}
 	for r.tasks < mostTasks && len(r.together) > 0 {
 		var t []job
-		t, r.together = nextTask(r.together, &r.cfg)
-		r.tasks++
+		if t, r.together = nextTask(r.together, &r.cfg, r.urgent > 0); len(t) == 0 {
+			return
+		}
+		if r.tasks++; !t[0].canWait() {
+			r.urgent++
+		}
 		r.start(t)
 	}
 }
@@ -229,7 +237,9 @@ func (r *registrar) ended(answers []answer) {
 	if answers[0].alone {
 		r.running--
 	} else {
-		r.tasks--
+		if r.tasks--; !answers[0].canWait() {
+			r.urgent--
+		}
 	}
 	for _, a := range answers {
 		r.answered(a, time.Now())

@@ -18,9 +18,13 @@ const (
 )
 
 // nextTask takes jobs out of a queue that is not empty which go together, all in one session: looks that leave a watch, looks that leave none, or writes,
-// which then go into one transaction. Looks that leave a watch can wait: what they look at is registered.
-func nextTask(queue []job, cfg *config) (task, rest []job) {
-	first := max(slices.IndexFunc(queue, func(j job) bool { return j.action.kind != look || j.action.glance }), 0)
+// which then go into one transaction. What can wait does, also while something urgent is under way: there is no task then.
+func nextTask(queue []job, cfg *config, urgent bool) (task, rest []job) {
+	first := slices.IndexFunc(queue, func(j job) bool { return !j.canWait() })
+	if first < 0 && urgent {
+		return nil, queue
+	}
+	first = max(first, 0)
 	rest = append(rest, queue[:first]...)
 	bytes := 0
 	for _, j := range queue[first:] {
@@ -36,6 +40,9 @@ func nextTask(queue []job, cfg *config) (task, rest []job) {
 	}
 	return task, rest
 }
+
+// canWait reports whether others go first. A look that leaves a watch can wait: what it looks at is registered.
+func (j *job) canWait() bool { return j.action.kind == look && !j.action.glance }
 
 // way is what jobs must have in common to go together.
 func (j *job) way() [2]bool { return [...]bool{j.action.kind == look, j.action.glance} }

@@ -21,22 +21,29 @@ func TestWhatGoesTogether(t *testing.T) {
 	for _, tc := range []struct {
 		rule       string
 		queue      []job
+		urgent     bool
 		task, rest int
 		last       action // of the task
 	}{
-		{"one", []job{of(1, looking)}, 1, 0, looking},
-		{"glances with glances", []job{of(1, glancing), of(1, looking), of(1, glancing)}, 2, 1, glancing},
-		{"looks that leave a watch wait", []job{of(1, looking), of(1, glancing), of(1, looking)}, 1, 2, glancing},
-		{"also for writes", []job{of(1, looking), of(1, action{kind: set})}, 1, 1, action{kind: set}},
-		{"writes of every kind", []job{of(1, action{kind: create}), of(1, action{kind: set}), of(1, action{kind: takeOver}), of(1, action{kind: remove})}, 4, 0, action{kind: remove}},
-		{"of one session", []job{of(1, action{kind: create}), of(2, action{kind: create})}, 1, 1, action{kind: create}},
-		{"one that is too long goes by itself", []job{of(1, long), of(1, action{kind: set})}, 1, 1, long},
-		{"and not behind others", []job{of(1, action{kind: set}), of(1, long), of(1, action{kind: remove})}, 2, 1, action{kind: remove}},
-		{"so many looks", slices.Repeat([]job{of(1, looking)}, 2*mostTogether), mostTogether, mostTogether, looking},
+		{"one", []job{of(1, looking)}, false, 1, 0, looking},
+		{"glances with glances", []job{of(1, glancing), of(1, looking), of(1, glancing)}, false, 2, 1, glancing},
+		{"looks that leave a watch wait", []job{of(1, looking), of(1, glancing), of(1, looking)}, false, 1, 2, glancing},
+		{"also for writes", []job{of(1, looking), of(1, action{kind: set})}, false, 1, 1, action{kind: set}},
+		{"while something urgent is under way, too", []job{of(1, looking)}, true, 0, 1, action{}},
+		{"which nothing else waits for", []job{of(1, looking), of(1, glancing)}, true, 1, 1, glancing},
+		{"writes of every kind", []job{of(1, action{kind: create}), of(1, action{kind: set}), of(1, action{kind: takeOver}), of(1, action{kind: remove})}, false, 4, 0, action{kind: remove}},
+		{"of one session", []job{of(1, action{kind: create}), of(2, action{kind: create})}, false, 1, 1, action{kind: create}},
+		{"one that is too long goes by itself", []job{of(1, long), of(1, action{kind: set})}, false, 1, 1, long},
+		{"and not behind others", []job{of(1, action{kind: set}), of(1, long), of(1, action{kind: remove})}, false, 2, 1, action{kind: remove}},
+		{"so many looks", slices.Repeat([]job{of(1, looking)}, 2*mostTogether), false, mostTogether, mostTogether, looking},
 	} {
-		task, rest := nextTask(tc.queue, cfg)
-		if len(task) != tc.task || len(rest) != tc.rest || task[len(task)-1].action != tc.last {
-			t.Errorf("%s: %d and %d are left, the last %+v", tc.rule, len(task), len(rest), task[len(task)-1].action.kind)
+		task, rest := nextTask(tc.queue, cfg, tc.urgent)
+		var last action
+		if len(task) > 0 {
+			last = task[len(task)-1].action
+		}
+		if len(task) != tc.task || len(rest) != tc.rest || last != tc.last {
+			t.Errorf("%s: %d and %d are left, the last %+v", tc.rule, len(task), len(rest), last.kind)
 		}
 	}
 }
