@@ -58,11 +58,15 @@ func (s *Session) exchange(ctx context.Context, x *exchange) error {
 //
 // A server that answers pings but no request is no use: the link is broken when requests wait and nothing else has come for so long as limit.
 func (s *Session) exchangeOn(ctx context.Context, k *link, limit time.Duration, x *exchange) error {
-	begun := time.Now()
 	x.done = make(chan struct{})
-	defer x.stop()
 	k.window.add(x)
+	return s.await(ctx, k, limit, x)
+}
 
+// await is exchangeOn for requests that k has already.
+func (s *Session) await(ctx context.Context, k *link, limit time.Duration, x *exchange) error {
+	begun := time.Now()
+	defer x.stop()
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	for {

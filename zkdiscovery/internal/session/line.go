@@ -147,6 +147,7 @@ func (l *line) dial(_, _ string, _ time.Duration) (net.Conn, error) {
 	c, at, rest, err := s.connect(l.ctx, t, lim)
 	if err == nil {
 		k := newLink(l, c, at, lim.handshake)
+		s.askFirst(k)
 		l.mu.Lock()
 		l.link = k
 		l.mu.Unlock()

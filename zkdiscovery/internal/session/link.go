@@ -26,6 +26,7 @@ type link struct {
 	probing   atomic.Int32 // the request of which it is not known whether the server knows it, 0 for none
 	told      atomic.Int32 // the code of the last reply, if it says why the server is about to hang up
 	extension Extension    // under Session.mu
+	first     *exchange    // what the handshake asks besides, nil for nothing; noted before anything is sent
 	rewatched bool         // watches were set again; noted before k is ready
 
 	signs  signs

@@ -133,7 +133,8 @@ func (k *link) sendNext() (sent bool, err error) {
 }
 
 // greet puts the credentials behind the ConnectRequest (length 4, version 4, lastZxidSeen 8, timeout 4, session id 8, …), as ZooKeeper's own client does: the server
-// looks at them first thing in the session, so that no request runs without them. What the session has seen is also in answers that go-zookeeper
+// looks at them first thing in the session, so that no request runs without them. Behind them is what is asked first: ZooKeeper reads no further than the
+// ConnectRequest before it has answered that. What the session has seen is also in answers that go-zookeeper
 // does not get. See target.asNew for what is hidden.
 func (k *link) greet(b []byte) []byte {
 	const lastZxidSeen, sessionID = 8, 20
@@ -149,7 +150,7 @@ func (k *link) greet(b []byte) []byte {
 	for _, a := range k.auth {
 		frame = append(frame, authFrame(a)...)
 	}
-	return frame
+	return k.window.next(frame, k.line.watches, false)
 }
 
 // rewatch sets the watches again that the session had when its last link ended, at the zxid that it had seen then. The reading goroutine

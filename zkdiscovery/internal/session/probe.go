@@ -8,8 +8,8 @@ import (
 // A server that does not know a kind of request answers so, out of turn, and hangs up. So what it can do is found out on a connection that does not
 // serve yet: nothing but the one question is under way then. The session lives on, and whoever waits for a connection waits a moment longer.
 //
-// First comes a question that every server answers: 3.5 and later have configNode, and those before it are asked nothing else. A server that has had
-// what it is asked for is asked for it at once.
+// First comes a question that every server answers: 3.5 and later have configNode, and those before it are asked nothing else. It goes with the handshake,
+// so that nobody waits for it. A server that has had what it is asked for is asked for it at once.
 
 // errUnknown is why a connection ended on which the server was asked something that it does not know.
 var errUnknown = errors.New("the server does not know this kind of request")
@@ -42,9 +42,25 @@ func (s *Session) ready(l *line, k *link) {
 	}
 }
 
-// isNew asks k's server whether it is of 3.5 or later.
+// askFirst has the handshake ask whether k's server is of 3.5 or later, if that is not known. It is called before anything is sent.
+func (s *Session) askFirst(k *link) {
+	s.mu.Lock()
+	had, ask := s.abilities.extension(k.target.String(), s.cfg.Extension, time.Now())
+	s.mu.Unlock()
+	if had == (Extension{}) && len(ask) > 0 && !k.target.asNew { // which ends with the handshake
+		k.first = question(opExists, configNode)
+		k.window.add(k.first)
+	}
+}
+
+// isNew reports whether k's server is of 3.5 or later, and asks it if that was not done.
 func (k *link) isNew() bool {
-	err := k.askProbe(opExists, configNode)
+	x := k.first
+	if x == nil { // the server was known when k began
+		x = question(opExists, configNode)
+		k.window.add(x)
+	}
+	err := k.line.s.await(k.line.ctx, k, k.sessionTimeout(), x)
 	switch {
 	case err == nil, errors.Is(err, ErrNoAuth): // which a server says that has it (since 3.8.4 and 3.9.2)
 		k.removes.Store(removesWatches)
@@ -106,9 +122,17 @@ func (k *link) probe(ask []int32, had bool) bool {
 
 // askProbe asks one question and waits for the answer.
 func (k *link) askProbe(op int32, path string) error {
-	return k.line.s.exchangeOn(k.line.ctx, k, k.sessionTimeout(), &exchange{
+	x := question(op, path)
+	k.window.add(x)
+	return k.line.s.await(k.line.ctx, k, k.sessionTimeout(), x)
+}
+
+// question is one request, of whose answer no more matters than whether it is a refusal.
+func question(op int32, path string) *exchange {
+	return &exchange{
 		op: op, n: 1, path: func(int) string { return path }, take: func(_ int, refusal error, _ []byte) error { return refusal },
-	})
+		done: make(chan struct{}),
+	}
 }
 
 // noteAbility keeps what k's server has answered.
