@@ -81,30 +81,6 @@ func TestWatchesWaitForWhatIsNotRegisteredYet(t *testing.T) {
 	})
 }
 
-// Hundreds of services are named one by one.
-func TestServicesAreNotCopiedForEachOneMore(t *testing.T) {
-	inBubble(t, func(b bubble) {
-		mine := make([]string, 1, 100)
-		p := b.plugin()
-		copies, at := 0, (*string)(nil)
-		p.Services = mine
-		for i := range 1000 {
-			must(b, p.Register(fmt.Sprint("Service", i), nil, ""))
-			if now := &p.Services[0]; now != at {
-				at = now
-				copies++
-			}
-			_ = append(p.Services, "a user's")
-		}
-		if copies > 20 {
-			b.Errorf("%d copies", copies)
-		}
-		if p.Services[999] != "Service999" || mine[:2][1] != "" {
-			b.Errorf("%q, %q", p.Services[999], mine[:2])
-		}
-	})
-}
-
 func TestAtRestOnlyPingsAndRareChecks(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		const services = 500

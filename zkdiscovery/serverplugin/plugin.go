@@ -69,7 +69,6 @@ type ZooKeeperRegisterPlugin struct {
 	mu        sync.Mutex // guards what follows; may be held while the mailbox's is taken, never the other way round
 	stopped   bool
 	registrar *registrar // nil before the first Start or Register
-	names     []string   // what Services is a part of
 }
 
 // NewZooKeeperRegisterPlugin returns a plugin with the given options. Mistakes in them are told by Start and Register.
@@ -102,7 +101,7 @@ func (p *ZooKeeperRegisterPlugin) begin() (*registrar, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.registrar, p.names = newRegistrar(cfg), slices.Clone(p.Services)
+		p.registrar = newRegistrar(cfg)
 	}
 	return p.registrar, nil
 }
@@ -114,7 +113,7 @@ func (p *ZooKeeperRegisterPlugin) Stop() error {
 	p.mu.Lock()
 	p.stopped = true
 	r := p.registrar
-	p.Services, p.names = nil, nil
+	p.Services = nil
 	p.mu.Unlock()
 	if r != nil {
 		r.stop()
@@ -162,8 +161,7 @@ func (p *ZooKeeperRegisterPlugin) want(name, metadata string, function bool) (*r
 		return nil, err
 	}
 	if r.mail.register(strings.Trim(name, "/"), path, metadata, function) {
-		p.names = append(p.names, name)
-		p.Services = slices.Clip(p.names) // who appends to it has a slice of his own
+		p.Services = append(slices.Clip(p.Services), name)
 	}
 	return r, nil
 }
@@ -194,8 +192,7 @@ func (p *ZooKeeperRegisterPlugin) unwant(r *registrar, name, path string) (o ord
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	same := func(other string) bool { return strings.Trim(other, "/") == strings.Trim(name, "/") }
-	p.names = slices.DeleteFunc(slices.Clone(p.names), same)
-	p.Services = slices.Clip(p.names)
+	p.Services = slices.DeleteFunc(slices.Clone(p.Services), same)
 	return r.mail.unregister(path)
 }
 
