@@ -30,36 +30,37 @@ func NewRing(members []Member) *Ring {
 	counts, total := pointCounts(members)
 	r := &Ring{points: make([]uint64, total), shift: uint(32 - max(2, bits.Len64(total)-1))}
 	r.start = make([]uint32, r.parts()+1)
+	points, start := r.points, r.start // no detour for each point
 	// The points are evenly spread. So putting each into its part of the circle sorts them, but for the few of one part.
-	for i, m := range members {
-		for k := range uint64(counts[i]) {
-			r.start[r.part(m.point(k))]++
+	for i := range members {
+		for k := range counts[i] {
+			start[r.part(members[i].point(k))]++
 		}
 	}
 	var sum uint32
-	for i, n := range r.start {
+	for i, n := range start {
 		sum += n
-		r.start[i] = sum // where the part ends; each point put there moves it to where it begins
+		start[i] = sum // where the part ends; each point put there moves it to where it begins
 	}
-	for i, m := range members {
-		for k := range uint64(counts[i]) {
-			p := m.point(k)
-			at := &r.start[r.part(p)]
+	for i := range members {
+		for k := range counts[i] {
+			p := members[i].point(k)
+			at := &start[r.part(p)]
 			*at--
-			r.points[*at] = p | uint64(i)
+			points[*at] = p | uint64(i)
 		}
 	}
-	for i, p := range r.points {
-		for ; i > 0 && p < r.points[i-1]; i-- {
-			r.points[i] = r.points[i-1]
+	for i, p := range points {
+		for ; i > 0 && p < points[i-1]; i-- {
+			points[i] = points[i-1]
 		}
-		r.points[i] = p
+		points[i] = p
 	}
 	return r
 }
 
 // point is the position<<32 of a member's k-th point.
-func (m *Member) point(k uint64) uint64 { return Mix(m.Hash+(k+1)*golden) &^ index }
+func (m *Member) point(k uint32) uint64 { return Mix(m.Hash+uint64(k+1)*golden) &^ index }
 
 // pointCounts gives the median weight pointsEach points, which lets equal weights have the same points however many members there are. When the
 // median changes, more keys move than those of the member that changed.

@@ -12,7 +12,7 @@ import (
 // one less. A heap orders the members by their next turn. The zero Turns is empty. Its methods may be called at once from anywhere.
 type Turns struct {
 	mu      sync.Mutex
-	heap    []turn   // each before its four children, those of i from 4i+1 on
+	heap    []turn   // each before its two children, those of i from 2i+1 on
 	members []Member // of the last Reset
 	now     float64  // the turn taken last
 	list    int      // grows with each Reset
@@ -48,20 +48,19 @@ func (q *Turns) Next(list, tries int, take func(member int) bool) int {
 
 // sink puts t in the place of the i-th turn, or below.
 func (q *Turns) sink(i int, t turn) {
-	for 4*i+1 < len(q.heap) {
-		least := 4*i + 1
-		for child := least + 1; child < min(4*i+5, len(q.heap)); child++ {
-			if q.heap[child].at < q.heap[least].at {
-				least = child
-			}
+	heap := q.heap
+	for 2*i+1 < len(heap) {
+		least := 2*i + 1
+		if least+1 < len(heap) && heap[least+1].at < heap[least].at {
+			least++
 		}
-		if t.at <= q.heap[least].at {
+		if t.at <= heap[least].at {
 			break
 		}
-		q.heap[i] = q.heap[least]
+		heap[i] = heap[least]
 		i = least
 	}
-	q.heap[i] = t
+	heap[i] = t
 }
 
 // Reset changes the members and weights. A member that stays keeps its place: as far from its turn as it was, in strides. A newcomer gets a place at
@@ -82,7 +81,7 @@ func (q *Turns) Reset(members []Member) (list int) {
 		stride := 1 / m.Weight
 		q.heap[i] = turn{min(strides, 1) * float64(stride), stride, int32(i)}
 	}
-	for i := len(q.heap) / 4; i >= 0 && len(q.heap) > 0; i-- {
+	for i := len(q.heap)/2 - 1; i >= 0; i-- {
 		q.sink(i, q.heap[i])
 	}
 	q.list++
