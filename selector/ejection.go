@@ -2,6 +2,7 @@ package selector
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"github.com/holdfast-go/holdfast/selector/internal/health"
@@ -41,25 +42,19 @@ func (e Ejection) rules() health.Rules {
 	return health.Rules{Consecutive: e.Consecutive, Base: ms(e.Base), Max: ms(e.Max), DialBase: ms(e.DialBase), DialMax: ms(e.DialMax)}
 }
 
-func (e Ejection) check(mistake func(format string, args ...any)) {
-	if e.Consecutive < 0 {
-		mistake("WithEjection: Consecutive %d: must not be negative", e.Consecutive)
-	}
-	if !(e.Share >= 0 && e.Share <= 1) { // NaN is neither
-		mistake("WithEjection: Share %v: must be in (0, 1]", e.Share)
-	}
+func (e Ejection) check() error {
 	full := e.withDefaults()
-	for _, d := range []struct {
-		field, limit  string
-		value, atMost time.Duration
-	}{{"Base", "Max", full.Base, full.Max}, {"DialBase", "DialMax", full.DialBase, full.DialMax}} {
-		switch {
-		case d.value < 0:
-			mistake("WithEjection: %s %v: must not be negative", d.field, d.value)
-		case d.atMost < 0:
-			mistake("WithEjection: %s %v: must not be negative", d.limit, d.atMost)
-		case d.value > d.atMost:
-			mistake("WithEjection: %s %v: must not be above %s, %v", d.field, d.value, d.limit, d.atMost)
-		}
+	span := func(field string, d time.Duration, limit string, most time.Duration) error {
+		return cmp.Or(
+			mistake(d < 0, "WithEjection: %s %v: must not be negative", field, d),
+			mistake(most < 0, "WithEjection: %s %v: must not be negative", limit, most),
+			mistake(d > most, "WithEjection: %s %v: must not be above %s, %v", field, d, limit, most),
+		)
 	}
+	return errors.Join(
+		mistake(e.Consecutive < 0, "WithEjection: Consecutive %d: must not be negative", e.Consecutive),
+		mistake(!(e.Share >= 0 && e.Share <= 1), "WithEjection: Share %v: must be in (0, 1]", e.Share), // NaN is neither
+		span("Base", full.Base, "Max", full.Max),
+		span("DialBase", full.DialBase, "DialMax", full.DialMax),
+	)
 }

@@ -17,9 +17,24 @@ import (
 // Option changes one of New's defaults.
 type Option interface{ apply(*config) }
 
-type optionFunc func(*config)
+// option sets what it was given, and has what is wrong with that.
+type option struct {
+	set     func(*config)
+	mistake error
+}
 
-func (f optionFunc) apply(c *config) { f(c) }
+func (o option) apply(c *config) {
+	o.set(c)
+	c.mistakes = append(c.mistakes, o.mistake)
+}
+
+// mistake returns the error if something is wrong.
+func mistake(wrong bool, format string, args ...any) error {
+	if !wrong {
+		return nil
+	}
+	return fmt.Errorf(format, args...)
+}
 
 // config is everything that is decided before the first list.
 type config struct {
@@ -46,7 +61,7 @@ type config struct {
 	retryLeast int
 	rules      health.Rules // of ejection
 
-	mistakes []error // found by options themselves
+	mistakes []error // of the options themselves; nil where there is none
 }
 
 func defaultConfig() config {
@@ -55,74 +70,48 @@ func defaultConfig() config {
 
 // WithPolicy sets how a server is chosen. The default is P2C.
 func WithPolicy(p Policy) Option {
-	return optionFunc(func(c *config) {
-		if c.policy = p; p < P2C || p > Random {
-			c.mistake("WithPolicy(%v): there is no such policy", p)
-		}
-	})
+	return option{func(c *config) { c.policy = p }, mistake(p < P2C || p > Random, "WithPolicy(%v): there is no such policy", p)}
 }
 
 // WithZone says in which zone this client is, for Locality: servers whose metadata have the same zone=… come first.
 func WithZone(zone string) Option {
-	return optionFunc(func(c *config) {
-		if c.zone = zone; zone == "" {
-			c.mistake("WithZone(%q): a name is needed", zone)
-		}
-	})
+	return option{func(c *config) { c.zone = zone }, mistake(zone == "", "WithZone(%q): a name is needed", zone)}
 }
 
 // WithPosition says where on Earth this client is, in degrees, for Locality: servers whose latitude=… and longitude=… are nearer come first, those
 // within 50 km of each other together, those without a position last. With WithZone too, the zone counts first.
 func WithPosition(latitude, longitude float64) Option {
-	return optionFunc(func(c *config) {
-		if c.position = (position{latitude, longitude}); !c.position.valid() {
-			c.mistake("WithPosition(%v, %v): -90 to 90 and -180 to 180 are needed", latitude, longitude)
-		}
-	})
+	p := position{latitude, longitude}
+	return option{func(c *config) { c.position = p }, mistake(!p.valid(), "WithPosition(%v, %v): -90 to 90 and -180 to 180 are needed", latitude, longitude)}
 }
 
 // WithKey says what ConsistentHash goes by. The default is the service's path, the method and the arguments as fmt's %v prints them, as with rpcx;
 // that differs from process to process where arguments have pointers in them below the first level, and costs time where they are large. The
 // function is called under XClient's lock: it must be quick and must not call the XClient. If it panics, the default is used.
 func WithKey(key KeyFunc) Option {
-	return optionFunc(func(c *config) {
-		if c.key = key; key == nil {
-			c.mistake("WithKey(nil): a function is needed")
-		}
-	})
+	return option{func(c *config) { c.key = key }, mistake(key == nil, "WithKey(nil): a function is needed")}
 }
 
 // WithLoadBound is how many times the mean of calls in flight a server may have with ConsistentHash, by its weight, before its keys go to the next
 // one on the ring. The default is 1.25; less keeps the load more even, more keeps keys together. Below 8 calls a server is never full. It is
 // of no effect where nobody reports the outcomes of picks.
 func WithLoadBound(factor float64) Option {
-	return optionFunc(func(c *config) {
-		if c.bound = factor; !(factor >= 1.01 && factor <= 1000) { // NaN is neither
-			c.mistake("WithLoadBound(%v): 1.01 to 1000 is needed", factor)
-		}
-	})
+	wrong := !(factor >= 1.01 && factor <= 1000) // NaN is neither
+	return option{func(c *config) { c.bound = factor }, mistake(wrong, "WithLoadBound(%v): 1.01 to 1000 is needed", factor)}
 }
 
 // WithSubset lets this client use n of the servers only, of a fleet so large that a connection to each is too much: the n that it prefers by a hash
 // of its name (WithClientID) and the server's key, so that many clients use all servers about equally often. When a server comes or goes, at most
 // one of the n changes. For those of them that fail the next are used too, 2n in all at most, until they are back.
 func WithSubset(n int) Option {
-	return optionFunc(func(c *config) {
-		if c.subset = n; n <= 0 {
-			c.mistake("WithSubset(%d): must be positive", n)
-		}
-	})
+	return option{func(c *config) { c.subset = n }, mistake(n <= 0, "WithSubset(%d): must be positive", n)}
 }
 
 // WithClientID names this client, for WithSubset. The default is the host's name and the process ID: a container keeps its subset over a restart, a
 // process on a machine does not. Clients of the same name use the same servers. ConsistentHash with WithSubset needs it: only clients
 // that use the same servers send a key to the same one.
 func WithClientID(id string) Option {
-	return optionFunc(func(c *config) {
-		if c.client, c.clientSet = id, true; id == "" {
-			c.mistake("WithClientID(%q): a name is needed", id)
-		}
-	})
+	return option{func(c *config) { c.client, c.clientSet = id, true }, mistake(id == "", "WithClientID(%q): a name is needed", id)}
 }
 
 // WithSlowStart gives a server that has just started a tenth of its calls at first, and all after d; 30 s is usual. A server whose metadata have
@@ -130,26 +119,22 @@ func WithClientID(id string) Option {
 // and those that join while the list is not live (WithLive), do not start slowly. Nobody starts slowly for longer than d after this client has
 // first seen the server. The default is 0: nobody does.
 func WithSlowStart(d time.Duration) Option {
-	return optionFunc(func(c *config) {
-		if c.ramp = d.Milliseconds(); d < 0 {
-			c.mistake("WithSlowStart(%v): must not be negative", d)
-		}
-	})
+	return option{func(c *config) { c.ramp = d.Milliseconds() }, mistake(d < 0, "WithSlowStart(%v): must not be negative", d)}
 }
 
 // WithEjection configures what happens to servers that fail.
 func WithEjection(e Ejection) Option {
-	return optionFunc(func(c *config) { c.ejection = e })
+	return option{set: func(c *config) { c.ejection = e }}
 }
 
 // WithProbing configures how servers are asked in the background whether they are there.
 func WithProbing(p Probing) Option {
-	return optionFunc(func(c *config) { c.probing, c.probeSet = p, true })
+	return option{set: func(c *config) { c.probing, c.probeSet = p, true }}
 }
 
 // WithoutProbing asks no server in the background. Calls find out then: one at a time goes to a server that has never answered or is to come back,
 // and XClient dials it while all others wait.
-func WithoutProbing() Option { return optionFunc(func(c *config) { c.noProbing = true }) }
+func WithoutProbing() Option { return option{set: func(c *config) { c.noProbing = true }} }
 
 // WithLive says whether the list is live, for instance
 //
@@ -161,27 +146,22 @@ func WithoutProbing() Option { return optionFunc(func(c *config) { c.noProbing =
 // Selector's locks, once a second at most and with each list, also under XClient's lock: it must not block, nor call the XClient. If it
 // panics, the list is not live.
 func WithLive(live func() bool) Option {
-	return optionFunc(func(c *config) {
-		if c.live = live; live == nil {
-			c.mistake("WithLive(nil): a function is needed")
-		}
-	})
+	return option{func(c *config) { c.live = live }, mistake(live == nil, "WithLive(nil): a function is needed")}
 }
 
 // WithOnlyTagged lets a call with a tag (WithTag) go to servers of that tag only: when none is listed, the call fails with client.ErrXClientNoServer. The
 // default is that such calls go to servers without a tag when none of the tag can be used.
-func WithOnlyTagged() Option { return optionFunc(func(c *config) { c.onlyTagged = true }) }
+func WithOnlyTagged() Option { return option{set: func(c *config) { c.onlyTagged = true }} }
 
 // WithRetryBudget bounds the retries of Failover and the backups of Failbackup through Wrap: of the calls of the last ten seconds, at most share, and
 // perSecond more for each of these seconds. Beyond it a call ends with its first error, or waits for its first request. The default is 0.2 and 10. Two
 // things are outside: Failtry, which calls its server again without selecting, and an XClient that is not wrapped. rpcx still sleeps its
 // Option.RetryInterval for each of the retries that are not made.
 func WithRetryBudget(share float64, perSecond int) Option {
-	return optionFunc(func(c *config) {
-		if c.retryShare, c.retryLeast = share, perSecond; !(share >= 0 && share <= 100) || perSecond < 0 {
-			c.mistake("WithRetryBudget(%v, %d): a share of 0 to 100 and at least 0 per second are needed", share, perSecond)
-		}
-	})
+	return option{
+		func(c *config) { c.retryShare, c.retryLeast = share, perSecond },
+		mistake(!(share >= 0 && share <= 100) || perSecond < 0, "WithRetryBudget(%v, %d): a share of 0 to 100 and at least 0 per second are needed", share, perSecond),
+	}
 }
 
 // WithoutRetryBudget lets every call retry as often as rpcx's Option.Retries says.
@@ -191,21 +171,14 @@ func WithoutRetryBudget() Option { return WithRetryBudget(100, math.MaxInt32) }
 // slog.Default(), looked up at each line, for what is at Warn or above. slog.New(slog.DiscardHandler) is silence. A message that is repeated is
 // logged a few times, then counted in the attribute withheld. Loggers that share a handler share the limit.
 func WithLogger(l *slog.Logger) Option {
-	return optionFunc(func(c *config) {
-		if l == nil {
-			c.mistake("WithLogger(nil): a logger is needed")
-			return
-		}
-		c.log = logs.Limited(l)
-	})
+	if l == nil {
+		return option{func(*config) {}, errors.New("WithLogger(nil): a logger is needed")}
+	}
+	return option{set: func(c *config) { c.log = logs.Limited(l) }}
 }
 
 // WithObserver sets hooks for metrics.
-func WithObserver(o Observer) Option { return optionFunc(func(c *config) { c.observer = o }) }
-
-func (c *config) mistake(format string, args ...any) {
-	c.mistakes = append(c.mistakes, fmt.Errorf(format, args...))
-}
+func WithObserver(o Observer) Option { return option{set: func(c *config) { c.observer = o }} }
 
 // newConfig joins every mistake in what the caller gave.
 func newConfig(opts []Option) (*config, error) {
@@ -215,25 +188,22 @@ func newConfig(opts []Option) (*config, error) {
 			o.apply(&c)
 		}
 	}
-	for _, rule := range []struct {
-		broken bool
-		says   string
-	}{
-		{c.policy == Locality && c.zone == "" && !c.position.valid(), "WithPolicy(Locality) needs WithZone or WithPosition"},
-		{c.policy != Locality && c.zone != "", fmt.Sprintf("WithZone contradicts WithPolicy(%v): only Locality uses it", c.policy)},
-		{c.policy != Locality && c.position.valid(), fmt.Sprintf("WithPosition contradicts WithPolicy(%v): only Locality uses it", c.policy)},
-		{c.policy != ConsistentHash && c.key != nil, fmt.Sprintf("WithKey contradicts WithPolicy(%v): only ConsistentHash uses it", c.policy)},
-		{c.policy != ConsistentHash && c.bound != 0, fmt.Sprintf("WithLoadBound contradicts WithPolicy(%v): only ConsistentHash uses it", c.policy)},
-		{c.clientSet && c.subset == 0, "WithClientID needs WithSubset"},
-		{c.policy == ConsistentHash && c.subset > 0 && !c.clientSet, "WithPolicy(ConsistentHash) and WithSubset need WithClientID"},
-		{c.noProbing && c.probeSet, "WithoutProbing contradicts WithProbing"},
-	} {
-		if rule.broken {
-			c.mistake("%s", rule.says)
-		}
+	onlyFor := func(p Policy, set bool, option string) error {
+		return mistake(set && c.policy != p, "%s contradicts WithPolicy(%v): only %v uses it", option, c.policy, p)
 	}
-	c.ejection.check(c.mistake)
-	c.probing.check(c.mistake)
+	c.mistakes = append(
+		c.mistakes,
+		mistake(c.policy == Locality && c.zone == "" && !c.position.valid(), "WithPolicy(Locality) needs WithZone or WithPosition"),
+		onlyFor(Locality, c.zone != "", "WithZone"),
+		onlyFor(Locality, c.position.valid(), "WithPosition"),
+		onlyFor(ConsistentHash, c.key != nil, "WithKey"),
+		onlyFor(ConsistentHash, c.bound != 0, "WithLoadBound"),
+		mistake(c.clientSet && c.subset == 0, "WithClientID needs WithSubset"),
+		mistake(c.policy == ConsistentHash && c.subset > 0 && !c.clientSet, "WithPolicy(ConsistentHash) and WithSubset need WithClientID"),
+		mistake(c.noProbing && c.probeSet, "WithoutProbing contradicts WithProbing"),
+		c.ejection.check(),
+		c.probing.check(),
+	)
 	if err := errors.Join(c.mistakes...); err != nil {
 		return nil, fmt.Errorf("selector: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"time"
 
 	"github.com/holdfast-go/holdfast/internal/probe"
@@ -41,14 +42,10 @@ func (p Probing) withDefaults() Probing {
 	return p
 }
 
-func (p Probing) check(mistake func(format string, args ...any)) {
-	if p.Timeout < 0 {
-		mistake("WithProbing: Timeout %v: must not be negative", p.Timeout)
-	}
-	if p.Parallel < 0 || p.Parallel > maxParallel {
-		mistake("WithProbing: Parallel %d: must be at most %d, and not negative", p.Parallel, maxParallel)
-	}
-	if p.Probe != nil && p.TLS != nil {
-		mistake("WithProbing: TLS contradicts Probe: only the default probe uses it")
-	}
+func (p Probing) check() error {
+	return errors.Join(
+		mistake(p.Timeout < 0, "WithProbing: Timeout %v: must not be negative", p.Timeout),
+		mistake(p.Parallel < 0 || p.Parallel > maxParallel, "WithProbing: Parallel %d: must be at most %d, and not negative", p.Parallel, maxParallel),
+		mistake(p.Probe != nil && p.TLS != nil, "WithProbing: TLS contradicts Probe: only the default probe uses it"),
+	)
 }
