@@ -159,7 +159,7 @@ func TestWhenTheNetworkReturnsAllAreBackSoon(t *testing.T) {
 			picked(t, s, 20)
 			pass(100 * time.Millisecond)
 		}
-		if c := s.main.table.Load().counts; c.up != 20 {
+		if c := s.main.table.Load().counts; c.in[health.Up] != 20 {
 			t.Errorf("after 4 s %+v", c)
 		}
 	})

@@ -54,9 +54,9 @@ func settled(tb testing.TB, servers map[string]string, opts ...Option) *Selector
 	tb.Helper()
 	s := mustNew(tb, append(opts, WithProbing(Probing{Probe: func(context.Context, string, string) error { return nil }, Parallel: 1000}))...)
 	s.UpdateServer(servers)
-	for until := time.Now().Add(patience); s.main.table.Load().counts.up < len(servers); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); s.main.table.Load().counts.in[health.Up] < len(servers); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			tb.Fatalf("%d of %d servers up", s.main.table.Load().counts.up, len(servers))
+			tb.Fatalf("%d of %d servers up", s.main.table.Load().counts.in[health.Up], len(servers))
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 2))

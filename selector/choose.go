@@ -98,7 +98,7 @@ func (s *Selector) try(srv *server, h *holder) pick {
 func (s *Selector) drawn(r *roster, t *table, ch *choice, tier int) *server {
 	now := s.recent()
 	srv := s.draw(r, t, ch, tier, now)
-	if t.ramping {
+	if t.ramped > 0 {
 		exact := s.now()
 		for range redraws {
 			if srv.share(exact, s.config.ramp) > rand.Float64() {
@@ -177,7 +177,7 @@ func (h *holder) other(n, from int, of func(i int) *server) *server {
 // hashed returns a pick of the server that the hash of a call's key belongs to: the first on the ring that can be used and is not full.
 func (s *Selector) hashed(t *table, ch *choice, h *holder, hash uint64) pick {
 	now := int64(0)
-	if t.ramping {
+	if t.ramped > 0 {
 		now = s.now()
 	}
 	all := s.inFlight.Load()

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
@@ -39,17 +39,11 @@ func isService(err error) bool {
 
 // isNetwork reports whether an error can only have come from a connection, or from something that does not speak rpcx. rpcx makes strings of some.
 func isNetwork(err error) bool {
-	if _, ok := errors.AsType[net.Error](err); ok {
+	if _, ok := errors.AsType[net.Error](err); ok { // a syscall.Errno is one, too
 		return true
 	}
-	if _, ok := errors.AsType[syscall.Errno](err); ok {
-		return true
-	}
-	for _, is := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, protocol.ErrMetaKVMissing, protocol.ErrMessageTooLong} {
-		if errors.Is(err, is) {
-			return true
-		}
-	}
+	known := []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, protocol.ErrMetaKVMissing, protocol.ErrMessageTooLong}
 	said := err.Error()
-	return strings.HasPrefix(said, "net.OpError") || strings.HasPrefix(said, "wrong magic number")
+	return slices.ContainsFunc(known, func(is error) bool { return errors.Is(err, is) }) ||
+		strings.HasPrefix(said, "net.OpError") || strings.HasPrefix(said, "wrong magic number")
 }

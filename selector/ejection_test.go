@@ -148,8 +148,8 @@ func TestNeverMoreThanHalfAreEjected(t *testing.T) {
 			for i := range n {
 				fail(t, s, nth(i), health.Late, 20)
 			}
-			if c := s.main.table.Load().counts; c.ejected != n/2 || s.Status().Panic {
-				t.Errorf("%d of %d ejected, panic %v", c.ejected, n, s.Status().Panic)
+			if c := s.main.table.Load().counts; c.in[health.Ejected] != n/2 || s.Status().Panic {
+				t.Errorf("%d of %d ejected, panic %v", c.in[health.Ejected], n, s.Status().Panic)
 			}
 		})
 	}
@@ -160,8 +160,8 @@ func TestFewerAreEjectedWhileTheListIsNotLive(t *testing.T) {
 		for i := range 10 {
 			fail(t, s, nth(i), health.Late, 20)
 		}
-		if c := s.main.table.Load().counts; c.ejected != 2 {
-			t.Errorf("%d of 10 ejected", c.ejected)
+		if c := s.main.table.Load().counts; c.in[health.Ejected] != 2 {
+			t.Errorf("%d of 10 ejected", c.in[health.Ejected])
 		}
 		if s.Status().Live {
 			t.Error("the status says live")

@@ -93,7 +93,7 @@ func fuzzSelector(t *testing.T, seed uint64, how byte, metadata string, ops []by
 		if len(st.Servers) != len(listed) {
 			t.Fatalf("%d of %d servers in the status", len(st.Servers), len(listed))
 		}
-		if c := s.main.table.Load().counts; c.fresh+c.up+c.aside+c.ejected+c.trial != c.all {
+		if c := s.main.table.Load().counts; c.in[health.Fresh]+c.in[health.Up]+c.in[health.Aside]+c.in[health.Ejected]+c.in[health.Trial] != c.all {
 			t.Fatalf("%+v", c)
 		}
 	}
@@ -131,7 +131,7 @@ func wantAllBack(t *testing.T, s *Selector, how byte, r *rand.Rand) {
 		}
 		pass(time.Second)
 	}
-	if c := s.main.table.Load().counts; c.ejected+c.aside > 0 {
+	if c := s.main.table.Load().counts; c.in[health.Ejected]+c.in[health.Aside] > 0 {
 		t.Errorf("after six quiet minutes %+v", c)
 	}
 	if p := s.config.policy; p != P2C && p != WeightedRoundRobin && p != Random {

@@ -84,10 +84,9 @@ func (s *Selector) turn() int64 {
 	soon(s.sweep(now, live))
 	ask := s.due(now, soon)
 	for _, r := range s.rosters {
-		t := r.table.Load()
-		if ends := t.rampEnds(s.config.ramp); ends > now {
+		if ends := r.table.Load().ramped; ends > now {
 			soon(ends)
-		} else if t.ramping {
+		} else if ends > 0 {
 			s.changed = true
 		}
 	}
@@ -138,7 +137,7 @@ func (s *Selector) take(a answer, now int64) {
 func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
 	for _, r := range s.rosters {
 		t := r.table.Load()
-		if t.counts.fresh+t.counts.aside+t.counts.ejected == 0 {
+		if t.counts.in[health.Fresh]+t.counts.in[health.Aside]+t.counts.in[health.Ejected] == 0 {
 			continue
 		}
 		for _, srv := range t.pool.servers {

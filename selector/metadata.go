@@ -58,9 +58,6 @@ func parseTraits(metadata string) traits {
 }
 
 func unescape(s string) string {
-	if !strings.ContainsAny(s, "%+") {
-		return s
-	}
 	if u, err := url.QueryUnescape(s); err == nil {
 		return u
 	}

@@ -51,9 +51,7 @@ func (p *pick) done(o health.Outcome, took time.Duration) {
 	if p.permit != 0 {
 		srv.permit.Return(p.permit, s.now()) // if there was a verdict, it is free already
 	}
-	if p.gate != 0 {
-		s.gate.Later(p.gate, 0)
-	}
+	s.gate.Later(p.gate, 0)
 }
 
 // unreported is what becomes of a pick of which nothing will be heard.
@@ -66,9 +64,7 @@ func (p *pick) unreported() {
 	if p.server.State() == Trial {
 		p.selector.judge(p.server, p.epoch, health.NobodyReports)
 	}
-	if p.gate != 0 {
-		p.selector.gate.Later(p.gate, 0)
-	}
+	p.selector.gate.Later(p.gate, 0)
 }
 
 // observe tells of an outcome of the server of key, where there is no pick to report it. Keys that are not listed are ignored.

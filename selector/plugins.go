@@ -3,6 +3,7 @@ package selector
 import (
 	"context"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	"github.com/smallnest/rpcx/client"
@@ -73,10 +74,10 @@ func (p *plugins) DoClientConnectionClose(conn net.Conn) error {
 // DoWrapSelect is called for each selection. A plugin that wraps Select may have another opinion than ours.
 func (p *plugins) DoWrapSelect(fn client.SelectFunc) client.SelectFunc {
 	user := p.get()
-	if !wrapsSelect(user.All()) {
-		return user.DoWrapSelect(fn)
-	}
 	wrapped := user.DoWrapSelect(fn)
+	if !slices.ContainsFunc(user.All(), wrapsSelect) {
+		return wrapped
+	}
 	return func(ctx context.Context, servicePath, serviceMethod string, args any) string {
 		key := wrapped(ctx, servicePath, serviceMethod, args)
 		if h := p.x.holderOf(ctx); h != nil {
@@ -86,13 +87,9 @@ func (p *plugins) DoWrapSelect(fn client.SelectFunc) client.SelectFunc {
 	}
 }
 
-func wrapsSelect(all []client.Plugin) bool {
-	for _, plugin := range all {
-		if _, ok := plugin.(client.SelectNodePlugin); ok {
-			return true
-		}
-	}
-	return false
+func wrapsSelect(plugin client.Plugin) bool {
+	_, ok := plugin.(client.SelectNodePlugin)
+	return ok
 }
 
 // What follows is the user's alone.

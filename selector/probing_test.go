@@ -76,7 +76,7 @@ func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
 				if n := len(picked(t, s, 100)); n != 5 {
 					t.Errorf("%d of 5 servers were picked", n)
 				}
-				if c := s.main.table.Load().counts; c.up != 5 {
+				if c := s.main.table.Load().counts; c.in[health.Up] != 5 {
 					t.Errorf("%+v", c)
 				}
 				for i := range open[1:] {
@@ -97,7 +97,7 @@ func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
 		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); pass(10 * time.Millisecond) {
 			s.Select(t.Context(), "Arith", "Mul", nil)
 		}
-		if c := s.main.table.Load().counts; c.up != 5 {
+		if c := s.main.table.Load().counts; c.in[health.Up] != 5 {
 			t.Errorf("%+v", c)
 		}
 		_ = s.Close()
@@ -118,7 +118,7 @@ func TestAProbeThatNeverReachedAnybodyIsNotBelieved(t *testing.T) {
 			picked(t, s, 10)
 			pass(100 * time.Millisecond)
 		}
-		if c := s.main.table.Load().counts; c.up != 10 {
+		if c := s.main.table.Load().counts; c.in[health.Up] != 10 {
 			t.Errorf("calls succeed, but %+v", c)
 		}
 		_ = s.Close()
@@ -136,11 +136,11 @@ func TestWhoCouldNotBeAskedIsNotPutAside(t *testing.T) {
 		for range 100 {
 			picked(t, s, 10)
 			pass(100 * time.Millisecond)
-			if c := s.main.table.Load().counts; c.aside != 0 {
+			if c := s.main.table.Load().counts; c.in[health.Aside] != 0 {
 				t.Fatalf("%+v", c)
 			}
 		}
-		if c := s.main.table.Load().counts; c.up != 10 {
+		if c := s.main.table.Load().counts; c.in[health.Up] != 10 {
 			t.Errorf("calls succeed, but %+v", c)
 		}
 		_ = s.Close()
@@ -166,7 +166,7 @@ func TestAllSelectorsOfAProcessShareItsProbes(t *testing.T) {
 		}
 		pass(5 * time.Second)
 		for i, s := range selectors {
-			if c := s.main.table.Load().counts; c.up != 20 {
+			if c := s.main.table.Load().counts; c.in[health.Up] != 20 {
 				t.Errorf("selector %d: %+v", i, c)
 			}
 			_ = s.Close()
@@ -195,8 +195,8 @@ func TestProbesAreBounded(t *testing.T) {
 		}}))
 		s.UpdateServer(fleet(100, unweighted))
 		pass(3 * time.Second)
-		if c := s.main.table.Load().counts; c.up != 100 || most != 7 {
-			t.Errorf("%d up, %d at once", c.up, most)
+		if c := s.main.table.Load().counts; c.in[health.Up] != 100 || most != 7 {
+			t.Errorf("%d up, %d at once", c.in[health.Up], most)
 		}
 		_ = s.Close()
 		synctest.Wait()
@@ -250,12 +250,12 @@ func TestWhenAllConnectionsEndEachServerIsAskedOnce(t *testing.T) {
 			s.judge(srv, srv.epoch.Load(), health.ConnectionEnded) // of another XClient
 		}
 		pass(50 * time.Millisecond)
-		if c := s.main.table.Load().counts; c.up+c.fresh != 500 || c.up == 0 {
+		if c := s.main.table.Load().counts; c.in[health.Up]+c.in[health.Fresh] != 500 || c.in[health.Up] == 0 {
 			t.Errorf("%+v", c)
 		}
 		pass(time.Second)
-		if c := s.main.table.Load().counts; c.up != 500 {
-			t.Errorf("%d are up", c.up)
+		if c := s.main.table.Load().counts; c.in[health.Up] != 500 {
+			t.Errorf("%d are up", c.in[health.Up])
 		}
 		for i := range 500 {
 			if n := w.times(nth(i)); n != 2 { // and when it joined

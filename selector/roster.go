@@ -94,8 +94,8 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 			is := parseTraits(data)
 			if is != srv.known.traits {
 				changed = true
-				if srv.known.lists > 1 {
-					s.unrank(srv)
+				for _, other := range s.rosters { // that may list it, too
+					other.ranked = nil
 				}
 			}
 			s.starts(srv, is.started, now)
@@ -129,15 +129,6 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 	return true
 }
 
-// unrank lets every roster that has a server be ranked anew.
-func (s *Selector) unrank(srv *server) {
-	for _, r := range s.rosters {
-		if r.byKey[srv.key] == srv {
-			r.ranked = nil
-		}
-	}
-}
-
 // join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of
 // use, and its latency is forgotten: it may be another process.
 func (s *Selector) join(key string, newcomer bool, now int64) *server {
@@ -149,11 +140,18 @@ func (s *Selector) join(key string, newcomer bool, now int64) *server {
 		}
 		s.servers[key] = srv
 	} else if srv.known.lists == 0 {
-		srv.restarted()
-		s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
+		s.restarted(srv, now)
 	}
 	srv.known.lists++
 	return srv
+}
+
+// restarted forgets what a former process at a server's address has shown.
+func (s *Selector) restarted(srv *server, now int64) {
+	srv.load.Forget()
+	srv.good.Reset()
+	srv.bad.Reset()
+	s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
 }
 
 // leave takes servers from a roster, and forgets those that left long ago.
@@ -178,8 +176,7 @@ func (s *Selector) starts(srv *server, started, now int64) {
 		srv.ramp.Store(cmp.Or(now-min(age, 1<<40)*1000, 1))
 	}
 	if was != 0 {
-		srv.restarted()
-		s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
+		s.restarted(srv, now)
 	}
 }
 

@@ -89,13 +89,6 @@ func (srv *server) tally(now int64) health.Tally {
 	return health.Tally{Good: srv.good.Sum(now, lately/2), Bad: srv.bad.Sum(now, lately/2)}
 }
 
-// restarted forgets what a former process at its address has shown. Selector.mu must be held.
-func (srv *server) restarted() {
-	srv.load.Forget()
-	srv.good.Reset()
-	srv.bad.Reset()
-}
-
 // leastRamp is what a slow start begins with, Envoy's min_weight_percent.
 const leastRamp = 0.1
 

@@ -47,7 +47,7 @@ func TestANewcomerStartsSlowly(t *testing.T) {
 			want(nth(9), 0.04, 0.07) // 55 % of it
 			pass(15 * time.Second)
 			want(nth(9), 0.085, 0.115)
-			if s.main.table.Load().ramping {
+			if s.main.table.Load().ramped > 0 {
 				t.Error("still starting")
 			}
 		}, opts...)
@@ -58,7 +58,7 @@ func TestWhoComesFromAFileDoesNotStartSlowly(t *testing.T) {
 	inBubble(t, 9, func(t *testing.T, s *Selector, _ *world) {
 		s.UpdateServer(fleet(10, unweighted))
 		pass(20 * time.Millisecond)
-		if s.main.table.Load().ramping {
+		if s.main.table.Load().ramped > 0 {
 			t.Error("starts slowly")
 		}
 	}, WithSlowStart(30*time.Second), WithLive(func() bool { return false }))
@@ -105,12 +105,12 @@ func TestTheFirstListOfAGroupDoesNotStartSlowly(t *testing.T) {
 		a := s.newView(settings{known: true, option: client.Option{Group: "a"}})
 		a.UpdateServer(servers(nth(7), nth(8)))
 		pass(time.Second)
-		if a.roster.table.Load().ramping {
+		if a.roster.table.Load().ramped > 0 {
 			t.Error("it does")
 		}
 		a.UpdateServer(servers(nth(7), nth(8), nth(9)))
 		pass(time.Second)
-		if !a.roster.table.Load().ramping {
+		if a.roster.table.Load().ramped == 0 {
 			t.Error("a newcomer of its list does not")
 		}
 	}, WithSlowStart(time.Minute))

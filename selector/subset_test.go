@@ -88,13 +88,13 @@ func TestASubsetIsFilledUpWhileItsServersFail(t *testing.T) {
 			fail(t, s, k, health.Undialled, 1)
 		}
 		pass(50 * time.Millisecond)
-		if c := s.main.table.Load().counts; c.all != 14 || c.up != 10 || c.aside != 4 {
+		if c := s.main.table.Load().counts; c.all != 14 || c.in[health.Up] != 10 || c.in[health.Aside] != 4 {
 			t.Errorf("%+v", c)
 		}
 		w.revive(used[:4]...)
 		pass(2 * time.Minute)
 		picked(t, s, 1000)
-		if c := s.main.table.Load().counts; c.all != 10 || c.up != 10 {
+		if c := s.main.table.Load().counts; c.all != 10 || c.in[health.Up] != 10 {
 			t.Errorf("after their return %+v", c)
 		}
 		for _, srv := range s.Status().Servers {

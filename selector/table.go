@@ -12,14 +12,14 @@ import (
 
 // table is what Select chooses from. It never changes once it is published; a change of the list or of a server's state makes another.
 type table struct {
-	byKey   map[string]*server // listed
-	pool    *pool
-	plain   *choice            // for calls without a tag
-	tagged  map[string]*choice // by tag; nil where no server has one
-	counts  counts
-	panic   bool // too many fail: ejections are ignored
-	closed  bool // the Selector is: all are used
-	ramping bool // a usable one starts slowly
+	byKey  map[string]*server // listed
+	pool   *pool
+	plain  *choice            // for calls without a tag
+	tagged map[string]*choice // by tag; nil where no server has one
+	counts counts
+	panic  bool  // too many fail: ejections are ignored
+	closed bool  // the Selector is: all are used
+	ramped int64 // when the last slow start of a usable one is over; 0: none starts slowly
 }
 
 // choice is what calls of one tag may choose from.
@@ -33,25 +33,17 @@ type choice struct {
 }
 
 // counts is how many members of a pool are in a state, and how many are failing.
-type counts struct{ all, fresh, up, aside, ejected, trial, failing int }
+type counts struct {
+	all, failing int
+	in           [health.States]int
+}
 
 func (c *counts) add(h *health.Health) {
 	c.all++
 	if h.Failing() {
 		c.failing++
 	}
-	switch h.State {
-	case health.Fresh:
-		c.fresh++
-	case health.Up:
-		c.up++
-	case health.Aside:
-		c.aside++
-	case health.Ejected:
-		c.ejected++
-	case health.Trial:
-		c.trial++
-	}
+	c.in[h.State]++
 }
 
 func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }
@@ -60,7 +52,7 @@ func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.al
 // list is not live.
 func (c counts) mayEject(since int, share float64, live bool) bool {
 	limit := share * float64(c.all)
-	return float64(c.failing+since+1) <= limit && (live || float64(c.ejected+since+1) <= limit/2)
+	return float64(c.failing+since+1) <= limit && (live || float64(c.in[health.Ejected]+since+1) <= limit/2)
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
@@ -77,7 +69,9 @@ func newTable(r *roster, c *config, now int64, closed bool) *table {
 		for _, tier := range ch.Tiers {
 			for _, b := range tier.Balls {
 				ch.weight += float64(b.Weight)
-				t.ramping = t.ramping || g.servers[b.Member].share(now, c.ramp) < 1
+				if srv := g.servers[b.Member]; srv.share(now, c.ramp) < 1 {
+					t.ramped = max(t.ramped, srv.ramp.Load()+c.ramp)
+				}
 			}
 		}
 	}
@@ -152,21 +146,11 @@ func (ch *choice) bound(m *policy.Member, inFlight int64, factor float64) int64 
 
 // resorts returns those to be tried when none is usable: those that answered a probe, else those of which nothing is known, else all; of the nearest.
 func resorts(servers []*server) []*server {
-	var trial, fresh []*server
-	for _, srv := range servers {
-		switch srv.State() {
-		case Trial:
-			trial = append(trial, srv)
-		case Fresh:
-			fresh = append(fresh, srv)
-		default:
+	for _, state := range [...]State{Trial, Fresh} {
+		those := slices.DeleteFunc(slices.Clone(servers), func(srv *server) bool { return srv.State() != state })
+		if len(those) > 0 {
+			return nearest(those)
 		}
-	}
-	switch {
-	case len(trial) > 0:
-		servers = trial
-	case len(fresh) > 0:
-		servers = fresh
 	}
 	return nearest(servers)
 }
@@ -183,18 +167,6 @@ func nearest(servers []*server) []*server {
 	return slices.DeleteFunc(slices.Clone(servers), func(srv *server) bool { return srv.known.far > least })
 }
 
-// rampEnds returns when the last slow start of a usable server is over, 0 when there is none.
-func (t *table) rampEnds(ramp int64) (end int64) {
-	if t.ramping {
-		for _, srv := range t.pool.servers {
-			if began := srv.ramp.Load(); began != 0 && t.use(srv) == policy.Any {
-				end = max(end, began+ramp)
-			}
-		}
-	}
-	return end
-}
-
 // publish makes tables of the lists and their servers' states. s.mu must be held.
 func (s *Selector) publish(now int64) {
 	s.changed, s.published = false, now
@@ -202,7 +174,7 @@ func (s *Selector) publish(now int64) {
 		was := r.table.Load()
 		r.newPool(s.config)
 		t := newTable(r, s.config, now, s.closed)
-		if was.counts.up == 0 && t.counts.up > 0 && t.counts.aside > 0 {
+		if was.counts.in[health.Up] == 0 && t.counts.in[health.Up] > 0 && t.counts.in[health.Aside] > 0 {
 			// When the first one answers after none did, it was not the servers: those put aside are asked again soon.
 			for _, srv := range t.pool.servers {
 				srv.known.health = srv.known.health.Soon(now, rand.Float64(), &s.config.rules)

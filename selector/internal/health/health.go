@@ -12,6 +12,8 @@ const (
 	Aside                // nobody could connect: asked again at Until
 	Ejected              // calls failed: asked at Until
 	Trial                // one call at a time tries it
+
+	States = int(Trial) + 1
 )
 
 // Reason is why a server is not up.

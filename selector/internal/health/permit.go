@@ -40,5 +40,9 @@ func (p *Permit) Free() {
 	p.vain.Store(0)
 }
 
-// Later lets the permit be free again at a time.
-func (p *Permit) Later(token, at int64) { p.next.CompareAndSwap(token, at) }
+// Later lets a permit be free again at a time. It does nothing for the token 0.
+func (p *Permit) Later(token, at int64) {
+	if token != 0 {
+		p.next.CompareAndSwap(token, at)
+	}
+}
