@@ -21,15 +21,9 @@ type race struct {
 	serviceMethod string
 	args, reply   any
 
-	runners [2]runner
+	flights [2]*flight // its requests; nil: not begun
 	running int
 	err     error // of the last request that failed
-}
-
-// runner is one of its requests; without a flight it has not begun.
-type runner struct {
-	*flight
-	reply any // its own, since both may be decoded at the same time
 }
 
 func (x *xclient) callWithBackup(ctx context.Context, serviceMethod string, args, reply any) error {
@@ -58,9 +52,9 @@ func (r *race) over(late <-chan time.Time) bool {
 		return false
 	case <-r.ctx.Done():
 		r.err = r.ctx.Err()
-		for _, runner := range r.runners {
-			if runner.flight != nil {
-				runner.land(r.err)
+		for _, f := range r.flights {
+			if f != nil {
+				f.land(r.err)
 			}
 		}
 		return true
@@ -74,11 +68,11 @@ func (r *race) start(i int) {
 		if h.backup, h.retry = true, r.x.s.retries.take(r.x.s.recent()); !h.retry {
 			return
 		}
-		if first := r.runners[0].flight; first != nil {
+		if first := r.flights[0]; first != nil {
 			h.avoid = first.h.key
 		}
 	}
-	var reply any
+	var reply any // its own, since both may be decoded at the same time
 	if r.reply != nil {
 		reply = reflect.New(reflect.TypeOf(r.reply).Elem()).Interface()
 	}
@@ -87,13 +81,13 @@ func (r *race) start(i int) {
 		r.err = err
 		return
 	}
-	r.runners[i] = runner{f, reply}
+	r.flights[i] = f
 	r.running++
 }
 
 // end is where a request ends; nil, which never does, if it is not under way.
 func (r *race) end(i int) <-chan *client.Call {
-	if f := r.runners[i].flight; f != nil && !f.landed {
+	if f := r.flights[i]; f != nil && !f.landed {
 		return f.inner
 	}
 	return nil
@@ -102,14 +96,13 @@ func (r *race) end(i int) <-chan *client.Call {
 // finish takes a request's end and reports whether it is the call's.
 func (r *race) finish(i int, call *client.Call) bool {
 	r.running--
-	runner := r.runners[i]
 	r.err = call.Error
-	runner.land(r.err)
+	r.flights[i].land(r.err)
 	if r.err != nil {
 		return isService(r.err)
 	}
 	if r.reply != nil {
-		reflect.ValueOf(r.reply).Elem().Set(reflect.ValueOf(runner.reply).Elem())
+		reflect.ValueOf(r.reply).Elem().Set(reflect.ValueOf(call.Reply).Elem())
 	}
 	return true
 }
@@ -117,8 +110,8 @@ func (r *race) finish(i int, call *client.Call) bool {
 // followLosers waits for who has lost the race: that a server is slow is to be known, although nobody waits for it any more and callers
 // end their contexts when a call returns. Its time is up with the deadline.
 func (r *race) followLosers() {
-	for _, runner := range r.runners {
-		if runner.flight == nil || runner.landed {
+	for _, f := range r.flights {
+		if f == nil || f.landed {
 			continue
 		}
 		deadline, ok := r.ctx.Deadline()
@@ -128,7 +121,7 @@ func (r *race) followLosers() {
 		r.x.follow(func() {
 			ctx, cancel := context.WithDeadline(context.WithoutCancel(r.ctx), deadline)
 			defer cancel()
-			runner.await(ctx)
+			f.await(ctx)
 		})
 	}
 }

@@ -113,7 +113,7 @@ func (s *Selector) drawn(r *roster, t *table, ch *choice, tier int) *server {
 func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *server {
 	u := &ch.Tiers[tier].Urn
 	if s.config.policy == WeightedRoundRobin {
-		if m := ch.lane.turns.Next(ch.list, outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
+		if m := ch.turns.Next(outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
 			return ch.servers[m]
 		}
 		return ch.servers[u.Balls[u.Draw(rand.Uint64())].Member]

@@ -24,7 +24,6 @@ type holder struct {
 	avoid  string  // the server of that request
 
 	pick   pick
-	open   bool   // pick has not been done
 	sent   bool   // the newest attempt has come to the plugins, if not to the server
 	retry  bool   // the newest attempt was taken from the budget, and is not made yet
 	denied bool   // there was none in the budget
@@ -73,7 +72,7 @@ func (h *holder) maySelect() bool {
 }
 
 // add takes over the pick of a server.
-func (h *holder) add(p pick) { h.pick, h.open, h.sent, h.key = p, true, false, p.server.key }
+func (h *holder) add(p pick) { h.pick, h.sent, h.key = p, false, p.server.key }
 
 // superseded ends an attempt that another one follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin
 // refused or a breaker was open.
@@ -99,9 +98,7 @@ func (h *holder) started() {
 		return
 	}
 	h.began, h.retry = began, false
-	if h.open {
-		h.pick.begin()
-	}
+	h.pick.begin()
 }
 
 // answered says what an attempt came to.
@@ -114,8 +111,7 @@ func (h *holder) answered(args, reply any, err error) {
 	took := time.Duration(h.x.s.nanos() - h.began)
 	o := h.judge(args, err, h.began)
 	switch {
-	case h.open:
-		h.open = false
+	case h.pick.open():
 		h.pick.done(o, took)
 		h.x.stickTo(h.key, o)
 	case h.key != "": // Failtry calls the server again that it has selected once
@@ -155,13 +151,9 @@ func (h *holder) ended(err error) {
 
 // release ends an open pick whose request was not sent: because of this side, or because there was no connection.
 func (h *holder) release(ours bool) {
-	if !h.open {
-		return
+	o := health.Undialled
+	if ours || h.pick.open() && h.pick.server.outcomes[health.Undialled].Load() != h.pick.undialled { // of which a plugin was told
+		o = health.NotSent
 	}
-	h.open = false
-	if ours || h.pick.server.outcomes[health.Undialled].Load() != h.pick.undialled { // of which a plugin was told
-		h.pick.done(health.NotSent, 0)
-	} else {
-		h.pick.done(health.Undialled, 0)
-	}
+	h.pick.done(o, 0)
 }

@@ -28,7 +28,7 @@ type OneClient struct {
 	clones         services[*clone]
 	selectors      *services[*Selector]
 	sharedWithPool bool // selectors is the pool's to close
-	xclients       services[*xclient]
+	xclients       services[client.XClient]
 
 	auth    string // xclients.mu guards it, and plugins
 	plugins client.PluginContainer
@@ -65,7 +65,7 @@ func NewBidirectionalOneClient(failMode client.FailMode, discovery client.Servic
 		failMode: failMode, discovery: discovery, option: option, newSelector: newSelector, serverMessages: serverMessages,
 		selectors: &services[*Selector]{},
 	}
-	c.xclients.admit = func(x *xclient) {
+	c.xclients.admit = func(x client.XClient) {
 		if c.plugins != nil {
 			x.SetPlugins(c.plugins)
 		}
@@ -78,16 +78,12 @@ func NewBidirectionalOneClient(failMode client.FailMode, discovery client.Servic
 
 // Service returns the XClient of a service, as it is used for calls. It stays the OneClient's: Close closes it.
 func (c *OneClient) Service(servicePath string) (client.XClient, error) {
-	x, err := c.xclient(context.Background(), servicePath)
-	if err != nil {
-		return nil, err // and no nil *xclient, which is no nil XClient
-	}
-	return x, nil
+	return c.xclient(context.Background(), servicePath)
 }
 
 // xclient returns the XClient of a service. Who makes it waits as long as the discovery's Clone and ForService do. A clone is kept when ForService fails.
-func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, error) {
-	return c.xclients.of(ctx, servicePath, func() (*xclient, error) {
+func (c *OneClient) xclient(ctx context.Context, servicePath string) (client.XClient, error) {
+	return c.xclients.of(ctx, servicePath, func() (client.XClient, error) {
 		d, err := c.clones.of(ctx, servicePath, func() (*clone, error) {
 			d, err := c.discovery.Clone(servicePath)
 			return &clone{ServiceDiscovery: d}, err
@@ -102,7 +98,7 @@ func (c *OneClient) xclient(ctx context.Context, servicePath string) (*xclient, 
 		if !d.taken.CompareAndSwap(false, true) {
 			return nil, client.ErrXClientShutdown
 		}
-		return newXClient(servicePath, c.failMode, d.ServiceDiscovery, c.option, s, c.serverMessages), nil
+		return NewBidirectionalXClient(servicePath, c.failMode, d.ServiceDiscovery, c.option, s, c.serverMessages), nil
 	})
 }
 
@@ -118,7 +114,7 @@ func (c *OneClient) selector(servicePath string, d client.ServiceDiscovery) (*Se
 }
 
 // at makes a call of a service.
-func (c *OneClient) at(ctx context.Context, servicePath string, call func(*xclient) error) error {
+func (c *OneClient) at(ctx context.Context, servicePath string, call func(client.XClient) error) error {
 	x, err := c.xclient(ctx, servicePath)
 	if err != nil {
 		return err
@@ -128,7 +124,7 @@ func (c *OneClient) at(ctx context.Context, servicePath string, call func(*xclie
 
 // Call is XClient's.
 func (c *OneClient) Call(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	return c.at(ctx, servicePath, func(x *xclient) error { return x.Call(ctx, serviceMethod, args, reply) })
+	return c.at(ctx, servicePath, func(x client.XClient) error { return x.Call(ctx, serviceMethod, args, reply) })
 }
 
 // Go is XClient's.
@@ -142,7 +138,7 @@ func (c *OneClient) Go(ctx context.Context, servicePath, serviceMethod string, a
 
 // Oneshot is XClient's.
 func (c *OneClient) Oneshot(ctx context.Context, servicePath, serviceMethod string, args any) error {
-	return c.at(ctx, servicePath, func(x *xclient) error { return x.Oneshot(ctx, serviceMethod, args) })
+	return c.at(ctx, servicePath, func(x client.XClient) error { return x.Oneshot(ctx, serviceMethod, args) })
 }
 
 // SendRaw is XClient's, for the service that the message names.
@@ -156,12 +152,12 @@ func (c *OneClient) SendRaw(ctx context.Context, r *protocol.Message) (map[strin
 
 // Broadcast is XClient's.
 func (c *OneClient) Broadcast(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	return c.at(ctx, servicePath, func(x *xclient) error { return x.Broadcast(ctx, serviceMethod, args, reply) })
+	return c.at(ctx, servicePath, func(x client.XClient) error { return x.Broadcast(ctx, serviceMethod, args, reply) })
 }
 
 // Fork is XClient's.
 func (c *OneClient) Fork(ctx context.Context, servicePath, serviceMethod string, args, reply any) error {
-	return c.at(ctx, servicePath, func(x *xclient) error { return x.Fork(ctx, serviceMethod, args, reply) })
+	return c.at(ctx, servicePath, func(x client.XClient) error { return x.Fork(ctx, serviceMethod, args, reply) })
 }
 
 // Inform is XClient's.
@@ -175,12 +171,12 @@ func (c *OneClient) Inform(ctx context.Context, servicePath, serviceMethod strin
 
 // SendFile is XClient's, for rpcx's file service.
 func (c *OneClient) SendFile(ctx context.Context, fileName string, rateInBytesPerSecond int64, meta map[string]string) error {
-	return c.at(ctx, share.SendFileServiceName, func(x *xclient) error { return x.SendFile(ctx, fileName, rateInBytesPerSecond, meta) })
+	return c.at(ctx, share.SendFileServiceName, func(x client.XClient) error { return x.SendFile(ctx, fileName, rateInBytesPerSecond, meta) })
 }
 
 // DownloadFile is XClient's, for rpcx's file service.
 func (c *OneClient) DownloadFile(ctx context.Context, requestFileName string, saveTo io.Writer, meta map[string]string) error {
-	return c.at(ctx, share.SendFileServiceName, func(x *xclient) error { return x.DownloadFile(ctx, requestFileName, saveTo, meta) })
+	return c.at(ctx, share.SendFileServiceName, func(x client.XClient) error { return x.DownloadFile(ctx, requestFileName, saveTo, meta) })
 }
 
 // Stream is XClient's, for rpcx's stream service.

@@ -32,13 +32,20 @@ func (p *pick) count() {
 	}
 }
 
+// open says that done was not called yet.
+func (p *pick) open() bool { return p.server != nil }
+
 // begin says that the request goes out now: what comes of it is told of the server as it is now, which a dial may have changed.
-func (p *pick) begin() { p.epoch = p.server.epoch.Load() }
+func (p *pick) begin() {
+	if p.open() {
+		p.epoch = p.server.epoch.Load()
+	}
+}
 
 // done reports how the attempt ended and how long it took (zero: not known). The first call counts, later ones on the same pick do nothing. It
 // does not block, and must not be called from two goroutines at once.
 func (p *pick) done(o health.Outcome, took time.Duration) {
-	if p.server == nil {
+	if !p.open() {
 		return
 	}
 	srv, s := p.server, p.selector

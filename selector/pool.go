@@ -18,7 +18,7 @@ type group struct {
 	servers []*server
 	members []policy.Member // the same servers
 	ring    *policy.Ring    // for ConsistentHash
-	list    int             // which list the lane's turns must have, for WeightedRoundRobin
+	turns   *policy.Turns   // for WeightedRoundRobin
 }
 
 // used cuts the ranked servers into tags, of each as many as the subset takes.
@@ -62,7 +62,9 @@ func (r *roster) newPool(c *config) {
 		case ConsistentHash:
 			g.ring = policy.NewRing(g.members)
 		case WeightedRoundRobin:
-			g.list = r.lane(g.tag).turns.Reset(g.members)
+			lane := r.lane(g.tag)
+			lane.turns = lane.turns.With(g.members)
+			g.turns = lane.turns
 		case Locality:
 			far := make([]float64, len(servers))
 			for i, srv := range servers {

@@ -125,7 +125,6 @@ func TestACallAfterAQuietTimeHasItsShareOfRetries(t *testing.T) {
 		pass(time.Hour)
 		h := &holder{Context: t.Context(), x: &xclient{s: s}}
 		s.Select(h, "Arith", "Mul", nil)
-		h.open = false
 		h.pick.done(health.Late, time.Second)
 		if s.Select(h, "Arith", "Mul", nil) == "" {
 			t.Error("no retry for a call that may have one")

@@ -31,13 +31,13 @@ type roster struct {
 
 // lane is what stays of the calls of one tag when the list or a state changes.
 type lane struct {
-	turns policy.Turns           // for WeightedRoundRobin
+	turns *policy.Turns          // the latest, for WeightedRoundRobin
 	only  atomic.Pointer[resort] // the server that all calls go to while none can be used, of this tag with WithOnlyTagged
 }
 
 func (r *roster) lane(tag string) *lane {
 	if r.lanes[tag] == nil {
-		r.lanes[tag] = &lane{}
+		r.lanes[tag] = &lane{turns: &policy.Turns{}}
 	}
 	return r.lanes[tag]
 }

@@ -87,31 +87,20 @@ func check(xc client.XClient, s *Selector) {
 
 // NewXClient is client.NewXClient with the selector s, wrapped as Wrap does it. s stays the caller's to close. It panics when discovery or s is nil.
 func NewXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, s *Selector) client.XClient {
-	return newXClient(servicePath, failMode, discovery, option, s, nil)
+	return NewBidirectionalXClient(servicePath, failMode, discovery, option, s, nil)
 }
 
 // NewBidirectionalXClient is NewXClient for an XClient that receives messages of the servers'.
 func NewBidirectionalXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option, s *Selector,
 	serverMessages chan<- *protocol.Message,
 ) client.XClient {
-	return newXClient(servicePath, failMode, discovery, option, s, serverMessages)
-}
-
-func newXClient(servicePath string, failMode client.FailMode, discovery client.ServiceDiscovery, option client.Option,
-	s *Selector, serverMessages chan<- *protocol.Message,
-) *xclient {
 	if discovery == nil {
 		panic("selector: an XClient needs a ServiceDiscovery, not nil")
 	}
 	if s == nil {
 		panic("selector: an XClient needs a Selector, not nil: make one with New")
 	}
-	var xc client.XClient
-	if serverMessages == nil {
-		xc = client.NewXClient(servicePath, failMode, client.SelectByUser, discovery, option)
-	} else {
-		xc = client.NewBidirectionalXClient(servicePath, failMode, client.SelectByUser, discovery, option, serverMessages)
-	}
+	xc := client.NewBidirectionalXClient(servicePath, failMode, client.SelectByUser, discovery, option, serverMessages) // nil: no messages, as NewXClient's
 	return wrap(xc, s, settings{true, failMode, option})
 }
 
@@ -122,7 +111,7 @@ type xclient struct {
 	s       *Selector
 	view    *view
 	plugins *plugins
-	stuck   atomic.Pointer[string] // of a sticky XClient: the server that it keeps
+	stuck   atomic.Value // a string, of a sticky XClient: the server that it keeps
 
 	ending  atomic.Bool   // Close has begun: connections end because of it
 	ended   chan struct{} // closed by Close when xc is: what is still under way is given up
@@ -161,8 +150,7 @@ func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply an
 func (x *xclient) Oneshot(ctx context.Context, serviceMethod string, args any) (err error) {
 	h := x.holder(ctx, true)
 	defer func() {
-		if err == nil && h.open { // rpcx says nothing of a request that cannot be written
-			h.open = false
+		if err == nil { // rpcx says nothing of a request that cannot be written
 			h.pick.begin()
 			h.pick.done(health.Written, 0)
 		}
@@ -263,15 +251,12 @@ func (x *xclient) observe(key string, o health.Outcome, took time.Duration) {
 // connections to the others, whose calls then fail.
 func (x *xclient) stickTo(key string, o health.Outcome) {
 	if x.option.Sticky && o.Alive() {
-		kept := key // not &key, which would be allocated for every call
-		x.stuck.Store(&kept)
+		x.stuck.Store(key)
 	}
 }
 
 // stuckTo is the server that a sticky XClient keeps, "" if it is not known.
 func (x *xclient) stuckTo() string {
-	if key := x.stuck.Load(); key != nil {
-		return *key
-	}
-	return ""
+	key, _ := x.stuck.Load().(string)
+	return key
 }

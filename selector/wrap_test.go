@@ -275,7 +275,7 @@ func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told(t, x.s, n.key, want)
+		told(t, x.(*xclient).s, n.key, want)
 	}
 
 	// In the mode Failbackup their call is rpcx's own, with two picks and no PostCall.

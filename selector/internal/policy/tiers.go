@@ -46,7 +46,7 @@ func SetTiers(members []Member, far []float64) {
 		}
 	}
 	for i, d := range far {
-		n, exact := slices.BinarySearchFunc(edges, d, func(edge, d float64) int { return cmp.Compare(edge, d) })
+		n, exact := slices.BinarySearch(edges, d)
 		if !exact {
 			n--
 		}

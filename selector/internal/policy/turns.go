@@ -11,11 +11,10 @@ import (
 // EDF scheduler; the stride scheduling of C. Waldspurger, 1995). Among W picks, W being the sum of the weights, a member of weight w has w, one more or
 // one less. A heap orders the members by their next turn. The zero Turns is empty. Its methods may be called at once from anywhere.
 type Turns struct {
+	members []Member
 	mu      sync.Mutex
-	heap    []turn   // each before its two children, those of i from 2i+1 on
-	members []Member // of the last Reset
-	now     float64  // the turn taken last
-	list    int      // grows with each Reset
+	heap    []turn  // each before its two children, those of i from 2i+1 on
+	now     float64 // the turn taken last
 }
 
 // turn is when a member is next: one stride, the inverse of its weight, after its last turn.
@@ -25,14 +24,34 @@ type turn struct {
 	member int32
 }
 
-// Next returns the index of the member whose turn it is among those that take says. It passes over at most tries others, which lose their turns; -1 then, and
-// when list is not what the last Reset returned.
-func (q *Turns) Next(list, tries int, take func(member int) bool) int {
+// With returns the turns of members. A member that has a turn in q keeps its place: as far from its turn as it was, in strides. A newcomer gets a place at
+// random, so that neither the newcomers nor the clients of one service act in step.
+func (q *Turns) With(members []Member) *Turns {
+	left := make(map[*health.Load]float64, len(q.heap)) // strides to the next turn
+	q.mu.Lock()
+	for _, t := range q.heap {
+		left[q.members[t.member].Load] = (t.at - q.now) / float64(t.stride)
+	}
+	q.mu.Unlock()
+	next := &Turns{members: members, heap: make([]turn, len(members))}
+	for i, m := range members {
+		strides, ok := left[m.Load]
+		if !ok {
+			strides = rand.Float64()
+		}
+		stride := 1 / m.Weight
+		next.heap[i] = turn{min(strides, 1) * float64(stride), stride, int32(i)}
+	}
+	for i := len(next.heap)/2 - 1; i >= 0; i-- {
+		next.sink(i, next.heap[i])
+	}
+	return next
+}
+
+// Next returns the index of the member whose turn it is among those that take says. It passes over at most tries others, which lose their turns; -1 then.
+func (q *Turns) Next(tries int, take func(member int) bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if list != q.list {
-		return -1
-	}
 	for ; tries > 0 && len(q.heap) > 0; tries-- {
 		t := q.heap[0]
 		q.now = t.at
@@ -61,29 +80,4 @@ func (q *Turns) sink(i int, t turn) {
 		i = least
 	}
 	heap[i] = t
-}
-
-// Reset changes the members and weights. A member that stays keeps its place: as far from its turn as it was, in strides. A newcomer gets a place at
-// random, so that neither the newcomers nor the clients of one service act in step.
-func (q *Turns) Reset(members []Member) (list int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	left := make(map[*health.Load]float64, len(q.heap)) // strides to the next turn
-	for _, t := range q.heap {
-		left[q.members[t.member].Load] = (t.at - q.now) / float64(t.stride)
-	}
-	q.members, q.now, q.heap = members, 0, make([]turn, len(members))
-	for i, m := range members {
-		strides, ok := left[m.Load]
-		if !ok {
-			strides = rand.Float64()
-		}
-		stride := 1 / m.Weight
-		q.heap[i] = turn{min(strides, 1) * float64(stride), stride, int32(i)}
-	}
-	for i := len(q.heap)/2 - 1; i >= 0; i-- {
-		q.sink(i, q.heap[i])
-	}
-	q.list++
-	return q.list
 }

@@ -20,15 +20,14 @@ func members(weights ...uint32) []Member {
 
 func TestRoundRobinIsExactAndSmooth(t *testing.T) {
 	for _, weights := range [][]uint32{{1}, {1, 1, 1}, {5, 1, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {1, 1000}, {3, 3, 3, 7, 7, 500}} {
-		var q Turns
-		q.Reset(members(weights...))
+		q := new(Turns).With(members(weights...))
 		var sum uint32
 		for _, w := range weights {
 			sum += w
 		}
 		var order []int
 		for range 4 * sum {
-			order = append(order, q.Next(q.list, 1, takeAll))
+			order = append(order, q.Next(1, takeAll))
 		}
 		for i, w := range weights {
 			// Among any W picks are w, one more or one less.
@@ -60,28 +59,27 @@ func TestRoundRobinIsExactAndSmooth(t *testing.T) {
 }
 
 func TestRoundRobinKeepsItsPlaceWhenTheListChanges(t *testing.T) {
-	var q Turns
 	all := members(slices.Repeat([]uint32{1}, 100)...)
-	q.Reset(all)
+	q := new(Turns).With(all)
 	var first []int
 	for range 100 {
-		first = append(first, q.Next(q.list, 1, takeAll))
+		first = append(first, q.Next(1, takeAll))
 	}
 	// With a list each pick, a scheduler that begins anew would pick some again and again.
 	got := make(map[int]int)
 	for i := range 300 {
 		switch i % 3 {
 		case 0:
-			q.Reset(all[:99])
+			q = q.With(all[:99])
 		case 1:
-			q.Reset(all)
+			q = q.With(all)
 		case 2:
 			changed := slices.Clone(all)
 			changed[i%99].Weight = 2
-			q.Reset(changed)
-			q.Reset(all)
+			q = q.With(changed)
+			q = q.With(all)
 		}
-		got[q.Next(q.list, 1, takeAll)]++
+		got[q.Next(1, takeAll)]++
 	}
 	for _, srv := range first {
 		if n := got[srv]; srv != 99 && (n < 2 || n > 4) {
@@ -91,16 +89,15 @@ func TestRoundRobinKeepsItsPlaceWhenTheListChanges(t *testing.T) {
 }
 
 func TestNewcomersOfRoundRobinAreNotPickedInARow(t *testing.T) {
-	var q Turns
 	all := members(slices.Repeat([]uint32{1}, 1000)...)
-	q.Reset(all[:500])
+	q := new(Turns).With(all[:500])
 	for range 700 {
-		q.Next(q.list, 1, takeAll)
+		q.Next(1, takeAll)
 	}
-	q.Reset(all)
+	q = q.With(all)
 	fresh := 0
 	for range 200 {
-		if q.Next(q.list, 1, takeAll) >= 500 {
+		if q.Next(1, takeAll) >= 500 {
 			fresh++
 		}
 	}
@@ -110,28 +107,17 @@ func TestNewcomersOfRoundRobinAreNotPickedInARow(t *testing.T) {
 }
 
 func TestRoundRobinPassesOverWhoCannotBeUsed(t *testing.T) {
-	var q Turns
-	q.Reset(members(1, 1, 1, 1))
+	q := new(Turns).With(members(1, 1, 1, 1))
 	for range 100 {
-		if srv := q.Next(q.list, 8, func(m int) bool { return m == 2 }); srv != 2 {
+		if srv := q.Next(8, func(m int) bool { return m == 2 }); srv != 2 {
 			t.Fatal(srv)
 		}
 	}
-	if srv := q.Next(q.list, 8, func(int) bool { return false }); srv != -1 {
+	if srv := q.Next(8, func(int) bool { return false }); srv != -1 {
 		t.Error(srv)
 	}
-	q.Reset(nil)
-	if srv := q.Next(q.list, 8, takeAll); srv != -1 {
+	q = q.With(nil)
+	if srv := q.Next(8, takeAll); srv != -1 {
 		t.Error(srv)
-	}
-}
-
-// A pick from an old list must not be an index into the new one.
-func TestTurnsOfAnotherListAreNotTaken(t *testing.T) {
-	var q Turns
-	old := q.Reset(members(1, 1, 1))
-	q.Reset(members(1))
-	if m := q.Next(old, 1, takeAll); m != -1 {
-		t.Errorf("member %d of another list", m)
 	}
 }

@@ -16,14 +16,10 @@ func Weights(raw []uint32) []float32 {
 	for _, w := range raw {
 		least, most = min(least, w), max(most, w)
 	}
-	if most == 0 || least == most {
-		for i := range relative {
-			relative[i] = 1
-		}
-		return relative
-	}
 	low, high := float64(least), float64(most)
-	if high > low*spread {
+	if most == 0 {
+		low, high = 1, 1
+	} else if high > low*spread {
 		sorted := slices.Sorted(slices.Values(raw))
 		if middle := float64(sorted[len(sorted)/2]); middle <= math.Sqrt(low)*math.Sqrt(high) {
 			high = low * spread
