@@ -20,17 +20,15 @@ type loop struct {
 	// Guarded by Selector.mu.
 	started  bool
 	sweeping int64    // when the servers were compared last, or that began; 0: never
-	answers  []answer // of probes
 	probes   int      // running
 	news     []func() // to tell
 }
 
-// answer is what a probe found.
-type answer struct {
+// asking is a probe of a server that is under way.
+type asking struct {
 	server *server
 	epoch  uint32 // of the server when the probe began
 	first  bool   // it is not known to have answered
-	found  probe.Answer
 }
 
 // poke makes the loop take a turn.
@@ -77,10 +75,6 @@ func (s *Selector) turn() int64 {
 			due = min(due, at)
 		}
 	}
-	for _, a := range s.loop.answers {
-		s.take(a, now)
-	}
-	s.loop.answers = s.loop.answers[:0]
 	soon(s.sweep(now, live))
 	ask := s.due(now, soon)
 	for _, r := range s.rosters {
@@ -98,8 +92,8 @@ func (s *Selector) turn() int64 {
 	s.loop.news = nil
 	s.mu.Unlock()
 
-	for _, a := range ask {
-		s.prober.Ask(s.loop.ctx, a.server.key, a.first, func(o probe.Outcome) { s.answered(a, o.Answer) })
+	for _, q := range ask {
+		s.prober.Ask(s.loop.ctx, q.server.key, q.first, func(o probe.Outcome) { s.answered(q, o.Answer) })
 	}
 	for _, tell := range news {
 		s.call(tell)
@@ -107,34 +101,28 @@ func (s *Selector) turn() int64 {
 	return max(nap, due-s.now())
 }
 
-// answered hands the loop what a probe found.
-func (s *Selector) answered(a answer, found probe.Answer) {
-	a.found = found
+// answered believes what a probe found, unless something happened meanwhile. The loop publishes it.
+func (s *Selector) answered(q asking, found probe.Answer) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.loop.probes--
-	a.server.known.probing = false
-	s.loop.answers = append(s.loop.answers, a)
-	s.mu.Unlock()
-	s.loop.poke()
-}
-
-// take believes what a probe found, unless something happened meanwhile. s.mu must be held.
-func (s *Selector) take(a answer, now int64) {
+	q.server.known.probing = false
 	kind := health.ProbeUnable // or this side could not ask: a call may find out
-	switch a.found {
+	switch found {
 	case probe.Alive:
 		kind, s.reached = health.ProbeAnswered, true
 	case probe.Silent:
 		kind = health.ProbeSilent
 	case probe.Unaskable, probe.CouldNotAsk:
 	}
-	if a.server.epoch.Load() == a.epoch {
-		s.apply(a.server, health.Event{Kind: kind, Now: now, Roll: rand.Float64(), Doubtful: s.answeredCalls && !s.reached})
+	if q.server.epoch.Load() == q.epoch && !s.closed {
+		s.apply(q.server, health.Event{Kind: kind, Now: s.now(), Roll: rand.Float64(), Doubtful: s.answeredCalls && !s.reached})
 	}
+	s.loop.poke()
 }
 
 // due returns the servers that are to be probed now, and tells when others will be. s.mu must be held.
-func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
+func (s *Selector) due(now int64, soon func(int64)) (ask []asking) {
 	for _, r := range s.rosters {
 		t := r.table.Load()
 		if t.counts.in[health.Fresh]+t.counts.in[health.Aside]+t.counts.in[health.Ejected] == 0 {
@@ -150,7 +138,7 @@ func (s *Selector) due(now int64, soon func(int64)) (ask []answer) {
 			case s.loop.probes < s.config.probing.Parallel:
 				srv.known.probing = true
 				s.loop.probes++
-				ask = append(ask, answer{server: srv, epoch: srv.epoch.Load(), first: h.State == health.Fresh})
+				ask = append(ask, asking{server: srv, epoch: srv.epoch.Load(), first: h.State == health.Fresh})
 			}
 		}
 	}

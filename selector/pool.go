@@ -22,16 +22,15 @@ type group struct {
 }
 
 // used cuts the ranked servers into tags, of each as many as the subset takes.
-func (r *roster) used(n int) (tags [][]*server, all int) {
+func (r *roster) used(n int) (tags [][]*server) {
 	for rest := r.ranked; len(rest) > 0; {
 		end := slices.IndexFunc(rest, func(srv *server) bool { return srv.known.traits.tag != rest[0].known.traits.tag })
 		if end < 0 {
 			end = len(rest)
 		}
-		used := rest[:subset(rest[:end], n)]
-		tags, all, rest = append(tags, used), all+len(used), rest[end:]
+		tags, rest = append(tags, rest[:subset(rest[:end], n)]), rest[end:]
 	}
-	return tags, all
+	return tags
 }
 
 // newPool makes the roster's pool if the list, or what a subset takes of it, has changed.
@@ -43,13 +42,12 @@ func (r *roster) newPool(c *config) {
 	case c.subset == 0:
 		return
 	}
-	tags, all := r.used(c.subset)
+	tags := r.used(c.subset)
 	if ranked && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g group) bool { return len(used) == len(g.servers) }) {
 		return // by rank, so they are the same
 	}
-	p := &pool{servers: make([]*server, 0, all)}
+	p := &pool{servers: slices.Concat(tags...)}
 	for _, servers := range tags {
-		p.servers = append(p.servers, servers...)
 		g := group{tag: servers[0].known.traits.tag, servers: servers, members: make([]policy.Member, len(servers))}
 		raw := make([]uint32, len(servers))
 		for i, srv := range servers {

@@ -119,7 +119,7 @@ func (s *Selector) selectFrom(r *roster, c call) string {
 func (s *Selector) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	s.loop.news, s.loop.answers = nil, nil
+	s.loop.news = nil
 	s.publish(s.now())
 	s.mu.Unlock()
 	s.loop.cancel()
