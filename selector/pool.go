@@ -9,7 +9,7 @@ import (
 // pool is the servers that calls may go to, whatever their state, and what the policies make of their weights. It never changes.
 type pool struct {
 	servers []*server
-	groups  []group // one for each tag, by tag
+	groups  []*group // one for each tag, by tag
 }
 
 // group is the servers of one tag.
@@ -43,12 +43,12 @@ func (r *roster) newPool(c *config) {
 		return
 	}
 	tags := r.used(c.subset)
-	if ranked && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g group) bool { return len(used) == len(g.servers) }) {
+	if ranked && slices.EqualFunc(tags, r.pool.groups, func(used []*server, g *group) bool { return len(used) == len(g.servers) }) {
 		return // by rank, so they are the same
 	}
 	p := &pool{servers: slices.Concat(tags...)}
 	for _, servers := range tags {
-		g := group{tag: servers[0].known.traits.tag, servers: servers, members: make([]policy.Member, len(servers))}
+		g := &group{tag: servers[0].known.traits.tag, servers: servers, members: make([]policy.Member, len(servers))}
 		raw := make([]uint32, len(servers))
 		for i, srv := range servers {
 			raw[i] = srv.known.traits.weight

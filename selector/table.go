@@ -38,14 +38,6 @@ type counts struct {
 	in           [health.States]int
 }
 
-func (c *counts) add(h *health.Health) {
-	c.all++
-	if h.Failing() {
-		c.failing++
-	}
-	c.in[h.State]++
-}
-
 func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }
 
 // mayEject says whether one more may be ejected, beside those that were since: never more than share of all may fail, and half as many be ejected while the
@@ -56,14 +48,16 @@ func (c counts) mayEject(since int, share float64, live bool) bool {
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
-	t := &table{byKey: r.byKey, pool: r.pool, closed: closed}
+	t := &table{byKey: r.byKey, pool: r.pool, closed: closed, counts: counts{all: len(r.pool.servers)}}
 	for _, srv := range r.pool.servers {
-		t.counts.add(&srv.known.health)
+		t.counts.in[srv.known.health.State]++
+		if srv.known.health.Failing() {
+			t.counts.failing++
+		}
 	}
 	t.panic = float64(t.counts.failing) > c.ejection.Share*float64(t.counts.all)
 	choices := make([]*choice, len(r.pool.groups))
-	for i := range r.pool.groups {
-		g := &r.pool.groups[i]
+	for i, g := range r.pool.groups {
 		ch := &choice{group: g, lane: r.lane(g.tag), Tiers: policy.NewTiers(g.members, func(m int) policy.Use { return t.use(g.servers[m]) })}
 		choices[i] = ch
 		for _, tier := range ch.Tiers {
@@ -100,18 +94,14 @@ func (t *table) resolve(r *roster, choices []*choice, tag string, strict bool) *
 	case own != nil && len(own.Tiers) > 0:
 		return own
 	case other == nil: // nobody can be used
-		var preferred []*server
+		servers, lane := t.pool.servers, r.lane("")
 		if own != nil {
-			preferred = resorts(own.servers)
+			servers = own.servers
 		}
-		if len(preferred) == 0 {
-			preferred = resorts(t.pool.servers)
-		}
-		is := &choice{group: &group{}, lane: r.lane(""), last: preferred}
 		if strict {
-			is.lane = r.lane(tag)
+			lane = r.lane(tag)
 		}
-		return is
+		return &choice{group: &group{}, lane: lane, last: resorts(servers)}
 	}
 	is := *other
 	if own != nil {

@@ -95,11 +95,7 @@ func left(w uint64, now int64) float32 {
 
 // Latency is the peak-EWMA in nanoseconds, 0 when there was no sample.
 func (l *Load) Latency(now int64) float32 {
-	w := l.latency.Load()
-	if w == 0 {
-		return 0
-	}
-	avg, then := unpack(w)
+	avg, then := unpack(l.latency.Load())
 	return avg * decay(now-then)
 }
 
