@@ -188,8 +188,8 @@ func newConfig(opts []Option) (*config, error) {
 			o.apply(&c)
 		}
 	}
-	onlyFor := func(p Policy, set bool, option string) error {
-		return mistake(set && c.policy != p, "%s contradicts WithPolicy(%v): only %v uses it", option, c.policy, p)
+	onlyFor := func(p Policy, set bool, name string) error {
+		return mistake(set && c.policy != p, "%s contradicts WithPolicy(%v): only %v uses it", name, c.policy, p)
 	}
 	c.mistakes = append(
 		c.mistakes,
