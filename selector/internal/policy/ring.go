@@ -11,7 +11,7 @@ import (
 type Ring struct {
 	points []uint64 // position<<32 | index of the member, ascending
 	start  []uint32 // of each equal part of the circle, the first point in it or after
-	shift  uint     // from a position to its part
+	shift  uint     // from a point to its part
 }
 
 const (
@@ -28,8 +28,8 @@ const (
 // NewRing returns the ring of members.
 func NewRing(members []Member) *Ring {
 	counts, total := pointCounts(members)
-	r := &Ring{points: make([]uint64, total), shift: uint(32 - max(2, bits.Len64(total)-1))}
-	r.start = make([]uint32, r.parts()+1)
+	parts := max(2, bits.Len64(total)-1) // the power of two
+	r := &Ring{points: make([]uint64, total), start: make([]uint32, 1<<parts+1), shift: uint(64 - parts)}
 	points, start := r.points, r.start // no detour for each point
 	// The points are evenly spread. So putting each into its part of the circle sorts them, but for the few of one part.
 	for i := range members {
@@ -86,9 +86,7 @@ func pointCounts(members []Member) (counts []uint32, total uint64) {
 	}
 }
 
-func (r *Ring) parts() int { return 1 << (32 - r.shift) }
-
-func (r *Ring) part(p uint64) int { return int(p >> 32 >> r.shift) }
+func (r *Ring) part(p uint64) int { return int(p >> r.shift) }
 
 // first returns the index of the point that a hash belongs to.
 func (r *Ring) first(hash uint64) int {
