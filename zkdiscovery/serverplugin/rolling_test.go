@@ -36,8 +36,17 @@ func (in *instance) start(ctx context.Context, zk []string, base string) error {
 	if err := in.server.RegisterName("Arith", new(Arith), "weight=1"); err != nil {
 		return err
 	}
-	in.served = serving(func() error { return in.server.Serve("tcp", in.addr) })
-	return in.plugin.WaitRegistered(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	in.served = serving(func() error {
+		err := in.server.Serve("tcp", in.addr)
+		cancel(err) // a server that does not listen is never registered
+		return err
+	})
+	if err := in.plugin.WaitRegistered(ctx); err != nil {
+		return errors.Join(err, context.Cause(ctx))
+	}
+	return nil
 }
 
 // drained is how a server ends; abrupt is how it ends with rpcx's means alone.

@@ -48,9 +48,10 @@ func serving(serve func() error) chan struct{} {
 	return ended
 }
 
+// freeAddress is one that connections to 127.0.0.1, which begin at a free port of that, do not take before a server listens there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.1.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
