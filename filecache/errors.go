@@ -20,13 +20,3 @@ var (
 	// ErrOverride: an override file is there and was refused; the error names file, line, column and reason.
 	ErrOverride = errors.New("override refused")
 )
-
-// isVerdict reports whether err is about what a file has, which was read.
-func isVerdict(err error) bool {
-	for _, verdict := range []error{ErrCorrupt, ErrForeign, ErrVersion, ErrTooOld} {
-		if errors.Is(err, verdict) {
-			return true
-		}
-	}
-	return false
-}

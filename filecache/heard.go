@@ -12,7 +12,7 @@ import (
 // Heard is what a Keeper has told so far, of which it tells a belief. It belongs to the goroutine that owns the belief. Package zkdiscovery and Wrap
 // use it; no other package can.
 type Heard struct {
-	Known    bool      // the Keeper has looked at the file, or cannot
+	Known    bool      // the Keeper has looked at the file
 	Path     string    // of the newest list that was found; "" if there was none
 	Err      error     // why there is none
 	Override *Snapshot // in force; nil: none is
@@ -34,9 +34,6 @@ func (h *Heard) Take(n News, b *belief.Belief, now time.Time) {
 	case n.File != nil:
 		h.Path, h.Err = n.File.Path, nil
 		b.Found(n.File.record(), n.InTheWay, now)
-	case n.Unread:
-		h.Err = n.Err
-		b.CouldNotLook(now)
 	case n.Err != nil:
 		h.Err = n.Err
 		b.Found(nil, false, now)

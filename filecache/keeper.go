@@ -71,8 +71,6 @@ type News struct {
 	Override *Snapshot
 	// Err says why nothing was found at the beginning; it wraps fs.ErrNotExist if there is no file.
 	Err error
-	// Unread says that Err is one of the file system's: a list may be there that could not be read.
-	Unread bool
 	// InTheWay says that a Save was refused, since File claims to be later, also when that is older than WithMaxAge allows.
 	InTheWay bool
 	// Restamp asks the owner to Save what it has again, if its source confirms it, so that a quiet service does not look old.
@@ -209,7 +207,7 @@ func (k *Keeper) tell(n News) {
 // and is n followed by later.
 func (n News) and(later News) News {
 	if later.File == nil && later.Err == nil {
-		later.File, later.Err, later.Unread = n.File, n.Err, n.Unread
+		later.File, later.Err = n.File, n.Err
 	}
 	later.InTheWay = later.InTheWay || n.InTheWay
 	later.Restamp = later.Restamp || n.Restamp

@@ -2,7 +2,6 @@ package filecache
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -131,7 +130,7 @@ func TestKeeperWithoutAFileSaysSo(t *testing.T) {
 		logs := &lines{}
 		k := Keep(func() (*Cache, error) { return nil, errInjected }, KeeperConfig{Logger: logs.logger(), Dir: "/cache"})
 		k.Save(recordOf(at(1, "tcp@a:1")))
-		if n := <-k.News(); !errors.Is(n.Err, errInjected) || !n.Unread {
+		if n := <-k.News(); !errors.Is(n.Err, errInjected) {
 			t.Errorf("news %+v", n)
 		}
 		if st := k.Status(); !errors.Is(st.Err, errInjected) || st.Path != "" || logs.count("no cache file") != 1 {
@@ -173,27 +172,3 @@ func TestAFileThatCannotBeOpenedIsTriedAgain(t *testing.T) {
 }
 
 // F6: at rest nothing is read, whatever the size of the files.
-
-// What is there and cannot be read may be later than what the owner hears, or of a history that is over.
-func TestKeeperTellsAFileThatCannotBeReadFromNone(t *testing.T) {
-	bubbles.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		mustSave(t, onFaults(t, dir, disk{}, &lines{}), at(1, "tcp@a:1"))
-		c := onFaults(t, dir, unreadable{disk{}}, &lines{})
-		c.config.pollingOnly = true
-		k := Keep(func() (*Cache, error) { return c, nil }, KeeperConfig{})
-		if n := <-k.News(); !n.Unread || n.File != nil || !errors.Is(n.Err, errInjected) {
-			t.Errorf("news %+v", n)
-		}
-		if err := k.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// unreadable is a disk that opens no file.
-type unreadable struct{ fileSystem }
-
-func (unreadable) open(path string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: path, Err: errInjected}
-}

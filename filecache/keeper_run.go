@@ -65,7 +65,7 @@ func (k *Keeper) opens() bool {
 		if k.retry == 0 {
 			k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
 			k.note(func(st *KeeperStatus) { st.Err = err })
-			k.tell(News{Err: err, Unread: true})
+			k.tell(News{Err: err})
 		}
 		k.retry = min(max(saveRetry, 2*k.retry), maxRetry)
 		again := time.NewTimer(k.retry)
@@ -85,7 +85,7 @@ func (k *Keeper) begin() {
 	if s, err := k.cache.Load(); err == nil {
 		n.File = &s
 	} else {
-		n.Err, n.Unread = err, !absent(err) && !isVerdict(err)
+		n.Err = err
 	}
 	if o, err := k.cache.LoadOverride(); err == nil {
 		k.override = &o

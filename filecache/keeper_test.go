@@ -87,7 +87,7 @@ func TestKeeperTellsWhatIsThere(t *testing.T) {
 		check  func(t *testing.T, n News)
 	}{
 		"nothing": {nil, func(t *testing.T, n News) {
-			if n.File != nil || n.Override != nil || !errors.Is(n.Err, errNone) || n.Unread {
+			if n.File != nil || n.Override != nil || !errors.Is(n.Err, errNone) {
 				t.Errorf("news %+v", n)
 			}
 		}},
@@ -103,7 +103,7 @@ func TestKeeperTellsWhatIsThere(t *testing.T) {
 			}
 		}},
 		"damage": {func(c *Cache) { _ = os.WriteFile(c.Path(), []byte("damaged"), 0o600) }, func(t *testing.T, n News) {
-			if n.File != nil || !errors.Is(n.Err, ErrCorrupt) || n.Unread {
+			if n.File != nil || !errors.Is(n.Err, ErrCorrupt) {
 				t.Errorf("news %+v", n)
 			}
 		}},

@@ -40,9 +40,10 @@ type Belief struct {
 type heard struct {
 	Listing
 	live    bool
-	link    int64    // over which it was live last; 0: none
-	waiting *Listing // the first list, while it waits for the file
-	relayed *Record  // shown instead, while the registry cannot be asked: another process has heard more
+	link    int64     // over which it was live last; 0: none
+	waiting *Listing  // the first list, while it waits for the file
+	relayed *Record   // shown instead, while the registry cannot be asked: another process has heard more
+	asked   time.Time // when what is shown was asked for; of relayed, when it was confirmed
 }
 
 // New returns a Belief that knows nothing. cfg must be valid; see Config.Validate.
@@ -65,7 +66,6 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		h.waiting = &waiting
 		return
 	case first:
-		b.course.apart = !b.file.looked
 		rec, shown := b.file.memories()
 		if rec != nil {
 			b.accepted = rec.Generation
@@ -91,7 +91,7 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 			b.change(news || l.Edits != h.Edits)
 		}
 	}
-	h.Listing, h.waiting, h.relayed = l, nil, nil
+	h.Listing, h.waiting, h.relayed, h.asked = l, nil, nil, l.AsOf
 	b.accept()
 	b.forgetFile()
 }
@@ -149,8 +149,8 @@ func (b *Belief) Confirmed(at time.Time) {
 
 // Tick lets time pass.
 func (b *Belief) Tick(now time.Time) {
-	if !now.Before(b.cfg.FileBy) {
-		b.goOn(now)
+	if l := b.heard.waiting; l != nil && !now.Before(b.cfg.FileBy) {
+		b.Listed(*l, now)
 	}
 	b.guard.tick(now)
 	b.accept()

@@ -51,7 +51,7 @@ func newBench(t *testing.T, cfg Config) *bench {
 	return newcomer(t, cfg)
 }
 
-// newcomer is of a service that no probe has ever reached, and without a file, unless the first list is to wait for one. Without jitter, first probes come at once, and others exactly when they are due.
+// newcomer is of a service that no probe has ever reached. Without jitter, first probes come at once, and others exactly when they are due.
 func newcomer(t *testing.T, cfg Config) *bench {
 	t.Helper()
 	if cfg.Random == nil {
@@ -62,14 +62,10 @@ func newcomer(t *testing.T, cfg Config) *bench {
 			return n / 2
 		}
 	}
-	b := &bench{
+	return &bench{
 		T: t, b: New(cfg), now: time.Unix(1e9, 0), up: make(map[string]bool), lineage: "a", zxid: 100, link: 1, probes: make(map[string][]time.Time),
 		under: make(map[Ask]time.Time), answered: make(map[string]Outcome),
 	}
-	if cfg.FileBy.IsZero() {
-		b.b.Found(nil, false, b.now)
-	}
-	return b
 }
 
 // servers are the names s1 … sn, all up.

@@ -37,7 +37,7 @@ type Config struct {
 	Unprobed time.Duration // the same where it cannot be asked
 	Obey     bool          // whatever is listed is believed at once: no guard
 
-	// FileBy is until when the first list waits for Found or CouldNotLook: the file is the guard's memory over restarts.
+	// FileBy is until when the first list waits for Found: the file is the guard's memory over restarts.
 	FileBy time.Time
 	// Reached says that a probe has reached an instance of the service before there was this Belief: see Belief.Reached.
 	Reached bool

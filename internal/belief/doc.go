@@ -7,8 +7,8 @@
 // # What happened
 //
 // [Belief.Listed]: the registry has said a whole list. [Belief.Live], [Belief.Away]: it can be asked, or not. [Belief.Found]: what the file
-// has. [Belief.CouldNotLook]: that is not known. [Belief.Overridden]: an operator has decided. [Belief.Remember]: what a caller was shown
-// before. [Belief.MayServe]: the file may serve. [Belief.Probed]: what a probe has found. [Belief.Tick]: time has passed.
+// has. [Belief.Overridden]: an operator has decided. [Belief.Remember]: what a caller was shown before. [Belief.MayServe]: the file may
+// serve. [Belief.Probed]: what a probe has found. [Belief.Tick]: time has passed.
 //
 // # What follows
 //

@@ -46,8 +46,7 @@ func (r *Record) lists() (pairs []*client.KVPair, held []string) {
 
 // file is what is known of the cache file, and of what was shown before there was this Belief.
 type file struct {
-	known  bool // it was looked at, or cannot be
-	looked bool // it was looked at
+	known  bool // it was looked at
 	may    bool // serve
 	rec    *Record
 	memory *Record // what a caller was shown …
@@ -89,16 +88,12 @@ func (b *Belief) recall() {
 // Found says what the file has, which another process, or this one before, has written: nil when there is nothing that can serve. inTheWay says
 // that it has refused what ToSave has returned, as older.
 func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
-	f, c := &b.file, &b.course
-	f.known, f.looked = true, true
-	apart := c.apart
-	c.apart = false
+	f := &b.file
+	f.known = true
 	switch {
 	case rec == nil:
-	case apart && !rec.Before(c.now): // it may be of a history that is over, whatever its numbers
-		b.suspect(rec.Generation)
 	case b.guard.begun:
-		ahead := c.isAhead(rec.Generation)
+		ahead := b.isAhead(rec)
 		if ahead {
 			f.rec = rec
 			b.relay(now)
@@ -106,7 +101,7 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 		switch {
 		case inTheWay:
 			b.refused(rec)
-		case ahead && b.heard.live && rec.Era > c.now.Era:
+		case ahead && b.heard.live && rec.Era > b.course.now.Era, !ahead && b.course.isAhead(rec.Generation):
 			b.suspect(rec.Generation) // it has counted an era that is not known here, or the registry was restored from a backup
 		}
 	default:
@@ -114,20 +109,15 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 		b.recall()
 		b.change(true)
 	}
-	b.goOn(now)
-}
-
-// CouldNotLook says that what the file has is not known, and may be told later, or never.
-func (b *Belief) CouldNotLook(now time.Time) {
-	b.file.known = true
-	b.goOn(now)
-}
-
-// goOn takes the first list, which has waited for the file.
-func (b *Belief) goOn(now time.Time) {
 	if l := b.heard.waiting; l != nil {
 		b.Listed(*l, now)
 	}
+}
+
+// isAhead reports whether another process has heard later than what is shown. What was confirmed before that was asked for is not later, whatever its
+// numbers: the registry was restored from a backup since, and the other process could not write for a while, or this one could not look.
+func (b *Belief) isAhead(rec *Record) bool {
+	return b.course.isAhead(rec.Generation) && !rec.AsOf.Before(b.heard.asked)
 }
 
 // refused decides how what the registry says at this moment gets into the file, which has refused it because of rec.
@@ -159,11 +149,11 @@ func (b *Belief) suspect(g Generation) {
 // relay turns to what another process has heard later, while the registry cannot be asked.
 func (b *Belief) relay(now time.Time) {
 	rec := b.file.rec
-	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.course.isAhead(rec.Generation) {
+	if b.heard.live || !b.guard.begun || rec == nil || rec == b.heard.relayed || !b.isAhead(rec) {
 		return
 	}
 	b.course.doubt(rec.Generation)
-	b.heard.relayed, b.accepted = rec, rec.Generation
+	b.heard.relayed, b.heard.asked, b.accepted = rec, rec.AsOf, rec.Generation
 	b.guard.relayed(rec.Servers(), now)
 	b.saved.found(rec)
 	b.change(true)
@@ -172,7 +162,7 @@ func (b *Belief) relay(now time.Time) {
 // forgetFile lets go of a file that has nothing to say any more.
 func (b *Belief) forgetFile() {
 	b.file.memory = nil
-	if rec := b.file.rec; rec != nil && !b.course.isAhead(rec.Generation) {
+	if rec := b.file.rec; rec != nil && !b.isAhead(rec) {
 		b.file.rec = nil
 	}
 }

@@ -18,12 +18,14 @@ type fleet struct {
 	keys      []string
 	up        map[string]bool
 	file      *Record
+	of        map[*Record]int64 // the history that it tells of
+	skewed    bool              // a clock was wrong
 	processes []*process
 }
 
 func newFleet(t *testing.T, odd byte) *fleet {
 	t.Helper()
-	f := &fleet{T: t, zk: newRegistry(), now: time.Unix(1e9, 0), up: make(map[string]bool)}
+	f := &fleet{T: t, zk: newRegistry(), now: time.Unix(1e9, 0), up: make(map[string]bool), of: make(map[*Record]int64)}
 	for i := range 6 {
 		f.keys = append(f.keys, "tcp@h:"+string('1'+rune(i)))
 	}
@@ -188,6 +190,7 @@ func (f *fleet) play(script []byte) {
 				p.b.SaveAgain()
 			}
 		case 19:
+			f.skewed = true
 			p.skew = time.Duration(int8(b)) * time.Minute / 4
 			if b%4 == 0 {
 				p.skew = time.Duration(int8(b)) * time.Second / 8
@@ -230,6 +233,7 @@ func (f *fleet) play(script []byte) {
 
 // drop cuts all connections: the registry is another.
 func (f *fleet) drop() {
+	f.now = f.now.Add(time.Millisecond)
 	for _, p := range f.processes {
 		relayed := p.b.heard.relayed
 		p.disconnect()

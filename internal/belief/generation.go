@@ -24,7 +24,6 @@ type course struct {
 	now    Generation // of the newest list that was placed
 	floor  Generation // what another process has heard that is not known here; zero: no doubt is open
 	doubts int64      // raised so far
-	apart  bool       // it began while the file could not be looked at: which of the two is later is not known
 	// stale is the zxid of the list that settled a doubt without a proof, when another process had found a new era of the same lineage: it may be of
 	// the history before. Until there is a proof, or a higher one, the zxids of lists say nothing.
 	stale int64
@@ -57,7 +56,7 @@ func (c *course) isOpen() bool { return c.floor != Generation{} }
 // isAhead reports whether g is of the same lineage as the newest list that was placed, and later than that, and than what is in doubt: that is not
 // known to be later than what is shown, whatever its numbers.
 func (c *course) isAhead(g Generation) bool {
-	return !c.apart && g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || c.floor.Before(g))
+	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || c.floor.Before(g))
 }
 
 // listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be. complete says that all of the

@@ -31,6 +31,8 @@ type process struct {
 	saved   *Record
 	newest  Generation // that was shown
 	highest Generation // that it has listed
+	begun   int64      // how many histories of the registry's had ended when pass began …
+	heard   int64      // … and the newest list
 }
 
 func (p *process) clock() time.Time { return p.now.Add(p.skew) }
@@ -42,6 +44,7 @@ func (p *process) start(memory *Record, link int64) {
 	p.b = New(cfg)
 	p.mirror.seen, p.mirror.pairs, p.mirror.edits = nil, nil, 0
 	p.pass, p.looked, p.want, p.saved, p.under = nil, nil, nil, nil, make(map[Ask]time.Time)
+	p.heard = 0
 	p.gone, p.stays, p.newest, p.highest = make(map[string]bool), nil, Generation{}, Generation{}
 	if p.override != nil {
 		p.b.Overridden(p.override)
@@ -75,6 +78,7 @@ func (p *process) begin(lag int) {
 	if !p.connected || p.pass != nil {
 		return
 	}
+	p.begun = p.zk.events
 	newest := len(p.zk.states) - 1
 	if p.mirror.at == 0 || p.b.Doubting() {
 		p.pass = p.mirror.read(p.zk, newest, true, true, p.b.Doubts(), p.clock())
@@ -90,6 +94,7 @@ func (p *process) end() {
 	if p.pass = nil; l == nil {
 		return
 	}
+	p.heard = p.begun
 	was, highest, begun := p.b.course.now, p.highest, p.b.guard.begun
 	p.b.Live(p.link, 10*time.Second, p.clock())
 	p.b.Listed(*l, p.clock())
@@ -118,10 +123,7 @@ func (p *process) end() {
 
 // look looks at the file.
 func (p *process) look() {
-	switch {
-	case p.hung:
-		p.b.CouldNotLook(p.clock())
-	case p.looked != p.file || p.file == nil:
+	if p.looked != p.file || p.file == nil {
 		p.looked = p.file
 		p.found(p.file, false)
 	}
@@ -136,6 +138,9 @@ func (p *process) found(rec *Record, inTheWay bool) {
 // relays notes that the list is another process's now.
 func (p *process) relays(was *Record) {
 	if rec := p.b.heard.relayed; rec != nil && rec != was {
+		if !p.skewed && p.of[rec] < p.heard {
+			p.Fatalf("%+v is relayed, of history %d, and %d was listed before", rec.Generation, p.of[rec], p.heard)
+		}
 		p.stays = nil
 		for _, pair := range rec.Listed {
 			delete(p.gone, pair.Key)
@@ -222,6 +227,7 @@ func (p *process) save() (wake time.Time) {
 func (p *process) write(rec *Record) bool {
 	written := *rec
 	rec = &written // as time may be told otherwise
+	p.of[rec] = p.heard
 	old := p.file
 	if old == nil || later(rec, old) {
 		p.file = rec

@@ -128,7 +128,6 @@ func TestAfterTheClockWasSetBackTheFileIsPutRight(t *testing.T) {
 // By time.Time's own clock the second list is later, by the wall's it is not.
 func TestTheFileIsComparedByTheClockOfTheWall(t *testing.T) {
 	b := New(Config{})
-	b.Found(nil, false, time.Time{})
 	now := time.Now() // with both clocks
 	b.Live(1, 0, now)
 	b.Listed(Listing{Pairs: pairs([]string{"tcp@a:1"}, ""), Edits: 1, AsOf: now}, now)

@@ -29,19 +29,26 @@ type fleet struct {
 	fate   map[string]fate      // by key
 	since  map[string]time.Time // when it has changed last
 	silent map[string]time.Time // when an instance has had its newest hiccup, by process and key
+	mute   map[string]time.Time // when it was last unaskable: who has heard that asks no more while the hold lasts
 }
 
 func newFleet() *fleet {
-	return &fleet{fate: make(map[string]fate), since: make(map[string]time.Time), silent: make(map[string]time.Time)}
+	return &fleet{fate: make(map[string]fate), since: make(map[string]time.Time), silent: make(map[string]time.Time), mute: make(map[string]time.Time)}
 }
 
 func (f *fleet) become(key string, is fate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fate[key] != is {
+		if f.fate[key] == unaskable {
+			f.mute[key] = time.Now()
+		}
 		f.fate[key], f.since[key] = is, time.Now()
 	}
 }
+
+// longestUnprobed is how long an instance is held that cannot be asked, and a little more.
+const longestUnprobed = 3*time.Minute + 15*time.Second
 
 // mayNotLeave reports whether an instance that has been held since that time, at the latest, must still be in the list: it answers, or nobody could
 // ask it. After an hour in which nobody could, it may be let go.
@@ -49,7 +56,7 @@ func (f *fleet) mayNotLeave(key string, at time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	since, is := f.since[key], f.fate[key]
-	return since.Before(at) && (is == answers || is == hiccups || is == noDescriptor && time.Since(since) < 50*time.Minute)
+	return since.Before(at) && time.Since(f.mute[key]) > longestUnprobed && (is == answers || is == hiccups || is == noDescriptor && time.Since(since) < 50*time.Minute)
 }
 
 // hiccup reports whether an instance that has hiccups does not answer this probe of a process: once in ten minutes, which is longer than a held one that
