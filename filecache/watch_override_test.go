@@ -217,6 +217,7 @@ func TestARefusedOverrideSaysWhichListIsInForce(t *testing.T) {
 		c := mustOpen(t, dir, WithPollingOnly(), WithOverrideDir(second), WithLogger(logs.logger()))
 		defer c.Close()
 		ch := c.Watch(t.Context())
+		synctest.Wait() // it has looked, and does not meet a file that is half written
 		mistakes := 0
 		mistake := func(path, want string) {
 			t.Helper()
