@@ -4,7 +4,7 @@
 // reads; and bare frames with a persistent watch and batched reads.
 //
 //	go run . -quick                   some minutes
-//	go run .                          about half an hour
+//	go run .                          about 25 minutes
 //	go run . -scenario change -n 5000 -rtt 0,2ms
 //	go run . -scenario scale          these run only when they are named: up to 2,000 services on one template, 50,000 instances of one
 //	go run . -scenario far            a line of 48 KB/s and 300 ms that loses 1 %

@@ -179,6 +179,9 @@ func quietFor(ctx context.Context, c *wire.Counter, while time.Duration) (wire.C
 	}
 }
 
+// untilWritten is when a follower that keeps a file has written it: a list that is being written is in memory once more.
+const untilWritten = 2 * time.Second
+
 // keeps asks a follower's process.
 func (f *follower) keeps(ctx context.Context) (agent.Stats, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -189,6 +192,9 @@ func (f *follower) keeps(ctx context.Context) (agent.Stats, error) {
 // keeps looks at a follower's goroutines and, of the greatest size, where it shows, at its heap, in comparison with a follower of none in a
 // process of its own.
 func (e *Env) keeps(ctx context.Context, f *follower, name string, n int) error {
+	if err := pause(ctx, untilWritten); err != nil {
+		return err
+	}
 	full, err := f.keeps(ctx)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func Quick() Plan {
 	}
 }
 
-// Full takes about half an hour.
+// Full takes about 25 minutes.
 func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000},
