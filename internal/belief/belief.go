@@ -43,7 +43,7 @@ type heard struct {
 	link    int64     // over which it was live last; 0: none
 	waiting *Listing  // the first list, while it waits for the file
 	relayed *Record   // shown instead, while the registry cannot be asked: another process has heard more
-	asked   time.Time // when what is shown was asked for; of relayed, when it was confirmed
+	asked   time.Time // when the list was asked for; where relayed is shown, when that was confirmed
 }
 
 // New returns a Belief that knows nothing. cfg must be valid; see Config.Validate.

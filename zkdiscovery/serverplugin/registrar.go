@@ -28,8 +28,8 @@ type registrar struct {
 	wg      sync.WaitGroup // the loop, actions and the goroutine that waits for the server
 	done    chan struct{}  // closed when all of it is gone
 
-	pokes    chan struct{} // one token: look at hints and at the session, which sends
-	letters  chan struct{} // one token: look at the mailbox, which sends
+	pokes    chan struct{} // one token, which the session sends: look at hints and at its state
+	letters  chan struct{} // one token, which the mailbox sends: look at it
 	answers  chan []answer // tasks send, the loop receives
 	drains   chan struct{} // a Drain that is under way has put a token in
 	mail     *mailbox
@@ -48,8 +48,8 @@ type loop struct {
 	together  []job             // what waits to be begun, with others …
 	alone     []job             // … and what failed with them, and is done by itself
 	tasks     int               // under way
-	urgent    int               // of them, those that what can wait waits for
-	running   int               // the same as tasks of those with a job that is done by itself
+	urgent    int               // of them, those that a look with a watch waits for
+	running   int               // tasks under way of one job that is done by itself
 	seen      session.State     // as the nodes know it
 	taken     int64             // mailbox.no
 	is        state             // of the mailbox
