@@ -53,10 +53,9 @@ func (c *course) doubt(g Generation) {
 
 func (c *course) isOpen() bool { return c.floor != Generation{} }
 
-// isAhead reports whether g is of the same lineage as the newest list that was placed, and later than that, and than what is in doubt: that is not
-// known to be later than what is shown, whatever its numbers.
+// isAhead reports whether g is of the same lineage as the newest list that was placed, and later than that, and no earlier than what is in doubt.
 func (c *course) isAhead(g Generation) bool {
-	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || c.floor.Before(g))
+	return g.Lineage == c.now.Lineage && c.now.Before(g) && (!c.isOpen() || !g.Before(c.floor))
 }
 
 // listed takes the next list, and reports whether it is of another history than the one before. While isOpen, it may be. complete says that all of the

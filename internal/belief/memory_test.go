@@ -185,6 +185,7 @@ func TestAListThatIsNotPlacedStaysWhenTheRegistryGoesAway(t *testing.T) {
 			b := newBench(t, Config{})
 			s := b.servers(4)
 			b.remembers(s[3:], time.Time{}, false)
+			b.now = b.now.Add(time.Minute)
 			since(b)
 			l := b.listing(pairs(s[:2], "weight=1"))
 			l.Synced = false

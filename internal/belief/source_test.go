@@ -248,6 +248,10 @@ func TestWhatWasConfirmedBeforeTheListWasAskedForIsNotLater(t *testing.T) {
 			if b.b.Source() != Stale || !b.b.Doubting() {
 				t.Errorf("source %v, in doubt %v", b.b.Source(), b.b.Doubting())
 			}
+			again := *file
+			again.AsOf = b.now
+			b.b.Found(&again, false, b.now)
+			b.want("it is followed when it is confirmed since", s[:2])
 			later := b.file(s[1:], time.Time{})
 			later.Zxid = 160
 			b.b.Found(later, false, b.now)

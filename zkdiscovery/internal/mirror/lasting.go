@@ -69,7 +69,7 @@ func (m *Mirror) readAtRest(j Job, nodes []session.Node) {
 		return
 	}
 	m.plan.behind = 0
-	m.show(false, false)
+	m.showRead(j)
 	m.judge()
 }
 
@@ -145,8 +145,7 @@ func (m *Mirror) checkedLasting(j Job, st *session.Stat, nodes []session.Node) {
 		m.mend(missed) // the list shows what is
 		return
 	}
-	m.show(false, false)
-	m.Confirm(j.Asked)
+	m.showRead(j)
 }
 
 // mend has everything read again after changes were found of which nobody has told. What the server is to be thought of, judge says then.

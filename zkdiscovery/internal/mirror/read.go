@@ -40,7 +40,7 @@ func (m *Mirror) Read(j Job, nodes []session.Node, lost bool) {
 	case lost || !current || p.open && p.older:
 		m.drop()
 	case !p.open:
-		m.show(false, false)
+		m.showRead(j)
 	case came && m.plan.torn <= maxTorn:
 		m.drop() // what came together may have gone together: the next list says
 	case m.lookAtNewest(): // the pass goes on
@@ -87,6 +87,11 @@ func (m *Mirror) Checked(j Job, st *session.Stat, nodes []session.Node) {
 		m.news.Mended += missed
 		m.plan.list, m.plan.rearm = true, true
 	}
+	m.showRead(j)
+}
+
+// showRead shows what an answer has brought that no pass waits for. It confirms the rest: ZooKeeper sends notifications before later answers.
+func (m *Mirror) showRead(j Job) {
 	m.show(false, false)
 	m.Confirm(j.Asked)
 }

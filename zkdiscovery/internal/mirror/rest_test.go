@@ -145,7 +145,7 @@ func TestALookAtRestReadsAFewInstancesOnly(t *testing.T) {
 	}
 }
 
-func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
+func TestTheListIsConfirmedByListsReadsLooksAndPings(t *testing.T) {
 	r := liveRig(t, true, "tcp@a:1")
 	asOf := func(want time.Time, when string) {
 		t.Helper()
@@ -182,12 +182,15 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	r.zk.ping()
 	r.told()
 	asOf(pinged, "with a change to be read")
-	r.settle()
+	r.zk.now = r.zk.now.Add(time.Second)
+	read := r.ask(Read)
+	r.served()
+	asOf(read.Asked, "after the read")
 	r.zk.now = r.zk.now.Add(time.Second)
 	pinged = r.zk.now
 	r.zk.ping()
 	r.told()
-	asOf(pinged, "after the read and another ping")
+	asOf(pinged, "after another ping")
 
 	r.zk.cut(session.ErrLost)
 	r.zk.now = r.zk.now.Add(time.Hour)
@@ -204,6 +207,14 @@ func TestTheListIsConfirmedByListsLooksAndPings(t *testing.T) {
 	listed := r.m.whole.AsOf
 	r.look()
 	asOf(listed, "over a connection that has listed nothing yet")
+
+	r = lastingRig(t, "tcp@a:1")
+	r.zk.now = r.zk.now.Add(time.Minute)
+	r.change(func(s *state) { s.create("tcp@b:1", "") })
+	r.told()
+	read = r.ask(Read)
+	r.served()
+	asOf(read.Asked, "after a read of a child and the path")
 }
 
 // It is shown until a list confirms that it has gone, and as it was before that list: it had changed by then.
