@@ -105,7 +105,7 @@ fuzz: ## every fuzz target for FUZZTIME=30s each
 	done
 
 .PHONY: bench
-bench: ## measure beside rpcx-zookeeper, dubbo-go and Curator, which it installs where it can (25 minutes; BENCHFLAGS=-quick takes some minutes)
+bench: ## measure beside rpcx-zookeeper, dubbo-go and Curator, which it installs where it can (25 minutes; BENCHFLAGS=-quick takes less than 3)
 	@$(REAL); .ci/curator || true; set -x; go -C bench/dubbogo build -o /dev/null . || true; cd bench && go run . $(BENCHFLAGS)
 
 .PHONY: microbench

@@ -27,7 +27,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
-	quick := fs.Bool("quick", false, "fewer rounds and sizes: some minutes instead of about 25")
+	quick := fs.Bool("quick", false, "fewer rounds and sizes: less than 3 minutes instead of about 25")
 	names := fs.String("scenario", "", "only these, by number or name; some run only when they are named: "+scenarioNames())
 	sizes := fs.String("n", "", "instances of a service, such as 10,5000; with -scenario change,cost,start,file only")
 	trips := fs.String("rtt", "", "round trips to ZooKeeper, such as 0,2ms; with -scenario change,start only")

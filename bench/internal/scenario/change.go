@@ -37,7 +37,7 @@ func (e *Env) changers(c condition) []string {
 		if name == contender.CacheDiscovery { // rpcx-zookeeper's way to the last millisecond
 			return c.roundTrip > 0 || c.n >= 1_000
 		}
-		return c.isTooMuchFor(name)
+		return e.Plan.isTooMuchFor(name, c)
 	})
 }
 

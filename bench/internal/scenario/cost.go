@@ -48,7 +48,7 @@ const (
 // costs counts for all contenders at once: it measures no time.
 func (e *Env) costs(ctx context.Context, n int) error {
 	names := e.among(contender.Holdfast, contender.Peer, contender.Curator, contender.DubboGo, contender.Floor, contender.BareFloor)
-	names = slices.DeleteFunc(names, condition{n: n}.isTooMuchFor)
+	names = slices.DeleteFunc(names, func(name string) bool { return e.Plan.isTooMuchFor(name, condition{n: n}) })
 	recorded := make([]Env, len(names)) // each with results of its own, so that they come in order
 	errs := make([]error, len(names))
 	var counting sync.WaitGroup

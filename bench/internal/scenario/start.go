@@ -135,7 +135,7 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 	defer done()
 	service := fmt.Sprintf("start-%d-%d-%v", scenario, c.n, c.roundTrip)
 	names := slices.DeleteFunc(slices.Clone(startNames), func(name string) bool {
-		return name == contender.CacheDiscovery || c.isTooMuchFor(name) // the former is rpcx-zookeeper, while ZooKeeper is up
+		return name == contender.CacheDiscovery || e.Plan.isTooMuchFor(name, c) // the former is rpcx-zookeeper, while ZooKeeper is up
 	})
 	starters, err := e.starters(ctx, service, c.n, names)
 	if err != nil {
