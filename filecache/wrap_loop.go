@@ -85,7 +85,7 @@ func (lp *wrapLoop) run() {
 }
 
 // hear takes a list of the source's. One that only repeats the last confirms it, and keeps its number, unless another process has saved another list
-// since: the newest is what was said last.
+// since, or a higher number: the newest is what was said last.
 func (lp *wrapLoop) hear(list watchers.List, now time.Time) {
 	repeated := lp.hasSaid() && equal(list, lp.said.Pairs)
 	if !repeated {
@@ -93,7 +93,7 @@ func (lp *wrapLoop) hear(list watchers.List, now time.Time) {
 		lp.said.Edits++
 	}
 	lp.said.AsOf = now
-	if repeated && lp.isTold() && !lp.contested {
+	if repeated && lp.isTold() && !lp.contested && !lp.belief.Doubting() {
 		lp.belief.Listed(lp.said, now)
 		return
 	}

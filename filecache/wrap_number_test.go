@@ -139,3 +139,29 @@ func TestWhereNoProbeReachesAServerTheMissingAreKeptAMinuteAndThatIsTold(t *test
 		}
 	})
 }
+
+// Two processes hear the same, one of them sooner. It numbers more lists, and confirms the last of them earlier.
+func TestAHigherNumberOfTheSameListStopsNoRestamp(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		late, early := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w := wrap(late)
+		defer w.Close()
+		v := wrap(early)
+		pass(time.Minute)
+		for _, key := range []string{"tcp@b:1", "tcp@c:1", "tcp@d:1"} {
+			early.say("tcp@a:1", key)
+			pass(150 * time.Millisecond)
+		}
+		late.say("tcp@a:1", "tcp@d:1")
+		pass(time.Minute)
+		v.Close()
+		for range 4 {
+			pass(30 * time.Minute)
+			late.say("tcp@a:1", "tcp@d:1")
+		}
+		pass(20 * time.Minute)
+		if age := time.Since(saved(t, w).AsOf); age > time.Hour {
+			t.Errorf("confirmed 20 minutes ago, and the file says %v", age)
+		}
+	})
+}

@@ -34,7 +34,7 @@ func (l *list) source(st session.State, lapsed bool) (s Source, since time.Time)
 }
 
 // isOlderThan says whether o follows l, which may be nil. A later service's list follows an earlier one's, with one exception: a clone was let go,
-// is used again during an outage, and its new service has only the file. That file may be older than what the clone remembers.
+// is used again during an outage, and its new service has only the file. That may be older than what the clone remembers, as [belief.Belief] has it.
 func (l *list) isOlderThan(o *list) bool {
 	if l == nil {
 		return true
@@ -43,5 +43,5 @@ func (l *list) isOlderThan(o *list) bool {
 		return false
 	}
 	remembered := l.Source == belief.Live || l.Source == belief.Stale
-	return o.Source != belief.File || !remembered || l.Before(o.Generation)
+	return o.Source != belief.File || !remembered || l.Before(o.Generation) && !o.AsOf.Before(l.Asked)
 }

@@ -147,6 +147,10 @@ func TestWhichListReplacesWhich(t *testing.T) {
 		l.service, l.seq = 2, 1
 		return l
 	}
+	asked := func(l *list) *list {
+		l.Asked = time.Unix(60, 0)
+		return l
+	}
 	for _, tc := range []struct {
 		name string
 		was  *list
@@ -168,6 +172,7 @@ func TestWhichListReplacesWhich(t *testing.T) {
 		{"what ZooKeeper says when taken up again", at(Stale, 3, 5, 9), later(at(Live, 1, 3, 0)), true},
 		{"an older file, taken up again", at(Live, 1, 5, 9), later(at(File, 1, 4, 0)), false},
 		{"a newer file, taken up again", at(Live, 1, 5, 9), later(at(File, 1, 6, 0)), true},
+		{"a file from before a backup, confirmed before the list was asked for", asked(at(Stale, 1, 5, 9)), later(at(File, 1, 6, 0)), false},
 		{"one of the service of before", later(at(Live, 1, 5, 0)), at(Live, 1, 6, 9), false},
 		{"an override", at(Live, 1, 5, 1), at(Override, 0, 0, 2), true},
 	} {

@@ -91,15 +91,22 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 			b.change(news || l.Edits != h.Edits)
 		}
 	}
-	h.Listing, h.waiting, h.relayed, h.asked = l, nil, nil, l.AsOf
+	if news || l.Synced || !l.lists(&h.Listing) { // and not the same, which proves less, or is told with a doubt
+		h.asked = l.AsOf
+	}
+	h.Listing, h.waiting, h.relayed = l, nil, nil
 	b.accept()
 	b.forgetFile()
 }
 
 // says reports whether l is o, confirmed again.
 func (l *Listing) says(o *Listing) bool {
-	return sameSlice(l.Pairs, o.Pairs) && l.Lineage == o.Lineage && l.Zxid == o.Zxid && l.Synced == o.Synced && l.Proof == o.Proof &&
-		l.Doubt == o.Doubt && l.Edits == o.Edits
+	return l.lists(o) && l.Synced == o.Synced && l.Proof == o.Proof && l.Doubt == o.Doubt && l.Edits == o.Edits
+}
+
+// lists reports whether l lists what o does.
+func (l *Listing) lists(o *Listing) bool {
+	return sameSlice(l.Pairs, o.Pairs) && l.Lineage == o.Lineage && l.Zxid == o.Zxid
 }
 
 // accept notes the generation that the file may be stamped with.

@@ -66,7 +66,7 @@ func (b *Belief) MayServe() {
 func (f *file) memories() (rec *Record, shown func(key string) bool) {
 	m := f.memory
 	switch {
-	case m != nil && (f.rec == nil || !m.Before(f.rec.Generation)):
+	case m != nil && (f.rec == nil || !m.Before(f.rec.Generation) || f.rec.AsOf.Before(m.AsOf)):
 		return m, func(string) bool { return true }
 	case m == nil || f.may:
 		return f.rec, func(string) bool { return f.may }
@@ -117,6 +117,9 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 // isAhead reports whether another process has heard later than what is shown. What was confirmed before that was asked for is not later, whatever its
 // numbers: the registry was restored from a backup since, and the other process could not write for a while, or this one could not look.
 func (b *Belief) isAhead(rec *Record) bool {
+	if is := b.heard.relayed; is != nil && !is.Before(rec.Generation) {
+		return false // of one generation two processes may hold others
+	}
 	return b.course.isAhead(rec.Generation) && !rec.AsOf.Before(b.heard.asked)
 }
 
@@ -159,11 +162,16 @@ func (b *Belief) relay(now time.Time) {
 	b.change(true)
 }
 
-// forgetFile lets go of a file that has nothing to say any more.
+// forgetFile lets go of a file that is not ahead any more. If its numbers are, the next pass tells why.
 func (b *Belief) forgetFile() {
+	rec := b.file.rec
 	b.file.memory = nil
-	if rec := b.file.rec; rec != nil && !b.isAhead(rec) {
-		b.file.rec = nil
+	if rec == nil || b.isAhead(rec) {
+		return
+	}
+	b.file.rec = nil
+	if b.course.isAhead(rec.Generation) {
+		b.suspect(rec.Generation)
 	}
 }
 
@@ -177,15 +185,13 @@ func (b *Belief) Remember(rec *Record, link int64) {
 }
 
 // Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later. It
-// has the generation that was accepted last. Before the first list it is what this Belief remembers itself; nil: nothing.
+// has the generation that was accepted last, and the time when it was asked for. Before the first list it is what this Belief remembers itself; nil:
+// nothing.
 func (b *Belief) Memory() *Record {
 	if !b.guard.begun {
 		return b.file.memory
 	}
-	rec := b.record(b.heard.AsOf)
-	if r := b.heard.relayed; r != nil {
-		rec.AsOf = r.AsOf
-	}
+	rec := b.record(b.heard.asked)
 	rec.Held = slices.DeleteFunc(rec.Held, func(s Server) bool { return !b.guard.holds.of(s.Pair.Key).inside })
 	return rec
 }

@@ -355,3 +355,21 @@ func heldIn(servers []Server) map[string]time.Time {
 	}
 	return held
 }
+
+// A backup was restored. Another process could not write before, and the list that was heard since is in memory only.
+func TestWhatACallerWasShownIsLaterThanAFileThatWasConfirmedBeforeItWasAskedFor(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	file := b.file(s[3:], time.Time{})
+	file.Zxid += 50
+	b.now = b.now.Add(time.Minute)
+	b.list(s[:3])
+	memory := b.b.Memory()
+	b.b = New(b.b.cfg)
+	b.b.Remember(memory, 0)
+	b.b.Found(file, false, b.now)
+	rec, _ := b.b.file.memories()
+	if rec != memory {
+		t.Errorf("remembered: %+v", rec.Generation)
+	}
+}

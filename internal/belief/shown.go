@@ -25,6 +25,7 @@ type Shown struct {
 	Pairs  []*client.KVPair
 	Held   []string // keys, sorted
 	AsOf   time.Time
+	Asked  time.Time // when it was asked for: what was confirmed before that is not later
 	Link   int64 // the connection that has confirmed it, as Live was told
 }
 
@@ -93,7 +94,7 @@ func (b *Belief) Shown() Shown {
 		s.Pairs, s.AsOf = b.decision.Pairs, b.decision.AsOf
 	case Live, Stale:
 		s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
-		s.AsOf, s.Generation = b.heard.AsOf, b.course.now
+		s.AsOf, s.Asked, s.Generation = b.heard.AsOf, b.heard.asked, b.course.now
 	case File:
 		rec := b.heard.relayed
 		if rec != nil {

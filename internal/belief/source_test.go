@@ -270,6 +270,54 @@ func TestWhatWasConfirmedBeforeTheListWasAskedForIsNotLater(t *testing.T) {
 	}
 }
 
+// Two processes have heard the same, and each holds others. Both write the file again and again.
+func TestARelayedListIsNotLeftForAnotherOfTheSameGeneration(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.list(s)
+	b.b.Away(b.now)
+	obeys := b.ahead(b.file(s[1:], time.Time{}))
+	b.b.Found(obeys, false, b.now)
+	b.want("one process has let it go", s[1:])
+	b.now = b.now.Add(time.Minute)
+	holds := *obeys
+	holds.AsOf, holds.Held = b.now, []Server{{&client.KVPair{Key: s[0], Value: "weight=1"}, b.now}}
+	b.b.Found(&holds, false, b.now)
+	b.want("and another holds it", s[1:])
+}
+
+// It is not asked for again: a look at rest has only ended what the list proves, or a doubt is told with it.
+func TestAListThatIsOnlyConfirmedIsFollowedByWhatWasHeardSinceItWasAskedFor(t *testing.T) {
+	for _, inTheWay := range []bool{false, true} {
+		b := newBench(t, Config{})
+		s := b.servers(4)
+		b.list(s[:3])
+		b.now = b.now.Add(10 * time.Second)
+		b.b.Found(b.ahead(b.file(s, time.Time{})), inTheWay, b.now)
+		b.now = b.now.Add(10 * time.Second)
+		l := b.b.heard.Listing
+		l.Synced, l.Proof, l.AsOf, l.Doubt = false, false, b.now, b.b.Doubts()
+		b.b.Listed(l, b.now)
+		b.b.Away(b.now)
+		b.want("another process has heard later", s)
+	}
+}
+
+// It was found before the list came, and is no less a reason to ask than one that is found after.
+func TestANumberThatIsAheadOfALaterListRaisesADoubt(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.list(s[:3])
+	file := b.ahead(b.file(s, time.Time{}))
+	file.Zxid += 10
+	b.b.Found(file, false, b.now)
+	b.now = b.now.Add(time.Second)
+	b.list(s[:2])
+	if !b.b.Doubting() {
+		t.Error("nobody asks whether the registry was restored from a backup, or its server lags")
+	}
+}
+
 // One of few that is missing in a list in doubt is let go when that is no backup, also if it answers.
 func TestALossIsNoLossOfABackupThatWasNone(t *testing.T) {
 	b := newBench(t, Config{})

@@ -146,6 +146,7 @@ func (m *Mirror) checkedLasting(j Job, st *session.Stat, nodes []session.Node) {
 		return
 	}
 	m.showRead(j)
+	m.judge()
 }
 
 // mend has everything read again after changes were found of which nobody has told. What the server is to be thought of, judge says then.

@@ -194,3 +194,14 @@ func TestChildThatMayNotBeReadKeepsAWatchOnTheChildren(t *testing.T) {
 		t.Error("distrusted although somebody else has told")
 	}
 }
+
+func TestALookThatFindsAChildThatMayNotBeReadLeavesAWatchOnTheChildren(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+	r.zk.filter, r.denied = true, true
+	r.change(func(s *state) { s.deny("tcp@b:1", true) }) // which nobody tells
+	r.zk.now = r.m.plan.checkAt
+	r.settle()
+	r.change(func(s *state) { s.remove("tcp@b:1") })
+	r.settle()
+	r.mustShow("tcp@a:1 weight=1")
+}
