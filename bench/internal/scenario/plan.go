@@ -140,7 +140,7 @@ func (p Plan) isTooMuchFor(name string, c condition) bool {
 	case contender.DubboGo:
 		return c.roundTrip > 0 || c.n > p.SizeOfDubboGo
 	case contender.Peer, contender.CacheDiscovery:
-		return time.Duration(c.n)*c.roundTrip > p.Patience
+		return !c.far && time.Duration(c.n)*c.roundTrip > p.Patience
 	}
 	return false
 }
