@@ -26,7 +26,7 @@ type Shown struct {
 	Held   []string // keys, sorted
 	AsOf   time.Time
 	Asked  time.Time // when it was asked for: what was confirmed before that is not later
-	Link   int64 // the connection that has confirmed it, as Live was told
+	Link   int64     // the connection that has confirmed it, as Live was told
 }
 
 // Decision is what an operator has decided.

@@ -56,6 +56,7 @@ func (r *run) end() {
 	r.slowly()
 	r.disksComeBack()
 	r.operatorsDecide()
+	r.oneIsCutOff()
 	r.leave()
 }
 

@@ -80,6 +80,45 @@ func (r *run) operatorsDecide() {
 	}
 }
 
+// oneIsCutOff: who cannot ask ZooKeeper shows what a process that can has saved since, though both have heard something a moment before.
+func (r *run) oneIsCutOff() {
+	keepers := make(map[string]*process) // the first of those that keep a file
+	var cut *process
+	var following []*view
+	for _, p := range r.processes {
+		for _, v := range p.views {
+			file := v.d.Status().CacheFile
+			switch keeper := keepers[file]; {
+			case file == "":
+			case keeper == nil:
+				keepers[file] = p
+			case keeper != p && (cut == nil || cut == p):
+				cut, following = p, append(following, v)
+			}
+		}
+	}
+	if cut == nil {
+		return
+	}
+	r.count("cut off beside another process")
+	r.newcomer(3)
+	r.usedFor(2 * time.Second)
+	r.note("%s is cut off", cut.name)
+	cut.way.begin(refused)
+	cut.way.drop()
+	r.newcomer(4)
+	r.usedFor(20 * time.Second) // the others write it within a second, and a process that polls looks every 5 s
+	for _, v := range following {
+		v.mu.Lock()
+		filtered := v.filter.keeps != nil
+		v.mu.Unlock()
+		if _, listed := listOf(v.d.GetServices())[instance(instances+4)]; !listed && !filtered {
+			r.violate("theCutOffFollowTheFile", "%s: %v has %v; %v", v.name, v.d.Status().CacheFile, v.d.Snapshot().Servers, v.d.Status())
+		}
+	}
+	cut.way.end(refused)
+}
+
 // newcomer is one more instance of each service, beside those that come and go.
 func (r *run) newcomer(n int) {
 	for _, s := range services {
