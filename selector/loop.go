@@ -165,8 +165,8 @@ func (s *Selector) sweep(now int64, live bool) int64 {
 		servers := r.table.Load().pool.servers
 		tallies := make([]health.Tally, len(servers))
 		for i, srv := range servers {
-			if srv.known.health.Serves() {
-				tallies[i] = srv.tally(now)
+			if srv.known.health.Serves() { // failed dials are another matter
+				tallies[i] = health.Tally{Good: srv.good.Sum(now, lately/2), Bad: srv.bad.Sum(now, lately/2)}
 			}
 		}
 		for _, i := range health.Outliers(tallies) {

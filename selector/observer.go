@@ -3,6 +3,7 @@ package selector
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -67,16 +68,12 @@ func (s *Selector) tellPanic(on bool, c counts) {
 }
 
 // report tells once of metadata that was not understood.
-func (s *Selector) report(strange []*server) {
+func (s *Selector) report(strange []string) {
 	if len(strange) == 0 {
 		return
 	}
-	n, example := len(strange), strange[0].key
-	for _, srv := range strange {
-		example = min(example, srv.key)
-	}
 	s.tell(func() {
-		s.config.log.Warn("metadata not understood, defaults used", slog.Int("servers", n), slog.String("for_example", example))
+		s.config.log.Warn("metadata not understood, defaults used", slog.Int("servers", len(strange)), slog.String("for_example", slices.Min(strange)))
 	})
 }
 

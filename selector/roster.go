@@ -22,8 +22,8 @@ type roster struct {
 	far    far
 
 	servers []*server
-	byKey   map[string]*server
-	ranked  []*server // those that are not drained, tag by tag, in the order in which a subset takes them; nil when that has changed
+	byKey   map[string]*server // the same servers; nil before the first list
+	ranked  []*server          // those that are not drained, tag by tag, in the order in which a subset takes them; nil when that has changed
 	pool    *pool
 	ejected int              // servers that were since the table was made
 	lanes   map[string]*lane // by tag
@@ -81,14 +81,15 @@ func (s *Selector) update(r *roster, servers map[string]string, live bool) {
 // metadata bring a list every few seconds.
 func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool {
 	now := s.now()
-	first := r.servers == nil
-	changed := len(servers) != len(r.servers)
-	var joined, strange []*server
+	first := r.byKey == nil
+	moved, changed := len(servers) != len(r.byKey), false // whether servers came or went, and whether one is to be used otherwise
+	var strange []string
 	for key, data := range servers {
 		srv := r.byKey[key]
 		if srv == nil {
 			srv = s.join(key, live && !first, now)
-			joined = append(joined, srv)
+			r.servers = append(r.servers, srv)
+			moved = true
 		}
 		if srv.known.data != data {
 			is := parseTraits(data)
@@ -101,32 +102,30 @@ func (s *Selector) replace(r *roster, servers map[string]string, live bool) bool
 			s.starts(srv, is.started, now)
 			srv.known.data, srv.known.traits = data, is
 			if is.strange {
-				strange = append(strange, srv)
+				strange = append(strange, key)
 			}
 		}
 	}
 	s.report(strange)
-	if !changed && len(joined) == 0 {
-		return false
-	}
-	if len(joined) > 0 || len(servers) != len(r.servers) {
-		kept, left := make([]*server, 0, len(servers)), []*server(nil)
-		for _, srv := range r.servers {
-			if _, ok := servers[srv.key]; ok {
-				kept = append(kept, srv)
-			} else {
-				left = append(left, srv)
+	if moved {
+		r.servers = slices.DeleteFunc(r.servers, func(srv *server) bool {
+			_, stays := servers[srv.key]
+			if !stays {
+				srv.known.lists--
+				srv.known.gone = now
 			}
-		}
-		s.leave(now, left...)
-		r.servers = append(kept, joined...)
+			return !stays
+		})
+		maps.DeleteFunc(s.servers, func(_ string, srv *server) bool { return srv.known.lists == 0 && now-srv.known.gone > remembered })
 		r.byKey = make(map[string]*server, len(r.servers))
 		for _, srv := range r.servers {
 			r.byKey[srv.key] = srv
 		}
 	}
-	r.ranked = nil
-	return true
+	if moved || changed {
+		r.ranked = nil
+	}
+	return moved || changed
 }
 
 // join returns the server of a key that the roster did not list. One that was listed lately is what it was, but is asked at once if it is out of
@@ -152,16 +151,6 @@ func (s *Selector) restarted(srv *server, now int64) {
 	srv.good.Reset()
 	srv.bad.Reset()
 	s.apply(srv, health.Event{Kind: health.ProcessesChanged, Now: now})
-}
-
-// leave takes servers from a roster, and forgets those that left long ago.
-func (s *Selector) leave(now int64, left ...*server) {
-	for _, srv := range left {
-		if srv.known.lists--; srv.known.lists == 0 {
-			srv.known.gone = now
-		}
-	}
-	maps.DeleteFunc(s.servers, func(_ string, srv *server) bool { return srv.known.lists == 0 && now-srv.known.gone > remembered })
 }
 
 // starts takes the time at which a server's process says that it has started. The slow start goes by that, but lasts no longer than if the process had

@@ -27,18 +27,15 @@ type server struct {
 	good, bad health.Counter // calls that ended so
 	outcomes  [health.Outcomes]atomic.Uint64
 
-	known known // guarded by Selector.mu
-}
-
-// known is what Selector.mu guards of a server.
-type known struct {
-	health  health.Health
-	data    string // its metadata
-	traits  traits
-	far     float64 // how far it is, for Locality
-	probing bool
-	lists   int   // rosters that list it
-	gone    int64 // when it left the last of them
+	known struct { // guarded by Selector.mu
+		health  health.Health
+		data    string // its metadata
+		traits  traits
+		far     float64 // how far it is, for Locality
+		probing bool
+		lists   int   // rosters that list it
+		gone    int64 // when it left one of them last
+	}
 }
 
 // newServer returns a server of which nothing is known. Its place is that in which this client takes it with WithSubset, by rendezvous hashing (D. Thaler,
@@ -46,7 +43,8 @@ type known struct {
 // moves no other. Without WithSubset it is the same in every process.
 func newServer(key string, clientHash uint64) *server {
 	hash := xxhash.Sum64String(key)
-	srv := &server{key: key, hash: hash, place: policy.Mix(hash ^ clientHash), known: known{traits: parseTraits("")}}
+	srv := &server{key: key, hash: hash, place: policy.Mix(hash ^ clientHash)}
+	srv.known.traits = parseTraits("")
 	srv.mark()
 	return srv
 }
@@ -83,11 +81,6 @@ func (srv *server) mark() {
 
 // lately is the span of what Status shows of picks, and half of it that in which failures are compared.
 const lately = 60_000
-
-// tally is how its calls have ended lately. Failed dials are another matter.
-func (srv *server) tally(now int64) health.Tally {
-	return health.Tally{Good: srv.good.Sum(now, lately/2), Bad: srv.bad.Sum(now, lately/2)}
-}
 
 // leastRamp is what a slow start begins with, Envoy's min_weight_percent.
 const leastRamp = 0.1

@@ -94,5 +94,5 @@ func (s *Selector) drop(r *roster) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rosters = slices.DeleteFunc(s.rosters, func(other *roster) bool { return other == r })
-	s.leave(s.now(), r.servers...)
+	s.replace(r, nil, false)
 }
