@@ -65,7 +65,7 @@ func (r *race) over(late <-chan time.Time) bool {
 func (r *race) start(i int) {
 	h := r.x.holder(r.ctx, r.reply == nil)
 	if i > 0 {
-		if h.backup, h.retry = true, r.x.s.retries.take(r.x.s.recent()); !h.retry {
+		if h.retry = r.x.s.retries.take(r.x.s.recent()); !h.retry {
 			return
 		}
 		if first := r.flights[0]; first != nil {

@@ -51,12 +51,10 @@ func (x *xclient) Inform(ctx context.Context, serviceMethod string, args, reply 
 	return receipts, err
 }
 
-// Broadcast is XClient's.
 func (x *xclient) Broadcast(ctx context.Context, serviceMethod string, args, reply any) error {
 	return x.XClient.Broadcast(&holder{Context: ctx, x: x, all: &fanout{}}, serviceMethod, args, reply)
 }
 
-// Fork is XClient's.
 func (x *xclient) Fork(ctx context.Context, serviceMethod string, args, reply any) error {
 	return x.XClient.Fork(&holder{Context: ctx, x: x, all: &fanout{}}, serviceMethod, args, reply)
 }

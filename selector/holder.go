@@ -20,8 +20,7 @@ type holder struct {
 	all    *fanout // of Inform
 	oneway bool    // no answer is expected
 	blind  bool    // rpcx does not tell plugins of the attempts: the mode is not known, or it is rpcx's own Failbackup
-	backup bool    // it is the backup of another request
-	avoid  string  // the server of that request
+	avoid  string  // the server of the request that this one is the backup of
 
 	pick   pick
 	sent   bool   // the newest attempt has come to the plugins, if not to the server
@@ -32,7 +31,6 @@ type holder struct {
 	err    error  // what the newest attempt came to
 }
 
-// holder returns the context of a call.
 func (x *xclient) holder(ctx context.Context, oneway bool) *holder {
 	return &holder{Context: ctx, x: x, oneway: oneway, blind: !x.known || x.failMode == client.Failbackup}
 }
@@ -60,23 +58,18 @@ func (h *holder) Value(key any) any {
 func (h *holder) maySelect() bool {
 	now := h.x.s.recent()
 	if h.key == "" {
-		if !h.backup {
-			h.x.s.retries.called(now)
+		if !h.retry { // a backup was taken from the budget
+			h.x.s.retries.calls.Add(now, budgeted)
 		}
 		return true
 	}
-	h.superseded()
+	// Another attempt follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin refused or a breaker
+	// was open.
+	h.release(h.sent || h.blind || h.x.option.GenBreaker != nil)
 	h.retry = !h.denied && h.x.s.retries.take(now)
 	h.denied = !h.retry
 	return h.retry
 }
-
-// add takes over the pick of a server.
-func (h *holder) add(p pick) { h.pick, h.sent, h.key = p, false, p.server.key }
-
-// superseded ends an attempt that another one follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin
-// refused or a breaker was open.
-func (h *holder) superseded() { h.release(h.sent || h.blind || h.x.option.GenBreaker != nil) }
 
 // had reports whether the call had its chance with a server: an attempt has failed there, or the request that this one is the backup of is there.
 func (h *holder) had(key string) bool { return h != nil && (key == h.key || key == h.avoid) }

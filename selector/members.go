@@ -79,7 +79,7 @@ func (p *XClientPool) Get() client.XClient { return p.take() }
 // OneClientPool is client.OneClientPool with a Selector per service, which the members share.
 type OneClientPool struct {
 	members[*OneClient]
-	selectors *services[*Selector]
+	selectors services[*Selector]
 }
 
 // NewOneClientPool returns a pool of count OneClients on one discovery. newSelector makes the selectors, with the discovery of the member
@@ -95,10 +95,10 @@ func NewBidirectionalOneClientPool(count int, failMode client.FailMode, discover
 	if count <= 0 {
 		panic("selector: a pool needs at least one OneClient")
 	}
-	p := &OneClientPool{selectors: &services[*Selector]{}}
+	p := &OneClientPool{}
 	for range count {
 		c := NewBidirectionalOneClient(failMode, discovery, option, newSelector, serverMessages)
-		c.selectors, c.sharedWithPool = p.selectors, true
+		c.selectors = &p.selectors
 		p.all = append(p.all, c)
 	}
 	return p

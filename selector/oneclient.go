@@ -25,10 +25,10 @@ type OneClient struct {
 	newSelector    ForService
 	serverMessages chan<- *protocol.Message
 
-	clones         services[*clone]
-	selectors      *services[*Selector]
-	sharedWithPool bool // selectors is the pool's to close
-	xclients       services[client.XClient]
+	clones    services[*clone]
+	selectors *services[*Selector] // own, or those of the pool
+	own       services[*Selector]
+	xclients  services[client.XClient]
 
 	auth    string // xclients.mu guards it, and plugins
 	plugins client.PluginContainer
@@ -61,10 +61,8 @@ func NewBidirectionalOneClient(failMode client.FailMode, discovery client.Servic
 	if discovery == nil {
 		panic("selector: a OneClient needs a ServiceDiscovery, not nil")
 	}
-	c := &OneClient{
-		failMode: failMode, discovery: discovery, option: option, newSelector: newSelector, serverMessages: serverMessages,
-		selectors: &services[*Selector]{},
-	}
+	c := &OneClient{failMode: failMode, discovery: discovery, option: option, newSelector: newSelector, serverMessages: serverMessages}
+	c.selectors = &c.own
 	c.xclients.admit = func(x client.XClient) {
 		if c.plugins != nil {
 			x.SetPlugins(c.plugins)
@@ -218,9 +216,5 @@ func (c *OneClient) GetPlugins() client.PluginContainer {
 // Close closes the XClients and then the selectors, and returns when what they have started has ended. The discovery stays open. Calls fail with
 // client.ErrXClientShutdown from now on. Its error tells of connections that were broken before.
 func (c *OneClient) Close() error {
-	errs := []error{c.xclients.close(), c.clones.close()}
-	if !c.sharedWithPool {
-		errs = append(errs, c.selectors.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(c.xclients.close(), c.clones.close(), c.own.close())
 }

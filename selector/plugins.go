@@ -8,6 +8,8 @@ import (
 
 	"github.com/smallnest/rpcx/client"
 	"github.com/smallnest/rpcx/protocol"
+
+	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
 // plugins is the container that a wrapped XClient has for ever. It hears first what the selector needs, whatever the user's plugins make of it,
@@ -61,7 +63,10 @@ func (p *plugins) DoPostCall(ctx context.Context, servicePath, serviceMethod str
 
 // DoConnCreateFailed is called when a server could not be dialled, with the XClient's lock held.
 func (p *plugins) DoConnCreateFailed(network, address string) {
-	p.x.dialFailed(network, address)
+	p.x.observe(network+"@"+address, health.Undialled, 0)
+	if network == "tcp" { // which rpcx takes an address without a network for
+		p.x.observe(address, health.Undialled, 0)
+	}
 	p.get().DoConnCreateFailed(network, address)
 }
 

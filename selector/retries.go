@@ -10,15 +10,12 @@ import (
 // for more.
 type retries struct {
 	config      *config
-	calls, made health.Counter
+	calls, made health.Counter // calls that may retry, and retries
 	all, denied atomic.Uint64
 }
 
 // budgeted is over how many milliseconds calls and retries are counted.
 const budgeted = 10_000
-
-// called counts a call that may retry.
-func (r *retries) called(now int64) { r.calls.Add(now, budgeted) }
 
 // take asks for a retry. The call that asks is one of those that share the budget, also when it began longer ago.
 func (r *retries) take(now int64) bool {

@@ -109,7 +109,7 @@ func (s *Selector) selectFrom(r *roster, c call) string {
 		return key
 	}
 	p.count()
-	h.add(p)
+	h.pick, h.sent, h.key = p, false, key
 	return key
 }
 

@@ -47,24 +47,19 @@ func (s *services[T]) of(ctx context.Context, servicePath string, makeOne func()
 	if made, err = makeOne(); err != nil {
 		return none, err
 	}
-	if !s.put(one, made) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		if s.admit != nil {
+			s.admit(made)
+		}
+		one.made = made
+	}
+	s.mu.Unlock()
+	if closed {
 		return none, errors.Join(client.ErrXClientShutdown, made.Close())
 	}
 	return made, nil
-}
-
-// put keeps what was made, unless no more are.
-func (s *services[T]) put(one *service[T], made T) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	if s.admit != nil {
-		s.admit(made)
-	}
-	one.made = made
-	return true
 }
 
 // find returns what there is of a service. It is an error that it cannot be made any more.

@@ -62,27 +62,12 @@ import (
 // A call whose arguments cannot be encoded, that a plugin or a breaker refuses, or whose deadline had passed, was not sent. One whose connection this side has
 // closed was given up.
 func Wrap(xc client.XClient, s *Selector) client.XClient {
-	check(xc, s)
-	known := settingsOf(xc)
-	if !known.known {
-		s.config.log.Warn("this XClient is not rpcx's own, so its fail mode and options are not known; use WrapAs", slog.String("type", fmt.Sprintf("%T", xc)))
-	}
-	return wrap(xc, s, known)
+	return wrap(xc, s, settingsOf(xc))
 }
 
 // WrapAs is Wrap for an XClient that was made with a fail mode and an option that Wrap cannot see, because somebody has wrapped it before.
 func WrapAs(xc client.XClient, s *Selector, failMode client.FailMode, option client.Option) client.XClient {
-	check(xc, s)
 	return wrap(xc, s, settings{true, failMode, option})
-}
-
-func check(xc client.XClient, s *Selector) {
-	if xc == nil {
-		panic("selector: Wrap needs an XClient, not nil")
-	}
-	if s == nil {
-		panic("selector: Wrap needs a Selector, not nil: make one with New")
-	}
 }
 
 // NewXClient is client.NewXClient with the selector s, wrapped as Wrap does it. s stays the caller's to close. It panics when discovery or s is nil.
@@ -121,8 +106,17 @@ type xclient struct {
 	closed bool // no flight is begun any more
 }
 
-func wrap(xc client.XClient, s *Selector, known settings) *xclient {
-	x := &xclient{XClient: xc, settings: known, s: s, view: s.newView(known), ended: make(chan struct{})}
+func wrap(xc client.XClient, s *Selector, of settings) *xclient {
+	if xc == nil {
+		panic("selector: Wrap needs an XClient, not nil")
+	}
+	if s == nil {
+		panic("selector: Wrap needs a Selector, not nil: make one with New")
+	}
+	if !of.known {
+		s.config.log.Warn("this XClient is not rpcx's own, so its fail mode and options are not known; use WrapAs", slog.String("type", fmt.Sprintf("%T", xc)))
+	}
+	x := &xclient{XClient: xc, settings: of, s: s, view: s.newView(of), ended: make(chan struct{})}
 	x.plugins = &plugins{x: x}
 	x.plugins.set(xc.GetPlugins())
 	xc.SetPlugins(x.plugins)
@@ -136,7 +130,6 @@ func (x *xclient) SetPlugins(p client.PluginContainer) { x.plugins.set(p) }
 // GetPlugins returns the user's plugins.
 func (x *xclient) GetPlugins() client.PluginContainer { return x.plugins.get() }
 
-// Call is XClient's.
 func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply any) (err error) {
 	if x.failMode == client.Failbackup {
 		return x.callWithBackup(ctx, serviceMethod, args, reply)
@@ -146,7 +139,6 @@ func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply an
 	return x.XClient.Call(h, serviceMethod, args, reply)
 }
 
-// Oneshot is XClient's.
 func (x *xclient) Oneshot(ctx context.Context, serviceMethod string, args any) (err error) {
 	h := x.holder(ctx, true)
 	defer func() {
@@ -215,14 +207,6 @@ func (x *xclient) holderOf(ctx context.Context) *holder {
 		return h
 	}
 	return nil
-}
-
-// dialFailed says that a server could not be dialled.
-func (x *xclient) dialFailed(network, address string) {
-	x.observe(network+"@"+address, health.Undialled, 0)
-	if network == "tcp" { // which rpcx takes an address without a network for
-		x.observe(address, health.Undialled, 0)
-	}
 }
 
 // disconnected says that a connection has ended, and nothing of why. A server has its address in the list only where the list has literal addresses. The
