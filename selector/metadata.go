@@ -72,10 +72,7 @@ func parseWeight(s string) (w uint32, strange bool) {
 		return 1, false
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		if n == math.MaxUint64 { // out of range: a number, and a large one
-			return maxWeight, true
-		}
+	if err != nil && n == 0 { // no number; one that is too large is the largest
 		return 1, true
 	}
 	return uint32(min(n, maxWeight)), n > maxWeight

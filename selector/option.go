@@ -171,10 +171,7 @@ func WithoutRetryBudget() Option { return WithRetryBudget(100, math.MaxInt32) }
 // slog.Default(), looked up at each line, for what is at Warn or above. slog.New(slog.DiscardHandler) is silence. A message that is repeated is
 // logged a few times, then counted in the attribute withheld. Loggers that share a handler share the limit.
 func WithLogger(l *slog.Logger) Option {
-	if l == nil {
-		return option{func(*config) {}, errors.New("WithLogger(nil): a logger is needed")}
-	}
-	return option{set: func(c *config) { c.log = logs.Limited(l) }}
+	return option{func(c *config) { c.log = l }, mistake(l == nil, "WithLogger(nil): a logger is needed")}
 }
 
 // WithObserver sets hooks for metrics.
@@ -209,6 +206,7 @@ func newConfig(opts []Option) (*config, error) {
 	}
 	c.ejection, c.probing = c.ejection.withDefaults(), c.probing.withDefaults()
 	c.rules = c.ejection.rules()
+	c.log = logs.Limited(c.log)
 	if c.bound == 0 {
 		c.bound = 1.25
 	}

@@ -5,7 +5,6 @@ import "math"
 // State is how far a server is trusted.
 type State uint8
 
-// The states.
 const (
 	Fresh   State = iota // nothing certain is known: it is asked in the background first
 	Up                   // used
@@ -19,7 +18,6 @@ const (
 // Reason is why a server is not up.
 type Reason uint8
 
-// The reasons.
 const (
 	NoReason        Reason = iota
 	DialFailed             // a call could not connect
@@ -32,7 +30,6 @@ const (
 // Found is what the last probe found since the last success of a call.
 type Found uint8
 
-// What a probe finds.
 const (
 	Unknown Found = iota // or it could not ask
 	Silent
@@ -217,9 +214,6 @@ func (h Health) Soon(now int64, roll float64, r *Rules) Health {
 
 // Backoff is how long the n-th failed dial in a row is waited for: between the half and the whole of DialBase doubled n-1 times, at most DialMax.
 func (r *Rules) Backoff(n int, roll float64) int64 {
-	d := r.DialMax
-	if base := r.DialBase; n-1 < 62 && base<<(n-1)>>(n-1) == base { // no overflow
-		d = min(base<<(n-1), d)
-	}
+	d := int64(min(math.Ldexp(float64(r.DialBase), min(n-1, 62)), float64(r.DialMax)))
 	return d/2 + int64(roll*float64(d-d/2))
 }

@@ -19,7 +19,6 @@ type Tiers []Tier
 // Use is what a member may be used for.
 type Use uint8
 
-// The uses.
 const (
 	Out Use = iota // for nothing
 	Any            // for any call
