@@ -61,7 +61,16 @@ func (s *Selector) next(r *roster, h *holder, c call) pick {
 			}
 		}
 	}
-	srv := s.drawn(r, t, ch, tier)
+	srv := s.draw(r, t, ch, tier)
+	if t.ramped > 0 { // who starts slowly is chosen more seldom
+		now := s.now()
+		for range redraws {
+			if srv.share(now, s.config.ramp) > rand.Float64() {
+				break
+			}
+			srv = s.draw(r, t, ch, tier)
+		}
+	}
 	if h.had(srv.key) {
 		srv = ch.elsewhere(h, srv, tier)
 	}
@@ -94,23 +103,8 @@ func (s *Selector) try(srv *server, h *holder) pick {
 	return p
 }
 
-// drawn returns a usable server of a tier, more seldom one that starts slowly.
-func (s *Selector) drawn(r *roster, t *table, ch *choice, tier int) *server {
-	now := s.recent()
-	srv := s.draw(r, t, ch, tier, now)
-	if t.ramped > 0 {
-		exact := s.now()
-		for range redraws {
-			if srv.share(exact, s.config.ramp) > rand.Float64() {
-				break
-			}
-			srv = s.draw(r, t, ch, tier, now)
-		}
-	}
-	return srv
-}
-
-func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *server {
+// draw returns a usable server of a tier.
+func (s *Selector) draw(r *roster, t *table, ch *choice, tier int) *server {
 	u := &ch.Tiers[tier].Urn
 	if s.config.policy == WeightedRoundRobin {
 		if m := ch.turns.Next(outOfTurn, func(m int) bool { return t.use(ch.servers[m]) == policy.Any }); m >= 0 {
@@ -118,6 +112,7 @@ func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *s
 		}
 		return ch.servers[u.Balls[u.Draw(rand.Uint64())].Member]
 	}
+	now := s.recent()
 	// A server that has lost every comparison for long is called once, to learn whether it is well.
 	if turn := r.turn.Add(1); turn%oversight == 0 {
 		if i := u.Overlooked(turn/oversight, now); i >= 0 {
@@ -133,11 +128,7 @@ func (s *Selector) draw(r *roster, t *table, ch *choice, tier int, now int64) *s
 	if tier+1 < len(ch.Tiers) {
 		next := &ch.Tiers[tier+1].Urn
 		b := &next.Balls[next.Draw(rand.Uint64())]
-		measured := float32(0)
-		if l := r.far.load.Load(); l != nil {
-			measured = l.Last()
-		}
-		if policy.Spills(&u.Balls[i], b, measured, now) {
+		if policy.Spills(&u.Balls[i], b, r.far.load.Load().Last(), now) {
 			return ch.servers[b.Member]
 		}
 		if token := r.far.permit.Take(now); token != 0 {
@@ -221,13 +212,8 @@ func (s *Selector) hashed(t *table, ch *choice, h *holder, hash uint64) pick {
 // resort is the one server that all calls go to while no server can be used. One, because a dial stalls every call. It ends with an outcome, or in time.
 type resort struct {
 	server *server
-	epoch  uint32
-	ends   uint32
+	ends   uint32 // of the server when it began
 	until  int64
-}
-
-func (is *resort) over(now int64) bool {
-	return now >= is.until || is.epoch != is.server.epoch.Load() || is.ends != is.server.ends.Load()
 }
 
 // resort returns a pick when no server can be used.
@@ -237,12 +223,12 @@ func (s *Selector) resort(t *table, ch *choice, h *holder) pick {
 	}
 	now := s.now()
 	is := ch.lane.only.Load()
-	if is == nil || is.over(now) || t.byKey[is.server.key] != is.server || h.had(is.server.key) {
+	if is == nil || now >= is.until || is.ends != is.server.ends.Load() || t.byKey[is.server.key] != is.server || h.had(is.server.key) {
 		srv := h.other(len(ch.last), rand.IntN(len(ch.last)), func(i int) *server { return ch.last[i] })
 		if srv == nil {
 			srv = ch.last[0]
 		}
-		next := &resort{srv, srv.epoch.Load(), srv.ends.Load(), now + dialled}
+		next := &resort{srv, srv.ends.Load(), now + dialled}
 		if ch.lane.only.CompareAndSwap(is, next) {
 			is = next
 		} else {

@@ -24,13 +24,6 @@ type loop struct {
 	news     []func() // to tell
 }
 
-// asking is a probe of a server that is under way.
-type asking struct {
-	server *server
-	epoch  uint32 // of the server when the probe began
-	first  bool   // it is not known to have answered
-}
-
 // poke makes the loop take a turn.
 func (l *loop) poke() {
 	select {
@@ -92,8 +85,8 @@ func (s *Selector) turn() int64 {
 	s.loop.news = nil
 	s.mu.Unlock()
 
-	for _, q := range ask {
-		s.prober.Ask(s.loop.ctx, q.server.key, q.first, func(o probe.Outcome) { s.answered(q, o.Answer) })
+	for _, begin := range ask {
+		begin()
 	}
 	for _, tell := range news {
 		s.call(tell)
@@ -101,12 +94,12 @@ func (s *Selector) turn() int64 {
 	return max(nap, due-s.now())
 }
 
-// answered believes what a probe found, unless something happened meanwhile. The loop publishes it.
-func (s *Selector) answered(q asking, found probe.Answer) {
+// answered believes what a probe found that began in an epoch of a server, unless something happened meanwhile. The loop publishes it.
+func (s *Selector) answered(srv *server, epoch uint32, found probe.Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loop.probes--
-	q.server.known.probing = false
+	srv.known.probing = false
 	kind := health.ProbeUnable // or this side could not ask: a call may find out
 	switch found {
 	case probe.Alive:
@@ -115,14 +108,14 @@ func (s *Selector) answered(q asking, found probe.Answer) {
 		kind = health.ProbeSilent
 	case probe.Unaskable, probe.CouldNotAsk:
 	}
-	if q.server.epoch.Load() == q.epoch && !s.closed {
-		s.apply(q.server, health.Event{Kind: kind, Now: s.now(), Roll: rand.Float64(), Doubtful: s.answeredCalls && !s.reached})
+	if srv.epoch.Load() == epoch && !s.closed {
+		s.apply(srv, health.Event{Kind: kind, Now: s.now(), Roll: rand.Float64(), Doubtful: s.answeredCalls && !s.reached})
 	}
 	s.loop.poke()
 }
 
-// due returns the servers that are to be probed now, and tells when others will be. s.mu must be held.
-func (s *Selector) due(now int64, soon func(int64)) (ask []asking) {
+// due returns what probes the servers that are to be probed now, and tells when others will be. s.mu must be held.
+func (s *Selector) due(now int64, soon func(int64)) (ask []func()) {
 	for _, r := range s.rosters {
 		t := r.table.Load()
 		if t.counts.in[health.Fresh]+t.counts.in[health.Aside]+t.counts.in[health.Ejected] == 0 {
@@ -138,7 +131,10 @@ func (s *Selector) due(now int64, soon func(int64)) (ask []asking) {
 			case s.loop.probes < s.config.probing.Parallel:
 				srv.known.probing = true
 				s.loop.probes++
-				ask = append(ask, asking{server: srv, epoch: srv.epoch.Load(), first: h.State == health.Fresh})
+				epoch, first := srv.epoch.Load(), h.State == health.Fresh // first: it is not known to have answered
+				ask = append(ask, func() {
+					s.prober.Ask(s.loop.ctx, srv.key, first, func(o probe.Outcome) { s.answered(srv, epoch, o.Answer) })
+				})
 			}
 		}
 	}

@@ -56,10 +56,11 @@ func (s *Selector) tellChange(c Change, edge bool) {
 
 func (s *Selector) tellPanic(on bool, c counts) {
 	s.tell(func() {
+		failing := slog.String("failing", fmt.Sprintf("%d of %d", c.failing, c.all))
 		if on {
-			s.config.log.Warn("too many servers fail, so ejections are ignored", slog.String("failing", c.String()))
+			s.config.log.Warn("too many servers fail, so ejections are ignored", failing)
 		} else {
-			s.config.log.Info("ejections count again", slog.String("failing", c.String()))
+			s.config.log.Info("ejections count again", failing)
 		}
 		if s.config.observer.Panic != nil {
 			s.config.observer.Panic(on)

@@ -142,10 +142,16 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 	}
 }
 
-// mayEject asks every list that the server is in. s.mu must be held.
+// mayEject says whether every list that the server is in allows one more ejection, beside those since its table was made: never more than Share of all
+// may fail, and half as many be ejected while the list is not live. s.mu must be held.
 func (s *Selector) mayEject(srv *server, live bool) bool {
 	for _, r := range s.rosters {
-		if c := r.table.Load().counts; r.byKey[srv.key] == srv && !c.mayEject(r.ejected, s.config.ejection.Share, live) {
+		if r.byKey[srv.key] != srv {
+			continue
+		}
+		c, more := r.table.Load().counts, r.ejected+1
+		limit := s.config.ejection.Share * float64(c.all)
+		if float64(c.failing+more) > limit || !live && float64(c.in[health.Ejected]+more) > limit/2 {
 			return false
 		}
 	}

@@ -19,7 +19,10 @@ type roster struct {
 	leader *view // whose lists count; views.mu guards it
 	table  atomic.Pointer[table]
 	turn   atomic.Uint64 // counts picks
-	far    far
+	far    struct {      // what is known of servers that are too far to be called, for Locality: one call at a time measures one
+		permit health.Permit
+		load   atomic.Pointer[health.Load] // of the one that was measured last
+	}
 
 	servers []*server
 	byKey   map[string]*server // the same servers; nil before the first list
@@ -42,14 +45,9 @@ func (r *roster) lane(tag string) *lane {
 	return r.lanes[tag]
 }
 
-// far is what is known of servers that are too far to be called, for Locality: one call at a time measures one.
-type far struct {
-	permit health.Permit
-	load   atomic.Pointer[health.Load]
-}
-
 func newRoster(group string) *roster {
 	r := &roster{group: group, pool: &pool{}, lanes: make(map[string]*lane)}
+	r.far.load.Store(&health.Load{})
 	r.table.Store(&table{pool: r.pool, plain: &choice{lane: r.lane("")}})
 	return r
 }

@@ -47,12 +47,13 @@ type Selector struct {
 	main   *roster
 
 	// What Select and the reports of outcomes share without a lock.
-	inFlight atomic.Int64  // at all servers, for ConsistentHash
-	coarse   atomic.Int64  // the clock when a call began or ended last
-	failed   atomic.Int64  // the clock when a call failed last
-	gate     health.Permit // for a call that dials a server of which nothing good is known: there is one at a time
-	retries  retries
-	liveness liveness
+	inFlight  atomic.Int64  // at all servers, for ConsistentHash
+	coarse    atomic.Int64  // the clock when a call began or ended last
+	failed    atomic.Int64  // the clock when a call failed last
+	gate      health.Permit // for a call that dials a server of which nothing good is known: there is one at a time
+	retries   retries
+	lastLive  atomic.Bool  // whether the list was live when that was asked last
+	liveUntil atomic.Int64 // until when that holds
 
 	views views // of the XClients that share it
 	loop  loop
@@ -111,6 +112,27 @@ func (s *Selector) selectFrom(r *roster, c call) string {
 	p.count()
 	h.pick, h.sent, h.key = p, false, key
 	return key
+}
+
+// livenessHolds is how long the list is taken to be as live as it was: the answer may cost a copy of the list.
+const livenessHolds = int64(time.Second / time.Millisecond)
+
+// live says whether the list is live.
+func (s *Selector) live() bool {
+	if now := s.now(); now >= s.liveUntil.Load() {
+		return s.askLive(now)
+	}
+	return s.lastLive.Load()
+}
+
+// askLive calls the user's function, so no lock may be held. One that panics says no.
+func (s *Selector) askLive(now int64) (live bool) {
+	defer func() {
+		live = recover() == nil && live
+		s.lastLive.Store(live)
+		s.liveUntil.Store(now + livenessHolds)
+	}()
+	return s.config.live()
 }
 
 // Close ends what the Selector does in the background and returns when it has ended; a probe that ignores its context is left behind. Select goes

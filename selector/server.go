@@ -19,7 +19,7 @@ type server struct {
 	picks  atomic.Uint64
 	recent health.Counter // picks
 
-	ends      atomic.Uint32  // outcomes after which no further call waits for its answer: see resort
+	ends      atomic.Uint32  // grows with epoch, and with each outcome after which no further call waits for its answer: see resort
 	permit    health.Permit  // for the call that tries it
 	hash      uint64         // of key
 	place     uint64         // among those of a tag
@@ -75,6 +75,7 @@ func (srv *server) mark() {
 		// The calls that have met a broken connection report when it is known already, and what they say is news.
 		if h.Why != health.ConnectionBroke || h.State != health.Fresh {
 			srv.epoch.Add(1)
+			srv.ends.Add(1)
 		}
 	}
 }

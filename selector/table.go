@@ -1,7 +1,6 @@
 package selector
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -36,15 +35,6 @@ type choice struct {
 type counts struct {
 	all, failing int
 	in           [health.States]int
-}
-
-func (c counts) String() string { return fmt.Sprintf("%d of %d", c.failing, c.all) }
-
-// mayEject says whether one more may be ejected, beside those that were since: never more than share of all may fail, and half as many be ejected while the
-// list is not live.
-func (c counts) mayEject(since int, share float64, live bool) bool {
-	limit := share * float64(c.all)
-	return float64(c.failing+since+1) <= limit && (live || float64(c.in[health.Ejected]+since+1) <= limit/2)
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
