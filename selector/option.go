@@ -1,6 +1,9 @@
 package selector
 
 import (
+	"cmp"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +14,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/holdfast-go/holdfast/internal/logs"
+	"github.com/holdfast-go/holdfast/internal/probe"
 	"github.com/holdfast-go/holdfast/selector/internal/health"
 )
 
@@ -218,4 +222,95 @@ func newConfig(opts []Option) (*config, error) {
 		c.clientHash = xxhash.Sum64String(c.client)
 	}
 	return &c, nil
+}
+
+// Ejection configures what happens to servers that fail. A zero field has its default.
+type Ejection struct {
+	// Consecutive is after how many failed calls in a row a server is ejected: broken connections, and answers that did not come in time. Errors
+	// that the service returned are successes of the server. The default is 5.
+	Consecutive int
+	// Base is how long the first ejection lasts. Each further one lasts longer by Base, up to Max. Each Base without an ejection takes one off again.
+	// The defaults are 30 s and 5 min.
+	Base, Max time.Duration
+	// DialBase is how long a server is put aside when it cannot be connected: half of it to the whole, at random. Each further failure doubles it, up to
+	// DialMax. The defaults are 1 s and 60 s.
+	DialBase, DialMax time.Duration
+	// Share of the servers that may be out of use because they failed, in (0, 1]; the default is 0.5. When more fail, the ejected ones are used
+	// again: then the evidence is bad, not the servers. Servers that could not be reached stay out of use.
+	// While the list is not live (WithLive), half as many are ejected.
+	Share float64
+}
+
+func (e Ejection) withDefaults() Ejection {
+	return Ejection{
+		Consecutive: cmp.Or(e.Consecutive, 5),
+		Base:        cmp.Or(e.Base, 30*time.Second),
+		Max:         cmp.Or(e.Max, 5*time.Minute),
+		DialBase:    cmp.Or(e.DialBase, time.Second),
+		DialMax:     cmp.Or(e.DialMax, time.Minute),
+		Share:       cmp.Or(e.Share, 0.5),
+	}
+}
+
+// rules are the options in the clock's milliseconds.
+func (e Ejection) rules() health.Rules {
+	ms := func(d time.Duration) int64 { return max(1, d.Milliseconds()) }
+	return health.Rules{Consecutive: e.Consecutive, Base: ms(e.Base), Max: ms(e.Max), DialBase: ms(e.DialBase), DialMax: ms(e.DialMax)}
+}
+
+func (e Ejection) check() error {
+	full := e.withDefaults()
+	span := func(field string, d time.Duration, limit string, most time.Duration) error {
+		return cmp.Or(
+			mistake(d < 0, "WithEjection: %s %v: must not be negative", field, d),
+			mistake(most < 0, "WithEjection: %s %v: must not be negative", limit, most),
+			mistake(d > most, "WithEjection: %s %v: must not be above %s, %v", field, d, limit, most),
+		)
+	}
+	return errors.Join(
+		mistake(e.Consecutive < 0, "WithEjection: Consecutive %d: must not be negative", e.Consecutive),
+		mistake(!(e.Share >= 0 && e.Share <= 1), "WithEjection: Share %v: must be in (0, 1]", e.Share), // NaN is neither
+		span("Base", full.Base, "Max", full.Max),
+		span("DialBase", full.DialBase, "DialMax", full.DialMax),
+	)
+}
+
+// Probing configures how servers are asked in the background whether they are there: when they join, and when they are to come back after a
+// failure. A zero field has its default. rpcx dials while it holds XClient's lock, and all other calls wait. A probe dials outside it. The price is one short connection to each server that joins, from each client that uses it (WithSubset makes that fewer).
+type Probing struct {
+	// Probe asks a server whether it is there; nil is the answer "yes". The default connects and exchanges one rpcx heartbeat, on the networks tcp,
+	// unix and http. It runs outside every lock; one that panics, or has not returned after Timeout, counts as no answer. When probes have
+	// reached no server and calls are answered, the silence of probes is not believed. An error of this machine (no file descriptor, no local port, no route) or of its name server says
+	// nothing about the server: a call may find out.
+	Probe Probe
+	// Timeout bounds one probe. The default is 1 s, as rpcx's ConnectTimeout.
+	Timeout time.Duration
+	// Parallel is how many probes of this Selector run at once, 1,000 at most. The default is 32. The whole process runs 64 at once at most, and takes at most
+	// a quarter of the free file descriptors for them; services take turns.
+	Parallel int
+	// TLS is what rpcx's clients use to reach the servers (client.Option.TLSConfig), for the default probe.
+	TLS *tls.Config
+}
+
+// Probe asks the server at address, of rpcx's network ("tcp", "unix", …), whether it is there: nil says that it is, an error that is
+// errors.ErrUnsupported that this probe cannot ask on that network. It must return when ctx ends.
+type Probe func(ctx context.Context, network, address string) error
+
+// maxParallel bounds Probing.Parallel. What runs at once is bounded by the process, too.
+const maxParallel = 1000
+
+func (p Probing) withDefaults() Probing {
+	p.Timeout, p.Parallel = cmp.Or(p.Timeout, probe.DefaultTimeout), cmp.Or(p.Parallel, 32)
+	if p.Probe == nil {
+		p.Probe = Probe(probe.Heartbeat(p.TLS))
+	}
+	return p
+}
+
+func (p Probing) check() error {
+	return errors.Join(
+		mistake(p.Timeout < 0, "WithProbing: Timeout %v: must not be negative", p.Timeout),
+		mistake(p.Parallel < 0 || p.Parallel > maxParallel, "WithProbing: Parallel %d: must be at most %d, and not negative", p.Parallel, maxParallel),
+		mistake(p.Probe != nil && p.TLS != nil, "WithProbing: TLS contradicts Probe: only the default probe uses it"),
+	)
 }
