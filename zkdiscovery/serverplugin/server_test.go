@@ -2,8 +2,10 @@ package serverplugin
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,10 +50,15 @@ func serving(serve func() error) chan struct{} {
 	return ended
 }
 
-// freeAddress is one that connections to 127.0.0.1, which begin at a free port of that, do not take before a server listens there.
+// addresses is how many freeAddress has given.
+var addresses atomic.Int64
+
+// freeAddress is one that nobody takes before a server listens there: neither a connection to 127.0.0.1, which begins at a free port of that, nor the next
+// that asks for an address, since each has a host of its own.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.1.1:0")
+	n := addresses.Add(1)
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.%d.%d:0", 1+n/250, 1+n%250))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func listening(t *testing.T, plugin func(address string) any, metadata string, m
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.1.1:0") // which no connection to 127.0.0.1 takes
 	if err != nil {
 		t.Fatal(err)
 	}
