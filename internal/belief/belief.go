@@ -91,7 +91,7 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 			b.change(news || l.Edits != h.Edits)
 		}
 	}
-	if news || l.Synced || !l.lists(&h.Listing) { // and not the same, which proves less, or is told with a doubt
+	if news || l.Synced || !l.lists(&h.Listing) { // else it is the same, and was not asked for again: it only proves less now, or a doubt was raised
 		h.asked = l.AsOf
 	}
 	h.Listing, h.waiting, h.relayed = l, nil, nil

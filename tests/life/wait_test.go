@@ -40,7 +40,7 @@ func TestC3NoMethodWaitsForZooKeeper(t *testing.T) {
 		}
 		const start = 3 * time.Second
 		all("live", 0)
-		zk.Delay(start + time.Second)
+		zk.Delay(start + time.Second) // so that the first list comes too late in any case
 		all("slow", start)
 		zk.Delay(0)
 		harness.Pass(10 * time.Second)

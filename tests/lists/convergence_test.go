@@ -256,10 +256,10 @@ func (h *history) atRest() {
 	if want := len(h.members); st.Connections != want || st.Sessions != want {
 		h.Errorf("seed %d: %d connections and %d sessions for %d discoveries", h.seed, st.Connections, st.Sessions, want)
 	}
-	least := 0
+	least := len(h.members) // one of the path each
 	for _, m := range h.members {
-		least++                                                          // of the path
-		if !strings.HasPrefix(m.d.Status().Wire, "persistent watches") { // who came while the server hung up on everybody does without them for an hour
+		// Who came while the server hung up on everybody does without persistent watches for an hour.
+		if !strings.HasPrefix(m.d.Status().Wire, "persistent watches") {
 			least += len(h.nodes)
 		}
 	}

@@ -13,7 +13,8 @@ type Plan struct {
 
 	// SizeOfDubboGo is the largest for which dubbo-go is waited for: it reads every instance, one after the other, and more than once for every change.
 	SizeOfDubboGo int
-	// Patience is how long the round trips of such a reading may take together. Nobody who does it is waited for longer.
+	// Patience is how long the round trips may take together in which rpcx-zookeeper reads every instance. Where they take longer it is not waited for, but
+	// over the slow line, which is measured for that.
 	Patience time.Duration
 
 	RoundTrips []time.Duration // to ZooKeeper, besides what the machine itself takes
