@@ -28,10 +28,22 @@ demo: ## watch calls go on while servers and ZooKeeper die and come back (30 s, 
 # With the race detector and in any order. What `make lint` vets is not vetted again, and without DWARF the tests link in two thirds of the time.
 TEST = test -race -shuffle=on -vet=off -ldflags=-w
 
+# Two parts at a time: much of what bench, interop and the modules do is waiting.
 .PHONY: test
 test: ## all tests with the race detector (most of tests/weather without, for speed), on a real ZooKeeper too (installs Debian's when run as root)
-	@$(REAL); set -x; go $(TEST) -p=3 -timeout=12m ./zkdiscovery/... ./... && go test -timeout=10m ./tests/weather && go -C bench $(TEST) -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m . && go -C bench/dubbogo test -shuffle=on -timeout=5m ./...
-	@$(MAKE) --no-print-directory interop modules
+	@$(REAL); $(BROWSER); $(MAKE) --no-print-directory -j2 library histories harness interop modules
+
+.PHONY: library
+library: ## the part of make test in the library's own module
+	@$(REAL); set -x; go $(TEST) -p=3 -timeout=12m ./zkdiscovery/... ./...
+
+.PHONY: histories
+histories: ## the part of make test that plays the fixed seeds of tests/weather
+	@set -x; go test -timeout=10m ./tests/weather
+
+.PHONY: harness
+harness: ## the part of make test in the modules of bench
+	@$(REAL); set -x; go -C bench $(TEST) -timeout=8m ./... && go -C bench test -run=Selectors -timeout=2m . && go -C bench/dubbogo test -shuffle=on -timeout=5m ./...
 
 .PHONY: interop
 interop: ## the part of make test in which old and new servers and clients work together (a module of its own)

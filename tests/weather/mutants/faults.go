@@ -62,6 +62,10 @@ var faults = []fault{
 		"			p.dirty[name] = struct{}{}\n", "			_ = name\n",
 	},
 	{
+		"what is read without a list confirms nothing", "zkdiscovery/internal/mirror/read.go",
+		"	m.show(false, false)\n	m.Confirm(j.Asked)\n", "	_ = j\n	m.show(false, false)\n",
+	},
+	{
 		"a new connection with a persistent watch reads nothing again", "zkdiscovery/internal/mirror/mirror.go",
 		"was || m.lasting || st.Forgotten != m.forgotten", "was",
 	},

@@ -14,11 +14,12 @@ import (
 // event before any answer that shows its change: when no child is hinted at any more, what is known is the state of that moment.
 //
 // A list is needed at the start and over every new connection, since nobody tells what has changed meanwhile; when the path is not the one that was
-// listed; and at rest, when children that are no instances have come or gone.
+// listed; when the reads do not catch up; and at rest, when children that are no instances have come or gone.
 //
 // Of a child that may not be read nobody tells (since ZooKeeper 3.8.4 and 3.9.2). Once there is one, lists leave a watch on the children, too.
 
-// maxBehind is how many reads in a row may end with children hinted at that are not read. Then what is known is shown all the same.
+// maxBehind is how many reads in a row may end with children hinted at that are not read. Then a list is asked for: what came in one transaction may
+// be half read, and a list has all of one moment, however much goes on meanwhile.
 const maxBehind = 3
 
 // hintedLasting is Hinted over a connection that has lasting watches.
@@ -64,11 +65,12 @@ func (m *Mirror) readAtRest(j Job, nodes []session.Node) {
 		m.mend(1)
 		return
 	}
-	if len(m.plan.dirty) > 0 && m.plan.behind < maxBehind {
-		m.plan.behind++
+	if len(m.plan.dirty) > 0 {
+		if m.plan.behind++; m.plan.behind > maxBehind {
+			m.drop()
+		}
 		return
 	}
-	m.plan.behind = 0
 	m.showRead(j)
 	m.judge()
 }

@@ -71,20 +71,55 @@ func TestWhatComesDuringAReadIsShownWithIt(t *testing.T) {
 	}
 }
 
-func TestReadsThatNeverCatchUpAreShownNowAndThen(t *testing.T) {
+func TestReadsThatDoNotCatchUpEndWithAList(t *testing.T) {
 	r := lastingRig(t, "tcp@a:1")
-	shown := len(r.published)
-	for i := range 12 {
-		r.change(func(s *state) { s.set("tcp@a:1", string(rune('a'+i))) })
-		r.told()
-		r.ask(Read)
-		r.change(func(s *state) { s.set("tcp@a:1", string(rune('A'+i))) })
-		r.told()
-		r.served()
+	together := func(change func(s *state, name string)) { // of three notifications only the first has come
+		r.change(func(s *state) {
+			for _, name := range rigNames[1:4] {
+				change(s, name)
+			}
+		})
+		r.zk.advance()
+		r.zk.deliver()
 	}
-	if n := len(r.published) - shown; n != 12/(maxBehind+1) {
-		t.Errorf("%d lists", n)
+	comes := func() { // the answer, and the notifications before it
+		for r.zk.serve() || r.zk.deliver() {
+		}
 	}
+	taken := func() {
+		r.look()
+		j := r.zk.job
+		r.zk.job = nil
+		r.answer(j)
+		r.check()
+	}
+	r.change(func(s *state) { s.set("tcp@a:1", "weight=2") })
+	r.told()
+	r.ask(Read)
+	comes()
+	together(func(s *state, name string) { s.create(name, "") })
+	taken()
+	r.ask(Read) // of the first of three
+	comes()
+	taken()
+	r.ask(Read) // of the two others
+	comes()
+	together((*state).remove)
+	taken()
+	r.ask(Read) // of the first of three
+	comes()
+	taken()
+	r.ask(List)
+	together(func(s *state, name string) { s.create(name, "") })
+	comes()
+	taken()
+	r.ask(Read)
+	comes()
+	together((*state).remove)
+	taken()
+	r.mustShow("tcp@a:1 weight=2", "tcp@b:1 ", "tcp@c:1 ", "unix@d ")
+	r.settle()
+	r.equal()
 }
 
 func TestNewConnectionWithLastingWatchesReadsEverything(t *testing.T) {

@@ -68,7 +68,7 @@ type plan struct {
 	path    bool                // the path is to be read
 	accused bool                // … because of an event that came while nothing was known to have changed
 	odd     bool                // children that are no instances may have come or gone
-	behind  int                 // reads in a row after which children were still to be read
+	behind  int                 // reads since the Whole after which children were still to be read
 	names   bool                // lists are to leave a watch on the children, too
 	suspect bool                // a change was found of which nobody has told
 
@@ -211,7 +211,6 @@ func (m *Mirror) Lost(j Job) {
 	m.stillOwed(j, j.Names)
 	m.hintedStay()
 	m.drop()
-	m.plan.behind = 0
 }
 
 // stillOwed has instances of a job read again, if the last list had them. Those that were never read need no mark: the next list finds them

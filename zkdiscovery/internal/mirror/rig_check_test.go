@@ -105,6 +105,9 @@ func (r *rig) publish() {
 	if len(have) != len(r.listed) {
 		r.fatalf("a partial list: %v of %v", have, r.listed)
 	}
+	if !r.m.pass.torn && !r.denied && !r.wasSo(have) {
+		r.fatalf("a partial list: ZooKeeper never had just %v", have)
+	}
 	if n := len(r.published); n > 0 {
 		for _, pair := range r.published[n-1].Pairs {
 			if !have[pair.Key] && !r.missing[pair.Key] {
@@ -114,6 +117,24 @@ func (r *rig) publish() {
 	}
 	clear(r.missing)
 	r.published = append(r.published, p)
+}
+
+// wasSo reports whether these were the instances after some transaction.
+func (r *rig) wasSo(have map[string]bool) bool {
+	return slices.ContainsFunc(slices.Concat(r.zk.history, r.zk.undone), func(s state) bool {
+		n := 0
+		for name := range s.nodes {
+			if _, ok := znode.InstanceKey(name); ok {
+				n++
+			}
+		}
+		for key := range have {
+			if _, ok := s.nodes[key]; !ok {
+				return false
+			}
+		}
+		return n == len(have)
+	})
 }
 
 // check checks what holds after every step.

@@ -89,9 +89,20 @@ func (r *rig) step(op, arg byte) {
 	name := rigNames[int(arg)%len(rigNames)]
 	value := fmt.Sprintf("weight=%d&calls=%d", arg>>4&3, arg>>6)
 	switch op % 24 {
-	case opCreate, 1:
+	case opCreate:
 		r.note("create %s %s", name, value)
 		zk.txn(func(s *state) { s.create(name, value) })
+	case 1:
+		r.note("together %s and the two after it, %03b", name, arg>>5)
+		zk.txn(func(s *state) {
+			for i := range 3 {
+				if name := rigNames[(int(arg)+i)%len(rigNames)]; arg>>(5+i)&1 == 0 {
+					s.create(name, value)
+				} else {
+					s.remove(name)
+				}
+			}
+		})
 	case opRemove:
 		r.note("remove %s", name)
 		zk.txn(func(s *state) { s.remove(name) })

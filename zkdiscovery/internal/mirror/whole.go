@@ -71,7 +71,7 @@ func (m *Mirror) show(synced, proof bool) {
 	if p.asked.After(w.AsOf) {
 		w.AsOf = p.asked
 	}
-	m.shown = true
+	m.shown, m.plan.behind = true, 0
 
 	pairs, changed, metrics := edit(w.Pairs, m.changes())
 	if !changed {
