@@ -134,12 +134,12 @@ func (r *record) restores() int {
 	return r.restored
 }
 
-// gaps are the times without the service's path, between two lives of it. A process that has looked then counts one era more than one that has not, and
-// saves it in the same life.
+// gaps are the times without the service's path, before its first life and between two. A process that has looked then counts one era more than one
+// that has not, and saves it in the same life.
 func (r *record) gaps(service string) (n int) {
 	list := r.states(service)
-	for i := 1; i < len(list); i++ {
-		if list[i].nodes == nil && list[i-1].nodes != nil {
+	for i := range list {
+		if list[i].nodes == nil && (i == 0 || list[i-1].nodes != nil) {
 			n++
 		}
 	}

@@ -18,8 +18,8 @@ import (
 //
 // Of a child that may not be read nobody tells (since ZooKeeper 3.8.4 and 3.9.2). Once there is one, lists leave a watch on the children, too.
 
-// maxBehind is how many reads in a row may end with children hinted at that are not read. Then a list is asked for: what came in one transaction may
-// be half read, and a list has all of one moment, however much goes on meanwhile.
+// maxBehind is how many reads in a row may end with children hinted at that are not read. Then what is known is shown all the same, if it is all of one
+// moment. Otherwise a list is asked for, which is: what came in one transaction may be half read.
 const maxBehind = 3
 
 // hintedLasting is Hinted over a connection that has lasting watches.
@@ -61,18 +61,45 @@ func (m *Mirror) readAtRest(j Job, nodes []session.Node) {
 	if j.accused && at.Stat.Mzxid == p.mzxid { // an event of the path, which is as it was: its server tells the watch's path instead of the child's
 		m.news.Untold = true
 	}
+	whole, was := m.isWhole(j), p.pzxid
 	if m.untold(j, at.Stat) {
 		m.mend(1)
 		return
 	}
-	if len(m.plan.dirty) > 0 {
-		if m.plan.behind++; m.plan.behind > maxBehind {
+	if m.count(); len(m.plan.dirty) > 0 {
+		switch m.plan.behind++; {
+		case m.plan.behind <= maxBehind:
+			return
+		case !whole:
 			m.drop()
+			return
 		}
-		return
+		m.newest = max(m.newest, was)
 	}
 	m.showRead(j)
 	m.judge()
+}
+
+// isWhole reports whether the children, after j was read, are those of one moment although more is hinted at: nobody has come or gone since j was asked
+// for; or what had been told by then is what the answer before it has counted, and of what j has read nothing was told since.
+//
+// Three come in one transaction. Of one the notification is here, and it is read: the answer counts three, and two more were told of meanwhile. To show
+// the one would be wrong. When the two are read, while a fourth comes, it is known that what had been told before was all that the last answer counted:
+// the three are shown without the fourth.
+func (m *Mirror) isWhole(j Job) bool {
+	if m.told == j.told {
+		return true
+	}
+	return m.counted && int(m.pass.cversion)-m.untoldOf == j.told &&
+		!slices.ContainsFunc(j.Names, func(name string) bool { _, again := m.plan.dirty[name]; return again })
+}
+
+// count notes, when all that was told is read, which cversion belongs to that, and that the children are as late as the path.
+func (m *Mirror) count() {
+	if p := m.pass; len(m.plan.dirty) == 0 && !m.plan.path {
+		m.counted, m.untoldOf = true, int(p.cversion)-m.told
+		m.newest = max(m.newest, p.pzxid)
+	}
 }
 
 // takeLasting puts nodes that were read into the children: those that are gone are gone. It returns how many could be read before and are not as
@@ -123,7 +150,6 @@ func (m *Mirror) untold(j Job, st session.Stat) bool {
 	p := m.pass
 	missed := int(st.Cversion-p.cversion) > m.told-p.told
 	p.mzxid, p.pzxid, p.cversion, p.told = st.Mzxid, st.Pzxid, st.Cversion, j.told
-	m.newest = max(m.newest, p.pzxid)
 	return missed
 }
 

@@ -122,6 +122,38 @@ func TestReadsThatDoNotCatchUpEndWithAList(t *testing.T) {
 	r.equal()
 }
 
+func TestAChangeDuringEachReadCostsNoList(t *testing.T) {
+	for what, change := range map[string]func(s *state, i int){
+		"one comes or goes": func(s *state, i int) {
+			if name := rigNames[1+i%4]; i/4%2 == 0 {
+				s.create(name, "")
+			} else {
+				s.remove(name)
+			}
+		},
+		"metadata": func(s *state, i int) { s.set("tcp@a:1", string(rune('a'+i))) },
+	} {
+		r := lastingRig(t, "tcp@a:1")
+		next := func(i int) {
+			r.change(func(s *state) { change(s, i) })
+			r.told()
+		}
+		next(0)
+		const rounds = 4 * (maxBehind + 1)
+		shown := len(r.published)
+		for i := range rounds {
+			r.ask(Read)
+			next(i + 1)
+			r.served()
+		}
+		if n := len(r.published) - shown; n != rounds/(maxBehind+1) {
+			t.Errorf("%s: %d lists are shown while they change", what, n)
+		}
+		r.settle()
+		r.equal()
+	}
+}
+
 func TestNewConnectionWithLastingWatchesReadsEverything(t *testing.T) {
 	for _, to := range []bool{true, false} {
 		r := lastingRig(t, "tcp@a:1", "tcp@b:1")

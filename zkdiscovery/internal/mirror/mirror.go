@@ -26,6 +26,8 @@ type Mirror struct {
 	forgotten     int64 // State.Forgotten
 	lasting       bool  // it has lasting watches: hints name every child, see lasting.go
 	told          int   // so many times a child was told to have been created or deleted
+	counted       bool  // it is known …
+	untoldOf      int   // … how much less that is than the path's cversion, when all that was told is read
 
 	plan plan // what is to be asked, and when
 	look look // whether ZooKeeper is still what it was

@@ -132,6 +132,7 @@ func (m *Mirror) turn(j Job, p *pass) {
 		m.plan.rearm = false
 	}
 	p.names, p.told = j.Watch, j.told
+	m.counted = false
 	m.newest = max(m.newest, p.pzxid)
 	m.pass = p
 }
@@ -187,6 +188,7 @@ func (m *Mirror) commit() {
 		m.Doubt()
 	}
 	if m.lasting {
+		m.count()
 		m.judge()
 	}
 }
