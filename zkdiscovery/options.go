@@ -143,7 +143,8 @@ func WithStartTimeout(d time.Duration) Option {
 // WithLazyStart makes New succeed with an empty list (Source None) where it would fail with ErrNoSnapshot.
 func WithLazyStart() Option { return optionFunc(func(c *config) { c.lazy = true }) }
 
-// WithFilter sets the filter that the Discovery begins with, as SetFilter does later. Clones inherit it.
+// WithFilter sets the filter that the Discovery begins with, as SetFilter does later. Clones inherit it: it is called for one list of a Discovery at a
+// time, but for several clones at once.
 func WithFilter(f client.ServiceDiscoveryFilter) Option {
 	return optionFunc(func(c *config) { c.filter = f })
 }
