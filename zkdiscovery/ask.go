@@ -20,17 +20,18 @@ func (lp *loop) ask(j mirror.Job) {
 		if j.Rearm {
 			s.Rearm(lp.path)
 		}
-		l, err = s.ListWith(lp.ctx, lp.path, session.ListOptions{Sync: j.Sync, Names: j.Watch})
+		l, err = s.ListWith(lp.ctx, lp.path, session.ListOptions{Sync: j.Sync, Names: j.Watch, For: lp.sub})
 		if errors.Is(err, session.ErrNoNode) {
 			err = nil
 			apply = func() { m.Missing(j) }
 		} else {
+			j.Told = l.Told
 			apply = func() { m.Listed(j, l) }
 		}
 	case mirror.Read:
 		var nodes []session.Node
 		if j.Path {
-			nodes, err = s.ReadWithin(lp.ctx, lp.path, j.Names)
+			nodes, j.Told, err = s.ReadWithin(lp.ctx, lp.path, j.Names, lp.sub)
 		} else {
 			nodes, err = s.Read(lp.ctx, lp.path, j.Names, !lp.root.cfg.noMetadata)
 		}
@@ -40,7 +41,7 @@ func (lp *loop) ask(j mirror.Job) {
 		var st *session.Stat
 		var nodes []session.Node
 		if j.Path {
-			nodes, st, err = lp.checkOnce(j.Names)
+			nodes, st, err = lp.checkOnce(&j)
 		} else if st, err = s.Stat(lp.ctx, lp.path); err == nil {
 			nodes, err = s.Read(lp.ctx, lp.path, j.Names, !lp.root.cfg.noMetadata)
 		}
@@ -56,17 +57,18 @@ func (lp *loop) ask(j mirror.Job) {
 }
 
 // checkOnce reads what a look at rest compares in one request.
-func (lp *loop) checkOnce(names []string) ([]session.Node, *session.Stat, error) {
-	nodes, err := lp.root.session.ReadWithin(lp.ctx, lp.path, names)
+func (lp *loop) checkOnce(j *mirror.Job) (nodes []session.Node, st *session.Stat, err error) {
+	nodes, j.Told, err = lp.root.session.ReadWithin(lp.ctx, lp.path, j.Names, lp.sub)
 	if err != nil {
 		return nil, nil, err
 	}
-	at := nodes[len(names)]
+	n := len(j.Names)
+	at := nodes[n]
 	switch {
 	case at.Err == nil:
-		return nodes[:len(names)], &at.Stat, nil
+		return nodes[:n], &at.Stat, nil
 	case errors.Is(at.Err, session.ErrNoNode):
-		return nodes[:len(names)], nil, nil
+		return nodes[:n], nil, nil
 	}
 	return nil, nil, at.Err
 }

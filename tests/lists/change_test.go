@@ -2,8 +2,11 @@ package lists
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	gozk "github.com/go-zookeeper/zk"
 
 	"github.com/holdfast-go/holdfast/tests/harness"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
@@ -147,6 +150,80 @@ func TestL9NothingIsSentWhileThereIsNothingToSay(t *testing.T) {
 		harness.Pass(10 * time.Second)
 		if list := <-ch; list == nil || len(list) > 0 {
 			t.Errorf("first list is %v: a service that nobody has registered is an empty list", list)
+		}
+	})
+}
+
+// A group of instances takes the place of another in one transaction, again and again, faster than a list can be asked for and read. At every moment
+// ZooKeeper has five.
+func TestL6GroupsThatReplaceEachOtherAreNeverShownInPart(t *testing.T) {
+	for _, v := range []zktest.Version{zktest.Version35, zktest.Version38, zktest.Version39} {
+		t.Run(v.String(), func(t *testing.T) {
+			harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+				const group = 5
+				zk.SetVersion(v)
+				paths := func(g int) (paths []string) {
+					for i := range group {
+						paths = append(paths, t.Node("Arith", g%50*group+i))
+					}
+					return paths
+				}
+				t.Put(t.Service("Arith"), "")
+				t.Create(paths(0)...)
+				d := t.Discover("Arith", zkdiscovery.WithoutGuard())
+				watcher := t.Follow(d)
+				zk.Delay(20 * time.Millisecond)
+				t.As(func(c *gozk.Conn) {
+					var writes sync.WaitGroup
+					for g := 1; g < 300; g++ {
+						var ops []any
+						for _, path := range paths(g - 1) {
+							ops = append(ops, &gozk.DeleteRequest{Path: path, Version: -1})
+						}
+						for _, path := range paths(g) {
+							ops = append(ops, &gozk.CreateRequest{Path: path, Data: []byte("n=1"), Acl: gozk.WorldACL(gozk.PermAll)})
+						}
+						writes.Go(func() {
+							_, err := c.Multi(ops...)
+							harness.Must(t, err)
+						})
+						time.Sleep(9 * time.Millisecond)
+					}
+					writes.Wait()
+				})
+				harness.Pass(10 * time.Second)
+				t.Equal(d, "Arith")
+				for _, list := range watcher.Heard() {
+					if len(list) != group {
+						t.Errorf("a list of %d: %v", len(list), list)
+					}
+				}
+			})
+		})
+	}
+}
+
+// ZooKeeper 3.9.2 tells nobody of an instance that may not be read. What it tells of others meanwhile does not make up for that.
+func TestL6AnInstanceThatMayNotBeReadIsListedAlsoAmongOthersThatCome(t *testing.T) {
+	harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+		zk.SetVersion(zktest.Version39)
+		t.Put(t.Node("Arith", 0), "n=1")
+		d := t.Discover("Arith")
+		harness.Pass(time.Minute)
+		t.As(func(c *gozk.Conn) {
+			harness.Must(t, c.AddAuth("digest", []byte("me:secret")))
+			zk.Delay(20 * time.Millisecond)
+			harness.Must(t, zk.Create(t.Node("Arith", 1), nil))
+			time.Sleep(10 * time.Millisecond)
+			harness.Must(t, zk.Create(t.Node("Arith", 2), nil)) // while the first is read
+			time.Sleep(25 * time.Millisecond)
+			harness.Must(t, zk.Create(t.Node("Arith", 3), nil)) // while the second is
+			_, err := c.Create(t.Node("Arith", 4), nil, 0, gozk.AuthACL(gozk.PermAll))
+			harness.Must(t, err)
+			harness.Pass(time.Hour)
+		})
+		if n := len(d.GetServices()); n != 5 {
+			t.Errorf("%d instances are listed, ZooKeeper has 5", n)
 		}
 	})
 }

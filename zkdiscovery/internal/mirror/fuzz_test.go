@@ -93,7 +93,7 @@ func TestMirrorKeepsItsPromisesWhateverHappens(t *testing.T) {
 func FuzzMirror(f *testing.F) {
 	f.Add([]byte{1, 19, 0, 0, 1, 0, 22, 0, 22, 0, 22, 0, 4, 1, 9, 0, 9, 0, 22, 0})
 	f.Add([]byte{0, 19, 0, 0, 1, 6, 3, 19, 0, 22, 0, 22, 0, 6, 9, 23, 90, 22, 0})
-	f.Add([]byte{1, 19, 0, 0, 1, 22, 0, 22, 0, 22, 0, 3, 22, 22, 0, 22, 0, 6, 25, 19, 0, 22, 0})
+	f.Add([]byte{1, 19, 0, 0, 1, 22, 0, 22, 0, 22, 0, 3, 22, 22, 0, 22, 0, 6, 26, 19, 0, 22, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 2000 {
 			t.Skip("long histories find nothing that short ones do not")

@@ -25,7 +25,6 @@ const maxBehind = 3
 // hintedLasting is Hinted over a connection that has lasting watches.
 func (m *Mirror) hintedLasting(h session.Hints, now time.Time) {
 	p, resting := &m.plan, m.AtRest() && m.plan.running == None
-	m.told += h.Members
 	for name, change := range h.Children {
 		switch _, isInstance := znode.InstanceKey(name); {
 		case isInstance:
@@ -61,45 +60,37 @@ func (m *Mirror) readAtRest(j Job, nodes []session.Node) {
 	if j.accused && at.Stat.Mzxid == p.mzxid { // an event of the path, which is as it was: its server tells the watch's path instead of the child's
 		m.news.Untold = true
 	}
-	whole, was := m.isWhole(j), p.pzxid
+	if m.plan.list { // which will tell more
+		return
+	}
+	whole, newest := m.isWhole(j), p.pzxid
 	if m.untold(j, at.Stat) {
 		m.mend(1)
 		return
 	}
-	if m.count(); len(m.plan.dirty) > 0 {
-		switch m.plan.behind++; {
-		case m.plan.behind <= maxBehind:
-			return
-		case !whole:
-			m.drop()
-			return
-		}
-		m.newest = max(m.newest, was)
+	if len(m.plan.dirty) == 0 {
+		newest = p.pzxid
+	} else if m.plan.behind++; m.plan.behind <= maxBehind {
+		return
+	} else if !whole {
+		m.drop()
+		return
 	}
+	m.newest = max(m.newest, newest)
 	m.showRead(j)
 	m.judge()
 }
 
-// isWhole reports whether the children, after j was read, are those of one moment although more is hinted at: nobody has come or gone since j was asked
-// for; or what had been told by then is what the answer before it has counted, and of what j has read nothing was told since.
+// isWhole reports whether the children, after j was read, are those of one moment although more is hinted at: of the moment of j's answer, if nobody was
+// told to have come or gone between question and answer; or of the moment of the answer before it, if that had counted just what was told before j, and
+// of what j has read nothing was told since.
 //
-// Three come in one transaction. Of one the notification is here, and it is read: the answer counts three, and two more were told of meanwhile. To show
-// the one would be wrong. When the two are read, while a fourth comes, it is known that what had been told before was all that the last answer counted:
-// the three are shown without the fourth.
+// Three come in one transaction. Of one the notification is here, and it is read: two more were told of before the answer, and to show the one would be
+// wrong. The two are read, while a fourth comes. Now the three are shown without the fourth: what was told before the second question is what the first
+// answer had counted.
 func (m *Mirror) isWhole(j Job) bool {
-	if m.told == j.told {
-		return true
-	}
-	return m.counted && int(m.pass.cversion)-m.untoldOf == j.told &&
-		!slices.ContainsFunc(j.Names, func(name string) bool { _, again := m.plan.dirty[name]; return again })
-}
-
-// count notes, when all that was told is read, which cversion belongs to that, and that the children are as late as the path.
-func (m *Mirror) count() {
-	if p := m.pass; len(m.plan.dirty) == 0 && !m.plan.path {
-		m.counted, m.untoldOf = true, int(p.cversion)-m.told
-		m.newest = max(m.newest, p.pzxid)
-	}
+	return j.Told == j.told ||
+		j.told == m.pass.told && !slices.ContainsFunc(j.Names, func(name string) bool { _, again := m.plan.dirty[name]; return again })
 }
 
 // takeLasting puts nodes that were read into the children: those that are gone are gone. It returns how many could be read before and are not as
@@ -144,12 +135,11 @@ func (m *Mirror) judge() {
 	m.plan.names = denied
 }
 
-// untold reports whether more children have come and gone than were told of. st was asked for by j. What was told after j began may be behind its
-// answer or not; it counts as told, here and the next time.
+// untold reports whether more children have come and gone than were told of since the answer before. st is j's answer.
 func (m *Mirror) untold(j Job, st session.Stat) bool {
 	p := m.pass
-	missed := int(st.Cversion-p.cversion) > m.told-p.told
-	p.mzxid, p.pzxid, p.cversion, p.told = st.Mzxid, st.Pzxid, st.Cversion, j.told
+	missed := int(st.Cversion-p.cversion) > j.Told-p.told
+	p.mzxid, p.pzxid, p.cversion, p.told = st.Mzxid, st.Pzxid, st.Cversion, j.Told
 	return missed
 }
 

@@ -71,52 +71,43 @@ func TestWhatComesDuringAReadIsShownWithIt(t *testing.T) {
 	}
 }
 
+// together makes a change of each of these in one transaction, of which the first notification comes.
+func (r *rig) together(change func(s *state, name string), names ...string) {
+	r.change(func(s *state) {
+		for _, name := range names {
+			change(s, name)
+		}
+	})
+	r.zk.advance()
+	r.zk.deliver()
+}
+
+func comeIn(s *state, name string) { s.create(name, "") }
+
 func TestReadsThatDoNotCatchUpEndWithAList(t *testing.T) {
 	r := lastingRig(t, "tcp@a:1")
-	together := func(change func(s *state, name string)) { // of three notifications only the first has come
-		r.change(func(s *state) {
-			for _, name := range rigNames[1:4] {
-				change(s, name)
-			}
-		})
-		r.zk.advance()
-		r.zk.deliver()
-	}
-	comes := func() { // the answer, and the notifications before it
-		for r.zk.serve() || r.zk.deliver() {
-		}
-	}
-	taken := func() {
-		r.look()
-		j := r.zk.job
-		r.zk.job = nil
-		r.answer(j)
-		r.check()
-	}
+	three := rigNames[1:4]
 	r.change(func(s *state) { s.set("tcp@a:1", "weight=2") })
 	r.told()
 	r.ask(Read)
-	comes()
-	together(func(s *state, name string) { s.create(name, "") })
-	taken()
+	r.comes()
+	r.together(comeIn, three...)
+	r.taken()
 	r.ask(Read) // of the first of three
-	comes()
-	taken()
+	r.served()
 	r.ask(Read) // of the two others
-	comes()
-	together((*state).remove)
-	taken()
+	r.comes()
+	r.together((*state).remove, three...)
+	r.taken()
 	r.ask(Read) // of the first of three
-	comes()
-	taken()
+	r.served()
 	r.ask(List)
-	together(func(s *state, name string) { s.create(name, "") })
-	comes()
-	taken()
+	r.together(comeIn, three...)
+	r.served()
 	r.ask(Read)
-	comes()
-	together((*state).remove)
-	taken()
+	r.comes()
+	r.together((*state).remove, three...)
+	r.taken()
 	r.mustShow("tcp@a:1 weight=2", "tcp@b:1 ", "tcp@c:1 ", "unix@d ")
 	r.settle()
 	r.equal()
@@ -271,4 +262,108 @@ func TestALookThatFindsAChildThatMayNotBeReadLeavesAWatchOnTheChildren(t *testin
 	r.change(func(s *state) { s.remove("tcp@b:1") })
 	r.settle()
 	r.mustShow("tcp@a:1 weight=1")
+}
+
+// What is told between a question and its answer once made up for what was not told.
+func TestAnInstanceThatMayNotBeReadIsNotMissedBesideOthers(t *testing.T) {
+	for what, tc := range map[string]struct {
+		before, untold func(*state)
+		want           []string
+	}{
+		"comes": {
+			func(*state) {}, func(s *state) { s.create("tcp@f:1", ""); s.deny("tcp@f:1", true) },
+			[]string{"tcp@a:1 weight=1", "tcp@b:1 ", "tcp@c:1 ", "tcp@e:1 ", "tcp@f:1 "},
+		},
+		"goes": {
+			func(s *state) { s.create("tcp@f:1", "") }, func(s *state) { s.remove("tcp@f:1") },
+			[]string{"tcp@a:1 weight=1", "tcp@b:1 ", "tcp@c:1 ", "tcp@e:1 "},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := lastingRig(t, "tcp@a:1")
+			r.zk.filter, r.denied = true, true
+			r.change(tc.before)
+			r.settle()
+			r.change(func(s *state) { s.deny("tcp@f:1", true) })
+			r.change(func(s *state) { s.create("tcp@b:1", "") })
+			r.told()
+			r.ask(Read)
+			r.change(func(s *state) { s.create("tcp@c:1", "") })
+			r.told()
+			r.served()
+			r.ask(Read)
+			r.change(func(s *state) { s.create("tcp@e:1", "") })
+			r.change(tc.untold)
+			r.told()
+			r.served()
+			r.settle()
+			r.mustShow(tc.want...)
+		})
+	}
+}
+
+func TestALookAtRestShowsNothingWhileAListIsDue(t *testing.T) {
+	hidden := rigNames[1:4]
+	r := lastingRig(t, append(slices.Clip(hidden), "tcp@a:1")...)
+	r.zk.filter, r.denied = true, true
+	r.zk.txn(func(s *state) {
+		for _, name := range hidden {
+			s.deny(name, true)
+		}
+	})
+	r.zk.now = r.zk.now.Add(2 * lastCheck)
+	r.settle() // has found out, and has left a watch on the children
+	r.zk.now = r.zk.now.Add(2 * lastCheck)
+	r.ask(Check)
+	r.change(func(s *state) {
+		for _, name := range hidden[:2] {
+			s.remove(name)
+		}
+		s.remove("tcp@a:1")
+	})
+	shown := len(r.published)
+	r.told()
+	r.zk.job.Names = hidden[:1]
+	r.served()
+	if !r.m.plan.list || len(r.published) != shown {
+		t.Errorf("a list is due: %v; %d lists are shown before it", r.m.plan.list, len(r.published)-shown)
+	}
+	r.settle()
+	r.equal()
+}
+
+func TestAServerIsNotBlamedForWhatAnotherHasNotTold(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1", "tcp@b:1")
+	r.zk.watching.lasting = false // this one does not tell
+	r.lossy = true
+	r.change(func(s *state) { s.create("tcp@c:1", "") })
+	r.zk.advance()
+	r.zk.now = r.zk.now.Add(2 * firstCheck)
+	r.ask(Check)
+	r.served() // found: a list is to come
+	r.zk.cut(session.ErrLost)
+	r.zk.connect(0)
+	r.settle()
+	if !r.zk.st.Extension.Lasting {
+		t.Error("a server is distrusted that was not asked anything before")
+	}
+}
+
+func TestWhatTheWatchOnTheChildrenHasToldIsNotMended(t *testing.T) {
+	r := lastingRig(t, "tcp@a:1", "tcp@b:1", "tcp@e:1", "tcp@f:1")
+	r.zk.filter, r.denied = true, true
+	r.change(func(s *state) { s.create("unix@d", ""); s.deny("unix@d", true) })
+	r.told()
+	r.zk.now = r.zk.now.Add(2 * firstCheck)
+	r.settle() // has found out, and has left a watch on the children
+	r.together(func(s *state, _ string) {
+		s.create("tcp@c:1", "")
+		s.remove("unix@d") // of which only the watch on the children tells
+	}, "")
+	j := r.ask(Read)
+	r.comes()
+	r.look()
+	if r.m.Read(j, r.zk.job.nodes, false); r.m.TakeNews().Mended > 0 || len(r.m.plan.dirty) > 0 {
+		t.Errorf("%d children are to be read again", len(r.m.plan.dirty))
+	}
 }

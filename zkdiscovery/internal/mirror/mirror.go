@@ -26,8 +26,6 @@ type Mirror struct {
 	forgotten     int64 // State.Forgotten
 	lasting       bool  // it has lasting watches: hints name every child, see lasting.go
 	told          int   // so many times a child was told to have been created or deleted
-	counted       bool  // it is known …
-	untoldOf      int   // … how much less that is than the path's cversion, when all that was told is read
 
 	plan plan // what is to be asked, and when
 	look look // whether ZooKeeper is still what it was
@@ -118,6 +116,7 @@ func (m *Mirror) Connection(st session.State, now time.Time) {
 // Hinted tells the mirror what may have changed. An instance that may be gone is treated as one that may have changed: the list, which is
 // hinted at too, says that it is gone. If that hint was lost, the read finds out.
 func (m *Mirror) Hinted(h session.Hints, now time.Time) {
+	m.told = max(m.told, h.Members)
 	if m.lasting {
 		m.hintedLasting(h, now)
 		return

@@ -54,6 +54,7 @@ func (m *model) begin(j Job, watchData bool) {
 		m.request(mj, func() func() {
 			s := m.history[m.at]
 			return func() {
+				mj.Told = m.told
 				if s.exists {
 					st := s.stat()
 					mj.stat = &st
@@ -72,6 +73,9 @@ func (m *model) request(j *modelJob, serve func() (received func())) {
 		zxid := m.history[m.at].zxid
 		m.send(func() {
 			m.seen = zxid
+			if j.Kind != Check { // of more than one answer, what comes last is of the path
+				j.Told = m.told
+			}
 			received()
 		})
 	})

@@ -33,6 +33,7 @@ type model struct {
 	filter  bool // nobody is told of what may not be read, where a lasting watch tells
 	paths   bool // lasting watches tell their own path
 
+	told     int       // so many times a child was told to have been created or deleted
 	job      *modelJob // under way, or its answer not taken yet
 	requests int
 }
@@ -354,7 +355,8 @@ func (m *model) fireLasting(ev modelEvent) {
 				m.hints.Children[ev.name] = session.Gone
 			}
 			if ev.kind != dataChanged {
-				m.hints.Members++
+				m.told++
+				m.hints.Members = m.told
 			}
 		}
 	})

@@ -19,7 +19,7 @@ type pass struct {
 	mzxid    int64
 	pzxid    int64
 	cversion int32
-	told     int    // Mirror.told when the request was made that has told cversion
+	told     int    // Job.Told with cversion
 	skipped  int    // children whose name is no instance's …
 	odd      string // … and one of these names
 
@@ -131,8 +131,7 @@ func (m *Mirror) turn(j Job, p *pass) {
 	if j.Rearm {
 		m.plan.rearm = false
 	}
-	p.names, p.told = j.Watch, j.told
-	m.counted = false
+	p.names, p.told = j.Watch, j.Told
 	m.newest = max(m.newest, p.pzxid)
 	m.pass = p
 }
@@ -188,7 +187,6 @@ func (m *Mirror) commit() {
 		m.Doubt()
 	}
 	if m.lasting {
-		m.count()
 		m.judge()
 	}
 }

@@ -16,7 +16,7 @@ const (
 	lastRetry  = 5 * time.Second  // to this
 	lastCostly = time.Minute      // or to this, where an answer over the size limit has cost the connection
 	checkSize  = 8                // instances whose data a check reads again
-	maxTorn    = 3                // so many answers in a row may contradict each other before the next is asked for after a pause
+	maxTorn    = 3                // after so many answers in a row that contradict each other the next is asked for after a pause, and may add to the Whole
 )
 
 // Kind is something to ask ZooKeeper.
@@ -44,6 +44,7 @@ type Job struct {
 	Path  bool // of a Read or a Check: the path itself is read in the same request. Of a Read, its node comes last. No watch is left
 	Watch bool // of a List: a watch on the children is left although there is a lasting one
 	Asked time.Time
+	Told  int // the owner's to fill in, where the connection has lasting watches: session.Subscription.Told when the answer came
 
 	session, link int64  // of the connection over which it is asked
 	doubts        int64  // plan.doubts when it was
@@ -81,7 +82,7 @@ type plan struct {
 
 // connected begins a new connection: with a list.
 func (p *plan) connected(last error, now time.Time) {
-	p.list, p.torn = true, 0
+	p.list, p.torn, p.suspect = true, 0, false      // whom a new connection is to is not to blame
 	if !errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too: the pause after it goes on
 		p.retryEvery, p.retryAt = 0, time.Time{}
 	}

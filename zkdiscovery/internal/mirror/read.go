@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
@@ -41,12 +42,21 @@ func (m *Mirror) Read(j Job, nodes []session.Node, lost bool) {
 		m.drop()
 	case !p.open:
 		m.showRead(j)
-	case came && m.plan.torn <= maxTorn:
+	case came && (m.plan.torn <= maxTorn || m.loses()):
 		m.drop() // what came together may have gone together: the next list says
 	case m.lookAtNewest(): // the pass goes on
 	default:
 		m.commit()
 	}
+}
+
+// loses reports whether the next Whole would have nobody, or somebody no more who is shown now.
+func (m *Mirror) loses() bool {
+	return len(m.children) == 0 || slices.ContainsFunc(m.touched, func(name string) bool {
+		key, _ := znode.InstanceKey(name)
+		_, shown := slices.BinarySearchFunc(m.whole.Pairs, key, func(p *client.KVPair, key string) int { return strings.Compare(p.Key, key) })
+		return shown && m.children[name] == nil
+	})
 }
 
 // unanswered is the names of which nodes has none.
@@ -90,8 +100,12 @@ func (m *Mirror) Checked(j Job, st *session.Stat, nodes []session.Node) {
 	m.showRead(j)
 }
 
-// showRead shows what an answer has brought that no pass waits for. It confirms the rest: ZooKeeper sends notifications before later answers.
+// showRead shows what an answer has brought that no pass waits for. It confirms the rest: ZooKeeper sends notifications before later answers. While a list
+// is due, it may be a part of what has changed: the pass shows all of it.
 func (m *Mirror) showRead(j Job) {
+	if m.plan.list {
+		return
+	}
 	m.show(false, false)
 	m.Confirm(j.Asked)
 }

@@ -216,3 +216,45 @@ func TestInstancesThatComeAndGoAllTheTimeDoNotHoldUpTheOthers(t *testing.T) {
 	}
 	r.mustShow("tcp@a:1 weight=1", "tcp@c:1 weight=1")
 }
+
+func TestAReadAtRestShowsNothingWhileAListIsDue(t *testing.T) {
+	r := liveRig(t, true, "tcp@a:1")
+	r.change(func(s *state) { s.set("tcp@a:1", "state=inactive"); s.create("tcp@b:1", "") })
+	r.zk.advance()
+	r.zk.deliver() // one of two
+	r.ask(Read)
+	r.served()
+	r.mustShow("tcp@a:1 weight=1")
+	r.settle()
+	r.equal()
+}
+
+// Two instances take the place of two others in one transaction, again and again, and each time before they are read. Nothing that could be shown was ever
+// so; what is left of such a list may be nobody.
+func TestWhatContradictsItselfTakesNobodyAway(t *testing.T) {
+	r := liveRig(t, true, rigNames[:2]...)
+	replace := func(i int) {
+		r.change(func(s *state) {
+			for name := range s.nodes {
+				s.remove(name)
+			}
+			for _, name := range rigNames[2*i%6:][:2] {
+				s.create(name, "weight=1")
+			}
+		})
+		r.zk.advance()
+	}
+	for i := range 3 * maxTorn {
+		replace(2*i + 1)
+		r.told()
+		r.zk.now = r.zk.now.Add(10 * lastRetry)
+		r.ask(List)
+		r.served()
+		r.ask(Read)
+		replace(2*i + 2)
+		r.served()
+		r.mustShow("tcp@a:1 weight=1", "tcp@b:1 weight=1")
+	}
+	r.settle()
+	r.equal()
+}

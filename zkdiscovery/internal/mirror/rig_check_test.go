@@ -105,7 +105,7 @@ func (r *rig) publish() {
 	if len(have) != len(r.listed) {
 		r.fatalf("a partial list: %v of %v", have, r.listed)
 	}
-	if !r.m.pass.torn && !r.denied && !r.wasSo(have) {
+	if !r.denied && !r.wasSo(have) && (!r.m.pass.torn || r.loses(have)) {
 		r.fatalf("a partial list: ZooKeeper never had just %v", have)
 	}
 	if n := len(r.published); n > 0 {
@@ -135,6 +135,12 @@ func (r *rig) wasSo(have map[string]bool) bool {
 		}
 		return n == len(have)
 	})
+}
+
+// loses reports whether a list has nobody, or somebody no more who was published last.
+func (r *rig) loses(have map[string]bool) bool {
+	n := len(r.published)
+	return len(have) == 0 || n > 0 && slices.ContainsFunc(r.published[n-1].Pairs, func(p *client.KVPair) bool { return !have[p.Key] })
 }
 
 // check checks what holds after every step.

@@ -160,7 +160,8 @@ func (r *rig) step(op, arg byte) {
 // rare is what happens less often.
 func (r *rig) rare(arg byte) {
 	zk := r.zk
-	switch arg % 14 {
+	name := func(arg byte) string { return rigNames[int(arg>>4)%len(rigNames)] }
+	switch arg % 15 {
 	case 0:
 		r.note("remove the path")
 		zk.txn((*state).removePath)
@@ -182,10 +183,10 @@ func (r *rig) rare(arg byte) {
 		zk.wipe()
 		r.rolledBack = true
 	case 5, 6:
-		name := rigNames[int(arg>>4)%len(rigNames)]
-		r.note("deny %s: %v", name, arg%14 == 5)
+		name := name(arg)
+		r.note("deny %s: %v", name, arg%15 == 5)
 		r.denied = true
-		zk.txn(func(s *state) { s.deny(name, arg%14 == 5) })
+		zk.txn(func(s *state) { s.deny(name, arg%15 == 5) })
 	case 7:
 		if j := zk.job; j != nil && !j.done {
 			r.note("refuse the job")
@@ -205,6 +206,15 @@ func (r *rig) rare(arg byte) {
 	case 10:
 		r.note("doubt")
 		r.doubt()
+	case 14:
+		r.note("create %s, which may not be read", name(arg))
+		r.denied = true
+		zk.txn(func(s *state) {
+			if _, ok := s.nodes[name(arg)]; !ok {
+				s.create(name(arg), "")
+				s.deny(name(arg), true)
+			}
+		})
 	case 13:
 		r.note("set the path's data")
 		zk.txn((*state).setPath)
@@ -255,9 +265,19 @@ func (r *rig) ask(want Kind) Job {
 
 // served lets ZooKeeper answer the job, and the mirror take the answer.
 func (r *rig) served() {
+	r.comes()
+	r.taken()
+}
+
+// comes lets ZooKeeper answer the job, and its answer and all that was told before it arrive.
+func (r *rig) comes() {
 	for r.zk.serve() || r.zk.deliver() {
 	}
 	r.zk.now = r.zk.now.Add(time.Millisecond)
+}
+
+// taken lets the mirror take the answer.
+func (r *rig) taken() {
 	r.look()
 	j := r.zk.job
 	r.zk.job = nil

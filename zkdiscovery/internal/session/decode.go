@@ -73,7 +73,7 @@ func decodeListing(b []byte) (Listing, error) {
 		at += size
 	}
 	st, err := decodeStat(b[at:])
-	return Listing{names, st}, err
+	return Listing{Names: names, Stat: st}, err
 }
 
 // decodeIdentities reads a WhoAmIResponse: so many schemes and users.

@@ -49,12 +49,12 @@ func TestAnswersAreDecodedAndEveryCutIsRefused(t *testing.T) {
 			return Node{Data: d, Stat: st}, err
 		}, Node{Stat: someStat}},
 		{"names", listing("a", "", "tcp@127.0.0.1:8972"), func(b []byte) (value, error) { return decodeListing(b) }, Listing{
-			[]string{"a", "", "tcp@127.0.0.1:8972"}, someStat,
+			Names: []string{"a", "", "tcp@127.0.0.1:8972"}, Stat: someStat,
 		}},
 		{"identities", appendString(appendString(appendString(appendString([]byte{0, 0, 0, 2}, "ip"), "10.0.0.1"), "digest"), ""), func(b []byte) (value, error) {
 			return decodeIdentities(b)
 		}, []Identity{{"ip", "10.0.0.1"}, {"digest", ""}}},
-		{"no names", listing(), func(b []byte) (value, error) { return decodeListing(b) }, Listing{[]string{}, someStat}},
+		{"no names", listing(), func(b []byte) (value, error) { return decodeListing(b) }, Listing{Names: []string{}, Stat: someStat}},
 	} {
 		for _, more := range []string{"", "of a later version"} {
 			got, err := tc.decode(append(slices.Clip(tc.body), more...))

@@ -23,7 +23,7 @@ type Hints struct {
 	List     bool              // the path's own node, or its list of children …
 	Names    bool              // … and it was a watch on the children that told so
 	Children map[string]Change // by name
-	Members  int               // so many times a child was created or deleted, where a lasting watch tells
+	Members  int               // Subscription.Told, where a child was created or deleted
 	Since    time.Time         // State.Heard when the first of them was given: what happened before, they do not tell; zero where there are none
 }
 
@@ -41,6 +41,7 @@ type Subscription struct {
 
 	mu    sync.Mutex // guards what follows; taken under Session.mu, and nothing is taken under it
 	hints Hints
+	told  int
 }
 
 // Subscribe collects hints for path and its children from now on. A hint comes for a watch that a read has left, so the first reads come
@@ -95,6 +96,13 @@ func (sub *Subscription) Take() Hints {
 	return h
 }
 
+// Told is so many times since Subscribe a lasting watch has told that a child was created or deleted.
+func (sub *Subscription) Told() int {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	return sub.told
+}
+
 // note leaves hints, which came after the answer that heard is of.
 func (sub *Subscription) note(heard time.Time, f func(*Hints)) {
 	sub.mu.Lock()
@@ -147,7 +155,8 @@ func (s *Session) nodeEvent(l *line, ev zk.Event) {
 				h.Children = make(map[string]Change)
 			}
 			if lasting && ev.Type != zk.EventNodeDataChanged {
-				h.Members++
+				sub.told++
+				h.Members = sub.told
 			}
 			if ev.Type == zk.EventNodeDeleted {
 				h.Children[name] = Gone

@@ -18,6 +18,7 @@ type Stat = zk.Stat
 type Listing struct {
 	Names []string // all of one piece of memory: who keeps one keeps all, unless it is cloned
 	Stat  Stat     // the parent's
+	Told  int      // ListOptions.For's when the answer came: what Stat.Cversion counts, as far as it was told
 }
 
 // Node is a child as it was read. Err is nil, ErrNoNode (it is gone) or ErrNoAuth (it may not be read: Data is nil).
@@ -44,6 +45,7 @@ func (s *Session) SyncedList(ctx context.Context, path string) (Listing, error) 
 
 // ListOptions says what else ListWith does.
 type ListOptions struct {
+	For   *Subscription
 	Sync  bool // as SyncedList
 	Names bool // beside a lasting watch, one on the children is left: a lasting one does not tell of children that may not be read
 }
@@ -72,7 +74,9 @@ func (s *Session) ListWith(ctx context.Context, path string, opts ListOptions) (
 				return refusal
 			}
 			var err error
-			ls, err = decodeListing(body)
+			if ls, err = decodeListing(body); opts.For != nil {
+				ls.Told = opts.For.Told()
+			}
 			return err
 		}
 		err = s.exchangeOn(ctx, k, limit, x)
@@ -116,19 +120,20 @@ func (s *Session) rest(ctx context.Context, d time.Duration) error {
 // has none outstanding, unless watch is false. With an error, the nodes are those that were answered before: of the first names, perhaps none.
 // Their watches are in place, unless the session is over.
 func (s *Session) Read(ctx context.Context, parent string, names []string, watch bool) ([]Node, error) {
-	nodes, err := s.read(ctx, parent, names, false, watch)
-	return nodes, err
+	return s.read(ctx, parent, names, nil, watch)
 }
 
 // ReadWithin is Read of the named children, and then of parent itself, whose Node comes last and has no name. It leaves no watch. On a server with
-// batches all that fits into one is of one moment.
-func (s *Session) ReadWithin(ctx context.Context, parent string, names []string) ([]Node, error) {
-	return s.read(ctx, parent, names, true, false)
+// batches all that fits into one is of one moment. told is sub's when the last answer came: what the parent's Cversion counts, as far as it was told.
+func (s *Session) ReadWithin(ctx context.Context, parent string, names []string, sub *Subscription) (nodes []Node, told int, err error) {
+	nodes, err = s.read(ctx, parent, names, func() { told = sub.Told() }, false)
+	return nodes, told, err
 }
 
-func (s *Session) read(ctx context.Context, parent string, names []string, within, watch bool) ([]Node, error) {
+// read is Read, or ReadWithin, which is told when the parent was read.
+func (s *Session) read(ctx context.Context, parent string, names []string, within func(), watch bool) ([]Node, error) {
 	n := len(names)
-	if within {
+	if within != nil {
 		n++
 	}
 	nodes := make([]Node, n)
@@ -143,6 +148,8 @@ func (s *Session) read(ctx context.Context, parent string, names []string, withi
 		n := &nodes[i]
 		if *n = (Node{}); i < len(names) {
 			n.Name = names[i]
+		} else {
+			within()
 		}
 		switch {
 		case refusal == nil:
