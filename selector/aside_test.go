@@ -253,3 +253,24 @@ func TestAServerThatWasRestartedBeginsAnew(t *testing.T) {
 		})
 	}
 }
+
+func TestTheLatencyIsForgottenWithTheLastConnection(t *testing.T) {
+	inBubble(t, 2, func(t *testing.T, s *Selector, _ *world) {
+		ends := func() time.Duration {
+			s.observe(s.main, nth(1), health.Answered, time.Second)
+			srv := s.main.byKey[nth(1)]
+			s.judge(srv, srv.epoch.Load(), health.ConnectionEnded)
+			pass(20 * time.Millisecond) // it is asked, and answers
+			wantState(t, s, nth(1), Up)
+			return s.of(t, nth(1)).Peak
+		}
+		if peak := ends(); peak != 0 {
+			t.Errorf("without a call its latency is %v", peak)
+		}
+		p := pickFrom(t, s, nth(1)) // over another connection
+		if peak := ends(); peak < time.Second/2 {
+			t.Errorf("with a call under way its latency is %v", peak)
+		}
+		p.done(health.Answered, time.Second)
+	})
+}

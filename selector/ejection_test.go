@@ -248,3 +248,30 @@ func TestALowRateIsNoticedFromTheFirstSecondOn(t *testing.T) {
 		wantState(t, s, nth(0), Ejected)
 	})
 }
+
+// Sixty calls on one connection once counted as sixty failures, and so as a share far above the others'.
+func TestABrokenConnectionIsOneFailureHoweverManyCallsWereOnIt(t *testing.T) {
+	inBubble(t, 10, func(t *testing.T, s *Selector, _ *world) {
+		answers := func() {
+			for i := range 10 {
+				for range 20 {
+					s.observe(s.main, nth(i), health.Answered, time.Millisecond)
+				}
+			}
+		}
+		answers()
+		var calls []pick
+		for range 60 {
+			calls = append(calls, pickFrom(t, s, nth(0)))
+		}
+		pass(100 * time.Millisecond)
+		for i := range calls {
+			calls[i].done(health.Broken, 100*time.Millisecond)
+		}
+		for range 3 {
+			answers()
+			pass(time.Second)
+			wantState(t, s, nth(0), Up)
+		}
+	}, WithPolicy(Random))
+}

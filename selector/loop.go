@@ -188,6 +188,9 @@ func (s *Selector) apply(srv *server, e health.Event) {
 			}
 		}
 	}
+	if e.Kind == health.ProbeAnswered && was.Why == health.ConnectionBroke && was.State == health.Fresh && srv.load.InFlight.Load() == 0 {
+		srv.load.ForgetLatency() // over another connection calls would have answered before
+	}
 	if is.State != was.State {
 		s.changed = true
 	}

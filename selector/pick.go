@@ -90,10 +90,14 @@ func (s *Selector) feed(srv *server, epoch uint32, chosen int64, o health.Outcom
 	if o.Failed() || !o.Alive() && srv.load.InFlight.Load() == 0 {
 		srv.ends.Add(1)
 	}
+	current := srv.epoch.Load() == epoch
+	first := current && o.Failed() && srv.load.Fail(chosen, now)
 	// How often it fails and how quick it is are true whatever has become of it since.
 	switch o {
 	case health.Late, health.Broken:
-		srv.bad.Add(now, lately/2)
+		if o == health.Late || first { // a connection that breaks is one failure, however many calls were on it
+			srv.bad.Add(now, lately/2)
+		}
 		if last := s.failed.Swap(now); last == 0 || last < now-lately/2 {
 			s.loop.poke()
 		}
@@ -101,16 +105,12 @@ func (s *Selector) feed(srv *server, epoch uint32, chosen int64, o health.Outcom
 		srv.good.Add(now, lately/2)
 	default:
 	}
-	current := srv.epoch.Load() == epoch
 	switch {
 	case took == 0: // not known
 	case o == health.Answered:
 		srv.load.Took(int64(took), now)
 	case o == health.Refused, current && (o == health.GivenUp || o == health.Late):
 		srv.load.TookAtLeast(int64(took), now)
-	}
-	if current && o.Failed() {
-		srv.load.Fail(chosen, now)
 	}
 	if current && (o.Failed() || srv.is(alert) && (o.Alive() || o == health.Written)) {
 		s.judge(srv, epoch, o)

@@ -89,6 +89,41 @@ func TestWhereNothingCanBeProbedCallsTryOneAtATime(t *testing.T) {
 	}
 }
 
+// A dial stalls every call of an XClient, so no two servers of which nothing good is known are dialled at once, also when others are up.
+func TestOneCallAtATimeDialsAServerThatNoProbeHasFound(t *testing.T) {
+	inBubble(t, 5, func(t *testing.T, s *Selector, w *world) {
+		for _, i := range []int{0, 1} {
+			w.set(&w.none, true, nth(i))
+			fail(t, s, nth(i), health.Undialled, 1)
+		}
+		pass(2 * time.Second)
+		wantState(t, s, nth(0), Trial)
+		wantState(t, s, nth(1), Trial)
+		tries := func() (p pick) {
+			for range 1000 {
+				k, other := s.choose(t.Context(), nil)
+				switch {
+				case other.server.State() != Trial:
+					other.done(health.Answered, time.Millisecond)
+				case p.server != nil:
+					t.Fatalf("%s is dialled while %s is", k, p.server.key)
+				default:
+					p = other
+				}
+			}
+			return p
+		}
+		first := tries()
+		one := first.server.key
+		first.done(health.Answered, time.Millisecond)
+		second := tries()
+		if second.server == nil || second.server.key == one {
+			t.Fatal("the other is not tried")
+		}
+		second.done(health.Answered, time.Millisecond)
+	})
+}
+
 // Without Wrap nobody reports. A trial that nothing is heard of must not keep the others waiting for ever.
 func TestWhereNobodyReportsAllAreUsedInTheEnd(t *testing.T) {
 	bubbles.Test(t, func(t *testing.T) {

@@ -73,16 +73,16 @@ func (l *Load) TookAtLeast(ns, now int64) {
 }
 
 // Fail takes a failure of a call that was chosen at a time: calls cost twice as much for a while, and at most 32 times. A failure of a call that was
-// under way when the last failure counted says nothing new.
-func (l *Load) Fail(chosen, now int64) {
+// under way when the last failure counted says nothing new: then it reports false.
+func (l *Load) Fail(chosen, now int64) bool {
 	for {
 		w := l.penalty.Load()
 		_, then := unpack(w)
 		if w != 0 && chosen <= then {
-			return
+			return false
 		}
 		if l.penalty.CompareAndSwap(w, pack(min(worst, left(w, now)+1), now)) {
-			return
+			return true
 		}
 	}
 }
@@ -132,6 +132,9 @@ func (l *Load) Idle(now int64, weight float32) bool {
 
 // Forget forgets what the latency was, and failures: another process serves the address.
 func (l *Load) Forget() {
-	l.latency.Store(0)
+	l.ForgetLatency()
 	l.penalty.Store(0)
 }
+
+// ForgetLatency forgets what the latency was: another process may serve the address.
+func (l *Load) ForgetLatency() { l.latency.Store(0) }
