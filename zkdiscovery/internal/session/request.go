@@ -45,9 +45,9 @@ func (s *Session) SyncedList(ctx context.Context, path string) (Listing, error) 
 
 // ListOptions says what else ListWith does.
 type ListOptions struct {
-	For   *Subscription
-	Sync  bool // as SyncedList
-	Names bool // beside a lasting watch, one on the children is left: a lasting one does not tell of children that may not be read
+	For   *Subscription // whose Told is noted with the answer; may be nil
+	Sync  bool          // as SyncedList
+	Names bool          // beside a lasting watch, one on the children is left: a lasting one does not tell of children that may not be read
 }
 
 // ListWith is List with options. It asks for the children, and where there are none, for the node. One that was made in between has the children asked for again: later and
