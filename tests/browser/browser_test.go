@@ -145,7 +145,7 @@ func TestABrowserShowsTheStateBeforeDuringAndAfterAnOutage(t *testing.T) {
 	defer zk.Close()
 	const evil = "/rpcx/<img src=x onerror=document.title='broken'>"
 	for path, metadata := range map[string]string{
-		"/rpcx/Arith/tcp@10.0.0.1:8972": "weight=5&zone=a", "/rpcx/Arith/tcp@10.0.0.2:8972": "weight=1",
+		"/rpcx/Arith/tcp@127.1.0.1:8972": "weight=5&zone=a", "/rpcx/Arith/tcp@127.1.0.2:8972": "weight=1",
 		evil + "/tcp@<script>document.title='broken'<": "\x1b[31m\u202e" + strings.Repeat("<b>", 100<<10),
 	} {
 		must(t, zk.Put(path, []byte(metadata)))
@@ -174,7 +174,7 @@ func TestABrowserShowsTheStateBeforeDuringAndAfterAnOutage(t *testing.T) {
 	}
 	b.shot(t, "before")
 	b.do(t, chromedp.Click(chromedp.Search(`//a[text()="/rpcx/Arith"]`)), chromedp.WaitVisible(chromedp.CSS(".instances")))
-	if got := texts(".instances td"); !slices.Contains(got, "tcp@10.0.0.1:8972") || !slices.Contains(got, "weight=5&zone=a") {
+	if got := texts(".instances td"); !slices.Contains(got, "tcp@127.1.0.1:8972") || !slices.Contains(got, "weight=5&zone=a") {
 		t.Errorf("instances %q", got)
 	}
 	visit("&service=" + url.QueryEscape(evil))

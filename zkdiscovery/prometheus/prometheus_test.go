@@ -30,7 +30,7 @@ func fleet(tb testing.TB, services map[string]int) metrics.Sources {
 	silent := slog.New(slog.DiscardHandler)
 	for service, instances := range services {
 		for i := range instances {
-			must(tb, zk.Put(fmt.Sprintf("/rpcx/%s/tcp@10.0.%d.%d:8972", service, i/250, i%250), []byte("weight=5")))
+			must(tb, zk.Put(fmt.Sprintf("/rpcx/%s/tcp@127.1.%d.%d:8972", service, i/250, i%250), []byte("weight=5")))
 		}
 	}
 	d, err := zkdiscovery.NewTemplate("/rpcx", []string{"zk:2181"}, zkdiscovery.WithDialer(zk.Dial), zkdiscovery.WithoutCache(), zkdiscovery.WithLogger(silent))
@@ -49,7 +49,10 @@ func fleet(tb testing.TB, services map[string]int) metrics.Sources {
 	s, err := selector.New(selector.WithoutProbing())
 	must(tb, err)
 	tb.Cleanup(func() { _ = s.Close() })
-	s.UpdateServer(map[string]string{"tcp@10.0.0.1:8972": ""})
+	s.UpdateServer(map[string]string{"tcp@127.1.0.1:8972": ""})
+	for s.Status().Servers[0].State != selector.Trial { // since it cannot be probed
+		time.Sleep(time.Millisecond)
+	}
 	return metrics.Sources{
 		Discoveries: map[string]*zkdiscovery.Discovery{"orders": d},
 		Plugins:     map[string]*serverplugin.ZooKeeperRegisterPlugin{"orders": p},
@@ -99,7 +102,7 @@ func TestTheTableIsWhatIsScraped(t *testing.T) {
 		`# TYPE holdfast_discovery_lists_total counter`,
 		`# HELP holdfast_discovery_confirmed_timestamp_seconds When ZooKeeper last confirmed the list.`,
 		`holdfast_registration_phase{name="orders",phase="registered",service="Greeter"}`,
-		`holdfast_selector_server_state{instance="tcp@10.0.0.1:8972",name="orders",state="trial"} 1`,
+		`holdfast_selector_server_state{instance="tcp@127.1.0.1:8972",name="orders",state="trial"} 1`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s is not in\n%s", want, page)

@@ -32,7 +32,7 @@ func BenchmarkPage(b *testing.B) {
 	for i := range 500 {
 		services[fmt.Sprintf("Service%d", i)] = make(map[string]string)
 		for k := range 10 {
-			services[fmt.Sprintf("Service%d", i)][fmt.Sprintf("tcp@10.0.0.%d:%d", k, i)] = "weight=5"
+			services[fmt.Sprintf("Service%d", i)][fmt.Sprintf("tcp@127.1.0.%d:%d", k, i)] = "weight=5"
 		}
 	}
 	_, sources := fleet(b, services)
