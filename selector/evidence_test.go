@@ -278,6 +278,19 @@ func TestSendRawNeverReturnsThreeNils(t *testing.T) {
 	}
 }
 
+func TestSendRawThatMakesNoAttemptSaysSo(t *testing.T) {
+	n := startNode(t)
+	o := client.DefaultOption
+	o.Retries = -1 // with which rpcx makes none
+	for _, mode := range []client.FailMode{client.Failover, client.Failtry} {
+		xc := Wrap(client.NewXClient("Kelp", mode, client.SelectByUser, newDiscovery(n.key), o), mustNew(t))
+		if m, payload, err := xc.SendRaw(t.Context(), raw("Greet")); err == nil {
+			t.Errorf("%v: %v, %q, and no error", mode, m, payload)
+		}
+		_ = xc.Close()
+	}
+}
+
 // Row 15.
 func TestFailtryThatReachesAServerAfterAFailedDialIsASuccessOfIt(t *testing.T) {
 	address := newAddress()
