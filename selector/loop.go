@@ -189,7 +189,7 @@ func (s *Selector) apply(srv *server, e health.Event) {
 		}
 	}
 	if e.Kind == health.ProbeAnswered && was.Why == health.ConnectionBroke && was.State == health.Fresh && srv.load.InFlight.Load() == 0 {
-		srv.load.ForgetLatency() // over another connection calls would have answered before
+		srv.load.ForgetLatency() // none of its connections is in use, and another process may have answered
 	}
 	if is.State != was.State {
 		s.changed = true

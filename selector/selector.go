@@ -20,8 +20,8 @@ import (
 //   - A dial that fails puts a server aside at once: for about a second, then two, four, up to a minute. The server is asked again in the background,
 //     outside XClient's lock.
 //   - A server whose connection ends is asked in the background before a call dials it, where the network can be probed. A broken connection is one
-//     failure, however many calls were on it, and its latency is forgotten with the last one. The end of an idle connection is noticed where the list
-//     has literal addresses.
+//     failure, however many calls were on it. If no call is under way when the server is found there, its latency is forgotten. The end of an idle
+//     connection is noticed where the list has literal addresses.
 //   - Five failed calls in a row eject a server: connections that broke, answers that did not come in time. So does a share of failed calls that is far
 //     above the other servers'. The first ejection lasts 30 s, the next ones longer, 5 min at most. Time without an ejection shortens the next one.
 //   - An error that the service returns is a success of the server. An error that came neither from the network nor from the server does not count.

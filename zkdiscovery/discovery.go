@@ -19,8 +19,8 @@ var _ client.ServiceDiscovery = (*Discovery)(nil)
 // The package's promises have these bounds:
 //
 //   - L1. Every caller and every watcher gets a slice of its own. The pairs in it are shared and must not be changed.
-//   - L6. An instance that may not be read is listed with its last known metadata, or with none, and is reported once. Where instances come and go faster
-//     than they can be read, four lists in a row, those that were gone when they were read are left out, until the next list: then nobody else is taken away.
+//   - L6. An instance that may not be read is listed with its last known metadata, or with none, and is reported once. If
+//     instances of a list are gone before they are read, four lists in a row, the fourth is shown without them, unless somebody who was shown would be missing.
 //   - L10. An instance that is replaced in one transaction is never seen missing.
 //   - O1. Two things besides ZooKeeper change a list: an operator's override, and, while the list is not live, a newer file that another process has saved.
 //   - O6. The pauses between attempts to connect grow to 5 s, with some chance in them. The log tells changes of state, not attempts.

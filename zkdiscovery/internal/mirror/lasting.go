@@ -19,7 +19,7 @@ import (
 // Of a child that may not be read nobody tells (since ZooKeeper 3.8.4 and 3.9.2). Once there is one, lists leave a watch on the children, too.
 
 // maxBehind is how many reads in a row may end with children hinted at that are not read. Then what is known is shown all the same, if it is all of one
-// moment. Otherwise a list is asked for, which is: what came in one transaction may be half read.
+// moment. Otherwise a list is asked for, whose names are: what came in one transaction may be half read.
 const maxBehind = 3
 
 // hintedLasting is Hinted over a connection that has lasting watches.

@@ -16,7 +16,7 @@ const (
 	lastRetry  = 5 * time.Second  // to this
 	lastCostly = time.Minute      // or to this, where an answer over the size limit has cost the connection
 	checkSize  = 8                // instances whose data a check reads again
-	maxTorn    = 3                // after so many answers in a row that contradict each other the next is asked for after a pause, and may add to the Whole
+	maxTorn    = 3                // after so many answers in a row that contradict each other the next comes after a pause, and is shown if it takes nobody away
 )
 
 // Kind is something to ask ZooKeeper.
@@ -82,7 +82,7 @@ type plan struct {
 
 // connected begins a new connection: with a list.
 func (p *plan) connected(last error, now time.Time) {
-	p.list, p.torn, p.suspect = true, 0, false      // whom a new connection is to is not to blame
+	p.list, p.torn, p.suspect = true, 0, false      // the new server is not to blame for the last one
 	if !errors.Is(last, session.ErrReplyTooLarge) { // that, the next server would say too: the pause after it goes on
 		p.retryEvery, p.retryAt = 0, time.Time{}
 	}

@@ -23,7 +23,7 @@ type Hints struct {
 	List     bool              // the path's own node, or its list of children …
 	Names    bool              // … and it was a watch on the children that told so
 	Children map[string]Change // by name
-	Members  int               // Subscription.Told, where a child was created or deleted
+	Members  int               // Subscription.Told after the last child that was created or deleted; 0: none was
 	Since    time.Time         // State.Heard when the first of them was given: what happened before, they do not tell; zero where there are none
 }
 
