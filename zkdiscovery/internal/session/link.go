@@ -52,6 +52,7 @@ type inbound struct {
 	r        *bufio.Reader // of the wire
 	left     int           // bytes of the current frame, which is go-zookeeper's, not read yet
 	greeting bool          // that frame, or the next, is the ConnectResponse
+	watches  int           // so many requests that set watches again are not answered
 	taking   bool          // an answer to one of the library's own requests is being read …
 	taken    int           // … of which so many bytes have come since the last sign of life
 	large    []byte        // for an answer that r has no room for, of MaxReply at most
@@ -63,7 +64,7 @@ type outbound struct {
 	turn    chan struct{} // room for one: who writes has put a token there, and owns what follows. Waiting for it can be given up
 	greeted bool          // the ConnectRequest was sent …
 	begins  bool          // … and asks for a new session
-	seen    int64         // the newest zxid that the session had seen by then
+	seen    int64         // the newest zxid that the session had seen by then: its watches are set again from there
 	scratch []byte        // for frames that are not go-zookeeper's as they are
 }
 

@@ -174,7 +174,9 @@ func (k *link) noteReply(size int) (own bool, err error) {
 		k.oneReady()
 	case xid == xidSetWatches && code != 0:
 		return false, fmt.Errorf("%w: %w", errRewatch, notOfANode("setWatches", codeError(code)))
-	case xid != xidSetWatches:
+	case xid == xidSetWatches && k.in.watches > 0:
+		k.in.watches--
+	default:
 		return false, fmt.Errorf("%w: an answer to request %d, which nobody has made", errForeign, xid)
 	}
 	return false, nil
@@ -219,7 +221,9 @@ func (k *link) takeAnswer(size int) error {
 	if err != nil {
 		return err
 	}
-	k.line.hasSeen(zxid)
+	if k.in.watches == 0 { // an answer ahead of those shows something of which the watches have yet to tell: the next link sets them again from before it
+		k.line.hasSeen(zxid)
+	}
 	return a.answer(codeError(code), frame[4+replyHeader:])
 }
 

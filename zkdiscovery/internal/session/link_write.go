@@ -165,6 +165,7 @@ func (k *link) rewatch() error {
 	}
 	for _, frame := range k.line.watches.setWatches(k.out.seen) {
 		k.rewatched = true
+		k.in.watches++
 		if _, err := k.Conn.Write(frame); err != nil {
 			return err
 		}

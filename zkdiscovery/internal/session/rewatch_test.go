@@ -65,6 +65,54 @@ func TestChangesDuringACutAreHintedBeforeAnyLaterAnswer(t *testing.T) {
 	})
 }
 
+// Promise: what a server has told before the watches were set again on it does not move the moment from which the next one is to tell. After an hour a server
+// is asked anew what it can do, which it answers first.
+func TestWatchesAreSetAgainFromWhereTheyWereLeftAlsoIfThatFailsOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
+		names := fill(t, zk, 4)
+		cfg.Extension = Extension{true, true}
+		cuts := 0
+		cfg.Dial = wrapping(zk.Dial, func(c net.Conn) net.Conn {
+			if cuts == 0 {
+				return c
+			}
+			cuts--
+			return forgetful{c}
+		})
+		s := connected(t, cfg)
+		sub := s.Subscribe("/app")
+		defer sub.Close()
+		mirrored(t, s)
+		settle(2 * time.Hour)
+		asked := zk.Stats().Requests[zktest.OpExists]
+		cuts = 1
+		zk.Refuse(true)
+		zk.DropConnections()
+		must(t, zk.Set("/app/"+names[0], []byte("b")))
+		must(t, zk.Delete("/app/"+names[1]))
+		zk.Refuse(false)
+		settle(time.Minute)
+		if st := s.State(); !st.Connected || st.Link != 3 || cuts > 0 || zk.Stats().Requests[zktest.OpExists] != asked+1 {
+			t.Fatalf("%+v after %d questions", st, zk.Stats().Requests[zktest.OpExists]-asked)
+		}
+		want := Hints{List: true, Names: true, Children: map[string]Change{names[0]: Changed, names[1]: Gone}}
+		if diff := cmp.Diff(want, sub.Take(), cmpopts.IgnoreFields(Hints{}, "Since")); diff != "" {
+			t.Errorf("hints (-want +got):\n%s", diff)
+		}
+	}, zktest.WithVersion(zktest.Version34))
+}
+
+// forgetful is a connection that takes a SetWatches and breaks a moment later, while all else is answered.
+type forgetful struct{ net.Conn }
+
+func (c forgetful) Write(b []byte) (int, error) {
+	if len(b) < 12 || i32(b[8:]) != opSetWatches {
+		return c.Conn.Write(b)
+	}
+	time.AfterFunc(time.Second, func() { _ = c.Conn.Close() })
+	return len(b), nil
+}
+
 func TestWatchesOfAnySizeAreSetAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 		var names []string
