@@ -163,6 +163,7 @@ func (s *switching) settle(round int) {
 		})
 	}
 	harness.Pass(time.Second)
+	s.Eventually(fmt.Sprintf("seed %d, round %d: a session whose beginning was cut has expired", s.seed, round), func() bool { return s.zk.Stats().Sessions == 1 })
 	watches, st := 0, s.template.Status()
 	for _, f := range s.services {
 		if watches++; !strings.HasPrefix(st.Wire, "persistent") {
