@@ -109,7 +109,7 @@ func (c forgetful) Write(b []byte) (int, error) {
 	if len(b) < 12 || i32(b[8:]) != opSetWatches {
 		return c.Conn.Write(b)
 	}
-	time.AfterFunc(time.Second, func() { _ = c.Conn.Close() })
+	time.AfterFunc(time.Second, func() { _ = c.Close() })
 	return len(b), nil
 }
 
