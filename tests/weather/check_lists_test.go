@@ -91,8 +91,12 @@ func (v *view) check(where string) {
 }
 
 // heardItself reports whether what follows p is what the process has heard of ZooKeeper itself. While it cannot ask, it takes the word of another
-// process that shares the file, for losses too.
+// process that shares the file, for losses too; so does a clone that was let go. If that other process has no guard, it has no word to say of who is
+// held, and the manual advises against it.
 func (v *view) heardItself(p *shown) bool {
+	if v.wasIdle && v.p.disk.unguarded {
+		return false
+	}
 	return p.Source == zkdiscovery.Live || p.Source == zkdiscovery.Stale && v.p.disk.users == 1
 }
 

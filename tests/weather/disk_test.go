@@ -14,6 +14,7 @@ type disk struct {
 	away           int // those who want it to be replaced by a file
 	mounted        bool
 	membersOnly    bool // one of its processes has WithoutMetadataWatch
+	unguarded      bool // one of its processes has WithoutGuard
 	users          int  // processes that have used it so far
 	damaged        int  // how often files were damaged, lost or replaced: what was in them does not bind what comes after
 }

@@ -49,7 +49,8 @@ type view struct {
 	service  string
 	d        *zkdiscovery.Discovery
 	owner    bool // closing it closes the process
-	idle     bool // nobody looks at it but when a step says so
+	idle     bool // nobody looks at it but when a step says so …
+	wasIdle  bool // … or did so once: then it may have been let go
 	replicas []*replica
 	sight    sight
 	closed   atomic.Bool
@@ -102,6 +103,7 @@ func (r *run) join(seed uint64, diskNumber uint64, template bool) {
 	}
 	p.disk.users++
 	p.disk.membersOnly = p.disk.membersOnly || p.membersOnly
+	p.disk.unguarded = p.disk.unguarded || !p.guarded
 	r.note("%s begins: %v below %s, options %s", p.name, p.servers, p.base, keysOf(p.has))
 	var err error
 	began := time.Now()
@@ -142,7 +144,7 @@ func (r *run) refusal(p *process, what string, err error) {
 
 // see makes a view of d.
 func (p *process) see(d *zkdiscovery.Discovery, service string, owner, idle bool) {
-	v := &view{p: p, name: fmt.Sprintf("%s.%d", p.name, len(p.views)+1), service: service, d: d, owner: owner, idle: idle, filter: p.filter}
+	v := &view{p: p, name: fmt.Sprintf("%s.%d", p.name, len(p.views)+1), service: service, d: d, owner: owner, idle: idle, wasIdle: idle, filter: p.filter}
 	v.past = []filter{p.filter}
 	p.views = append(p.views, v)
 	p.run.note("%s is a view of %s", v.name, service)
