@@ -268,6 +268,7 @@ var acts = []act{
 	{"wiped", 1, true, func(r *run, _ step) {
 		r.note("wiped")
 		r.zk.Wipe()
+		r.restored = true
 		_ = r.zk.Put("/prod", nil) // nobody else makes the chroot
 	}},
 	{"checkpoint", 2, false, func(r *run, _ step) { r.note("checkpoint"); r.zk.Checkpoint(); r.backup = true }},
@@ -275,12 +276,14 @@ var acts = []act{
 		if r.backup {
 			r.note("restored with its sessions")
 			r.zk.Rollback()
+			r.restored = true
 		}
 	}},
 	{"restored without its sessions", 1, true, func(r *run, _ step) {
 		if r.backup {
 			r.note("restored without its sessions")
 			r.zk.Rollback()
+			r.restored = true
 			r.zk.ExpireAll()
 		}
 	}},

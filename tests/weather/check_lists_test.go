@@ -114,6 +114,16 @@ func (v *view) listsWereHeld(now *shown, bad complaint) bool {
 			return true
 		}
 	}
+	// A first list that is older than what another process has saved since, and was shown: whom the file alone has is held until the next pass tells.
+	if all := *now; v.p.disk.users > 1 {
+		all.held = nil
+		for i := v.sight.matched; i < len(states); i++ {
+			if v.fits(&all, states, i) {
+				now.matched = v.sight.matched
+				return true
+			}
+		}
+	}
 	for i := range v.sight.matched {
 		if v.fits(now, states, i) {
 			bad("listsNeverGoBack", "%v, held %v, is state %d, and state %d was shown before: %v", now.list, now.Held, i, v.sight.matched,

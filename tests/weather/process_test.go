@@ -163,8 +163,20 @@ func (p *process) clone(service string, idle bool) {
 	p.see(d, service, false, idle)
 }
 
+// wasTold: whatever has changed a watch has told of, and the next one where it could not. A look at rest has found nothing else, unless the server has lost
+// watches or gone back, or did not tell because the instance may not be read.
+func (v *view) wasTold() {
+	r := v.p.run
+	if n := v.d.Status().Mended; n > 0 && !r.forgotten && !r.restored && !r.record.hasHidden() {
+		r.violate("whatChangesIsTold", "%s: %d changes were found by looking at rest", v.name, n)
+	}
+}
+
 // leave ends a process.
 func (p *process) leave() {
+	for _, v := range p.views {
+		v.wasTold()
+	}
 	began := time.Now()
 	for _, v := range p.views {
 		v.closed.Store(true)
@@ -181,6 +193,7 @@ func (p *process) leave() {
 
 // close ends a clone.
 func (v *view) close() {
+	v.wasTold()
 	began := time.Now()
 	v.closed.Store(true)
 	v.d.Close()

@@ -152,6 +152,13 @@ func (r *record) hide(service, key string) {
 	r.unreadable[service+" "+key] = true
 }
 
+// hasHidden reports whether there was an instance that not everybody may read.
+func (r *record) hasHidden() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unreadable) > 0
+}
+
 func (r *record) wasHidden(service, key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -50,6 +50,7 @@ type run struct {
 	named       map[string]int
 	backup      bool // there was a checkpoint
 	forgotten   bool // watches were lost
+	restored    bool // a backup was, or everything was wiped
 	faults      int
 	lines       int64 // logged by processes that have ended
 
