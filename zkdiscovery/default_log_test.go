@@ -1,6 +1,7 @@
 package zkdiscovery
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -39,6 +40,22 @@ func TestWithoutALoggerWarningsGoToTheProgramsDefault(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestALoggerThatDiscardsIsSilence(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "%zz") // no URL query: Warn
+		lines := logstest.Default(t)
+		d, err := New("/rpcx", "Arith", []string{"zk:2181"}, WithDialer(w.zk.Dial), WithoutCache(), probesAnswer(), WithLogger(slog.New(slog.DiscardHandler)))
+		w.do(err)
+		defer d.Close()
+		pass(time.Minute)
+		w.zk.Stop()
+		pass(time.Minute)
+		if said := lines.With(); len(said) > 0 {
+			t.Errorf("%q", said)
+		}
+	})
 }
 
 // The constructors of rpcx-zookeeper's names take no logger.

@@ -169,6 +169,30 @@ func TestC2OneConnectionAndOneWatchPerZnode(t *testing.T) {
 	})
 }
 
+// Whoever asks a template for what a user types meets names that no service has. 5,000 of them left 5,000 watches, which each reconnect set again.
+func TestC2ServicesThatNeverExistedLeaveNoWatchBehind(t *testing.T) {
+	for version, resting := range map[zktest.Version]int{zktest.Version34: 2, zktest.Version38: harness.Watches(1)} { // watches, of Arith
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+				zk.SetVersion(version)
+				t.Register("Arith", 0)
+				template := t.Template()
+				arith := t.Clone(template, "Arith")
+				t.Follow(arith)
+				for i := range 500 {
+					t.Clone(template, fmt.Sprint("Nobody", i)).Close()
+				}
+				zk.DropConnections()
+				harness.Pass(time.Minute)
+				t.Source(arith, zkdiscovery.Live)
+				if got := zk.Stats().Watches; got != resting {
+					t.Errorf("%d watches after a reconnect, want %d", got, resting)
+				}
+			})
+		})
+	}
+}
+
 func TestC4OwnerEndsItsClonesAndTheLastListStaysReadable(t *testing.T) {
 	harness.Everywhere(t, func(t *harness.World) {
 		t.Put(t.Node("Arith", 0), "n=0")

@@ -73,6 +73,33 @@ func TestO3TheErrorSaysWhyNeitherZooKeeperNorTheFileServes(t *testing.T) {
 	}
 }
 
+// A server that hangs up on one connection too many says nothing, and one that demands credentials hangs up right behind its answer: "EOF" helps nobody.
+func TestO3TheErrorNamesWhatTheServerMayMean(t *testing.T) {
+	for words, refuse := range map[string]func(*zktest.Server){
+		"maxClientCnxns": func(zk *zktest.Server) { zk.CutBefore(zktest.OpConnect, 1<<30) },
+		"demands credentials": func(zk *zktest.Server) {
+			for _, op := range []zktest.Op{zktest.OpSync, zktest.OpAddWatch, zktest.OpGetChildren2} {
+				zk.FailNext(op, -124, 1<<30)
+			}
+		},
+	} {
+		t.Run(words, func(t *testing.T) {
+			harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+				refuse(zk)
+				_, err := zkdiscovery.New(t.Base, "Arith", t.Servers(), t.Common(zkdiscovery.WithStartTimeout(time.Second))...)
+				if !errors.Is(err, zkdiscovery.ErrNoSnapshot) || !strings.Contains(err.Error(), words) {
+					t.Errorf("New: %v", err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := t.Clone(t.Template(), "Arith").WaitLive(ctx); err == nil || !strings.Contains(err.Error(), words) {
+					t.Errorf("WaitLive: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestO3LazyStartAndTemplateDoNotFail(t *testing.T) {
 	for _, absence := range harness.Absences() {
 		t.Run(absence.Name, func(t *testing.T) {
