@@ -131,10 +131,10 @@ func TestWatchIsReadableInATerminal(t *testing.T) {
 		env              []string
 		came, went, long string
 	}{
-		{"colours, and lines that fit", 80, nil, "\x1b[32m + \x1b[0mtcp@10.0.0.1:8972 weight=5", "\x1b[31m - \x1b[0mtcp@10.0.0.1:8972", "tcp@10.0.0.2:8972\r\n    weight=5&zone"},
-		{"NO_COLOR", 80, []string{"NO_COLOR=1"}, " + tcp@10.0.0.1:8972 weight=5", " - tcp@10.0.0.1:8972", "tcp@10.0.0.2:8972\r\n    weight=5&zone"},
-		{"a terminal without colours", 80, []string{"TERM=dumb"}, " + tcp@10.0.0.1:8972 weight=5", " - tcp@10.0.0.1:8972", "tcp@10.0.0.2:8972\r\n    weight=5&zone"},
-		{"a wide one", 200, nil, "\x1b[32m + \x1b[0mtcp@10.0.0.1:8972 weight=5", "\x1b[31m - \x1b[0mtcp@10.0.0.1:8972", "tcp@10.0.0.2:8972 weight=5&zone"},
+		{"colours, and lines that fit", 80, nil, "\x1b[32m + \x1b[0mtcp@127.0.0.1:8972 weight=5", "\x1b[31m - \x1b[0mtcp@127.0.0.1:8972", "tcp@127.0.0.2:8972\r\n    weight=5&zone"},
+		{"NO_COLOR", 80, []string{"NO_COLOR=1"}, " + tcp@127.0.0.1:8972 weight=5", " - tcp@127.0.0.1:8972", "tcp@127.0.0.2:8972\r\n    weight=5&zone"},
+		{"a terminal without colours", 80, []string{"TERM=dumb"}, " + tcp@127.0.0.1:8972 weight=5", " - tcp@127.0.0.1:8972", "tcp@127.0.0.2:8972\r\n    weight=5&zone"},
+		{"a wide one", 200, nil, "\x1b[32m + \x1b[0mtcp@127.0.0.1:8972 weight=5", "\x1b[31m - \x1b[0mtcp@127.0.0.1:8972", "tcp@127.0.0.2:8972 weight=5&zone"},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
 			zk := zktest.Start(t)
@@ -143,14 +143,14 @@ func TestWatchIsReadableInATerminal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			put("tcp@10.0.0.1:8972", "weight=5")
+			put("tcp@127.0.0.1:8972", "weight=5")
 			x := inTerminal(t, tc.columns, tc.env, "watch", "--zk", zk.Addr(), "--service", "Arith")
 			x.shows(t, tc.came)
-			put("tcp@10.0.0.2:8972", wide)
+			put("tcp@127.0.0.2:8972", wide)
 			x.shows(t, tc.long)
 			put("tcp@\u202eevil", "\x1b[2Jtitle\x07")
 			x.shows(t, `tcp@\u202eevil \u001b[2Jtitle\u0007`)
-			if err := zk.Delete("/rpcx/Arith/tcp@10.0.0.1:8972"); err != nil {
+			if err := zk.Delete("/rpcx/Arith/tcp@127.0.0.1:8972"); err != nil {
 				t.Fatal(err)
 			}
 			x.shows(t, tc.went)
