@@ -58,6 +58,8 @@ func newLoop(sv *service) *loop {
 // run is the goroutine. It ends with the service's context, or when nobody needs the service any more.
 func (lp *loop) run() {
 	defer close(lp.ended)
+	lp.sub = lp.root.session.Subscribe(lp.path)
+	defer lp.sub.Close() // after the jobs: one that still asks would leave a watch that nobody takes away
 	defer lp.jobs.Wait()
 	var files <-chan filecache.News
 	if lp.keeper != nil {
@@ -68,8 +70,6 @@ func (lp *loop) run() {
 	}
 	defer lp.driver.Wait()
 	defer lp.cancel()
-	lp.sub = lp.root.session.Subscribe(lp.path)
-	defer lp.sub.Close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

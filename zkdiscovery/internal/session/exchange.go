@@ -20,7 +20,8 @@ type exchange struct {
 	// and, if it is errForeign, the link.
 	take func(i int, refusal error, body []byte) error
 
-	sent int // requests that were sent; under window.mu
+	sent      int  // requests that were sent; under window.mu
+	forgotten bool // nobody is subscribed to the path any more; under window.mu
 
 	mu       sync.Mutex // guards what follows
 	answered int        // requests whose answer was taken: the first ones, since answers keep the order

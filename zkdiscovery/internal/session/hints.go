@@ -79,10 +79,10 @@ func (sub *Subscription) Close() {
 		parent, _ := splitPath(path)
 		return len(s.subs[path])+len(s.subs[parent]) > 0
 	}
-	if s.link != nil {
-		s.link.window.forget(sub.path, wanted)
-		s.link.window.dropLasting(sub.path, s.line.watches)
-		defer s.link.window.poke() // when they are released
+	if k := s.line.newest(); k != nil { // which may not serve yet
+		k.window.forget(sub.path, wanted)
+		k.window.dropLasting(sub.path, s.line.watches)
+		defer k.window.poke() // when they are released
 	}
 	s.line.watches.release(sub.path, wanted)
 }

@@ -108,9 +108,7 @@ func (k *link) probe(ask []int32, had bool) bool {
 			ask = nil
 		}
 		if op == opAddWatch && err == nil {
-			if path == configNode { // nobody is subscribed to anything yet
-				k.window.dropLasting(path, k.line.watches)
-			}
+			s.dropUnwanted(k, path)
 			if k.rewatched {
 				k.end(errAgain)
 				return false
@@ -165,6 +163,15 @@ func (s *Session) somePath() string {
 		return path
 	}
 	return ""
+}
+
+// dropUnwanted has the lasting watch on path taken away if nobody is subscribed to it any more.
+func (s *Session) dropUnwanted(k *link, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.subs[path]) == 0 {
+		k.window.dropLasting(path, k.line.watches)
+	}
 }
 
 // probeEnded notes that k has ended before it served, at a question about what its server can do, and reports whether it is to be connected to

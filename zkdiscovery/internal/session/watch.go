@@ -26,8 +26,8 @@ type watches struct {
 	mu    sync.Mutex
 	below map[string]map[string]marks // the outstanding ones, by parent and path
 	n     int                         // so many
-	// released are the paths whose watches nobody wants any more, while the connection's server may have them.
-	released map[string]struct{}
+	// released are the watches that nobody wants any more, by path, while the connection's server may have them.
+	released map[string]marks
 }
 
 // marks are the watches on one path: a bit for each kind that is outstanding, and one for each that is doubted, so that the next request is to leave
@@ -40,7 +40,7 @@ func (k watchKind) doubted() marks { return 8 << k }
 const allPlaced = marks(1<<dataWatch | 1<<childWatch | 1<<existWatch)
 
 func newWatches() *watches {
-	return &watches{below: make(map[string]map[string]marks), released: make(map[string]struct{})}
+	return &watches{below: make(map[string]map[string]marks), released: make(map[string]marks)}
 }
 
 func (w *watches) get(path string) marks {
@@ -58,22 +58,19 @@ func (w *watches) set(path string, m marks) {
 		w.below[parent] = map[string]marks{path: m}
 	case m != 0:
 		of[path] = m
-	case len(of) > 1:
-		delete(of, path)
 	default:
-		delete(w.below, parent)
+		if delete(of, path); len(of) == 0 {
+			delete(w.below, parent)
+		}
 	}
 }
 
-// lacks reports that the request for k that is being sent should leave the watch. Then it must not be taken away again.
+// lacks reports that the request for k that is to be sent should leave the watch.
 func (w *watches) lacks(k watchKey) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if m := w.get(k.path); m&k.kind.placed() != 0 && m&k.kind.doubted() == 0 {
-		return false
-	}
-	delete(w.released, k.path)
-	return true
+	m := w.get(k.path)
+	return m&k.kind.placed() == 0 || m&k.kind.doubted() != 0
 }
 
 func (w *watches) placed(k watchKey) {
@@ -87,8 +84,12 @@ func (w *watches) gone(keys ...watchKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range keys {
+		fired := k.kind.placed() | k.kind.doubted()
 		if m := w.get(k.path); m != 0 {
-			w.set(k.path, m&^(k.kind.placed()|k.kind.doubted()))
+			w.set(k.path, m&^fired)
+		}
+		if m, released := w.released[k.path]; released {
+			w.released[k.path] = m &^ fired
 		}
 	}
 }
@@ -112,8 +113,7 @@ func (w *watches) release(path string, wanted func(path string) bool) {
 	defer w.mu.Unlock()
 	release := func(p string) {
 		if !wanted(p) {
-			w.set(p, 0)
-			w.released[p] = struct{}{}
+			w.toRelease(p)
 		}
 	}
 	if w.get(path) != 0 {
@@ -128,15 +128,23 @@ func (w *watches) release(path string, wanted func(path string) bool) {
 func (w *watches) letGo(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.set(path, 0)
-	w.released[path] = struct{}{}
+	w.toRelease(path)
 }
 
-// keep notes that path has a watch that stays.
+func (w *watches) toRelease(path string) {
+	w.released[path] |= w.get(path)
+	w.set(path, 0)
+}
+
+// keep is for a path on which a watch is about to be left: a removal that is sent behind that would take it away again. What would have been removed is
+// there still.
 func (w *watches) keep(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.released, path)
+	if m, released := w.released[path]; released {
+		delete(w.released, path)
+		w.set(path, w.get(path)|m)
+	}
 }
 
 // clear forgets all watches: the connection has none, and none is to be set again.
@@ -147,9 +155,6 @@ func (w *watches) clear() {
 	clear(w.released)
 	w.n = 0
 }
-
-// releaseOne is release for a watch that was placed when nobody wanted it any more.
-func (w *watches) releaseOne(path string) { w.release(path, func(p string) bool { return p != path }) }
 
 func (w *watches) anyReleased() bool {
 	w.mu.Lock()

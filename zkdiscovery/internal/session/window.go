@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,13 +55,16 @@ type asked struct {
 	i, n      int       // of x, from i on, n
 }
 
-// leftWatch reports whether the request that was answered with code has left a watch. One that fails leaves none, but for exists, which waits for a
-// node that is missing. If that is there, the server has left a data watch, which is not counted: its event is one more hint.
-func (a *asked) leftWatch(code int32) bool {
-	if watchOf(a.op) == existWatch {
-		return a.watch && code == codeNoNode
+// leftWatch reports whether the request that was answered with code has left a watch, and of what kind. One that fails leaves none, but for exists,
+// which waits for a node that is missing. If that is there after all, it is a data watch.
+func (a *asked) leftWatch(code int32) (kind watchKind, left bool) {
+	kind, left = watchOf(a.op), code == 0
+	if kind == existWatch && left {
+		kind = dataWatch
+	} else if kind == existWatch {
+		left = code == codeNoNode
 	}
-	return a.watch && code == 0
+	return kind, a.watch && left
 }
 
 // newWindow begins with guesses that are rather too large: the first answers correct them.
@@ -176,6 +180,9 @@ func (w *window) next(frames []byte, ws *watches, removes bool) []byte {
 			if !w.hasRoom(a.expected) {
 				break
 			}
+			if a.watch || a.op == opAddWatch {
+				ws.keep(a.path)
+			}
 			frames = w.send(frames, a)
 			x.sent += a.n
 			n++
@@ -206,6 +213,7 @@ func (w *window) request(x *exchange, ws *watches) asked {
 	}
 	a := asked{op: x.opOf(x.sent), path: x.path(x.sent), x: x, i: x.sent, n: 1}
 	a.watch = wants(a.op, a.path)
+	a.forgotten = x.forgotten && a.op == opAddWatch
 	w.paths = append(w.paths[:0], a.path)
 	if a.op == opGetData && w.extension.Batches && !a.watch && x.n-x.sent > 1 {
 		most := min(maxBatch, max(w.batchBytes/max(w.nodes, 1), 1), x.n-x.sent)
@@ -243,13 +251,14 @@ func (w *window) forget(path string, wanted func(path string) bool) {
 		return (p == path || parent == path) && !wanted(p)
 	}
 	for i := range w.flying {
-		if a := &w.flying[i]; (a.watch || a.op == opAddWatch) && isBelow(a.path) {
-			a.forgotten = true
-		}
+		a := &w.flying[i]
+		a.forgotten = a.forgotten || a.watch && isBelow(a.path) || a.op == opAddWatch && a.path == path
 	}
 	for _, queue := range [...][]*exchange{w.few, w.many} {
 		for _, x := range queue {
-			x.watch = x.watch && !isBelow(x.path(x.sent))
+			p := x.path(x.sent)
+			x.watch = x.watch && !isBelow(p)
+			x.forgotten = x.forgotten || p == path
 		}
 	}
 }
@@ -319,6 +328,7 @@ func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, 
 	w.flying[0] = asked{}
 	w.flying = w.flying[1:]
 	w.expected -= a.expected
+	a.forgotten = a.forgotten && !w.leavesAgain(a.path) // who has taken the path up again wants what it has left, too
 	switch a.op {
 	case opChildren2:
 		w.lists += (size - w.lists) / 8
@@ -334,21 +344,27 @@ func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, 
 			w.poke()
 		default:
 			w.lasting[a.path] = struct{}{}
-			ws.keep(a.path)
 		}
 	}
-	if a.leftWatch(code) {
-		ws.placed(watchKey{a.path, watchOf(a.op)})
-		if a.forgotten {
-			ws.releaseOne(a.path)
-			w.poke()
-		}
+	if kind, left := a.leftWatch(code); left {
+		ws.placed(watchKey{a.path, kind})
+	}
+	if a.watch && a.forgotten { // also where it has left none: one from before may be there, which was kept for its sake
+		ws.letGo(a.path)
+		w.poke()
 	}
 	// Half the window is sent at once rather than one request at a time.
 	if len(w.flying) <= maxFlying/2 && w.expected <= w.most()/2 && (len(w.few)+len(w.many) > 0 || ws.anyReleased()) {
 		w.poke()
 	}
 	return a, true
+}
+
+// leavesAgain reports whether a request under way is to leave a watch on path that somebody wants. The caller holds mu.
+func (w *window) leavesAgain(path string) bool {
+	return slices.ContainsFunc(w.flying, func(a asked) bool {
+		return (a.watch || a.op == opAddWatch) && !a.forgotten && a.path == path
+	})
 }
 
 // pinged notes that a ping is sent now.
