@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/holdfast-go/holdfast/tests/harness"
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -249,7 +250,7 @@ func TestL6NoPartialListIsPublished(t *testing.T) {
 
 func TestL7TheListNeverGoesBack(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
-		seed := rand.Uint64()
+		seed := seeds.Of(t.Name(), 0)
 		r := rand.New(rand.NewPCG(seed, 0))
 		path := t.Node("Arith", 0)
 		t.Put(path, "n=0")

@@ -10,6 +10,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/internal/belief"
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -18,7 +19,7 @@ import (
 // two round trips, for a second where only calls and connections had changed.
 func TestAListIsNeverConfirmedAsOfAMomentAtWhichItWasOutdated(t *testing.T) {
 	inBubble(t, func(w *world) {
-		seed := rand.Uint64()
+		seed := seeds.Of(w.Name(), 0)
 		r := rand.New(rand.NewPCG(seed, 1))
 		w.put("Arith", "tcp@a:1", "n=0")
 		w.put("Arith", "tcp@b:1", "calls=0")

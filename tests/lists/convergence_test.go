@@ -15,6 +15,7 @@ import (
 	"github.com/smallnest/rpcx/client"
 
 	"github.com/holdfast-go/holdfast/tests/harness"
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -26,13 +27,13 @@ import (
 var onlySeed = flag.Uint64("seed", 0, "play only the random history with this seed")
 
 // play calls f with n seeds, or with the one that was asked for.
-func play(n int, f func(seed uint64)) {
+func play(t *testing.T, n int, f func(seed uint64)) {
 	if *onlySeed != 0 {
 		f(*onlySeed)
 		return
 	}
-	for range n {
-		f(rand.Uint64N(1<<32) + 1)
+	for i := range n {
+		f(seeds.Of(t.Name(), i))
 	}
 }
 
@@ -41,7 +42,7 @@ func TestConvergence(t *testing.T) {
 	if testing.Short() {
 		runs = 8
 	}
-	play(runs, func(seed uint64) {
+	play(t, runs, func(seed uint64) {
 		harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 			h := newHistory(t, seed)
 			h.server = zk
@@ -67,7 +68,7 @@ func TestConvergence(t *testing.T) {
 }
 
 func TestConvergenceOnRealZooKeeper(t *testing.T) {
-	play(3, func(seed uint64) {
+	play(t, 3, func(seed uint64) {
 		harness.OnRealZooKeeper(t, func(t *harness.World, _ *harness.RealZooKeeper) {
 			h := newHistory(t, seed)
 			h.begin()

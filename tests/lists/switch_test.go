@@ -28,7 +28,7 @@ var mixed = map[string]zktest.Version{"zk34:2181": zktest.Version34, "zk36:2181"
 func TestSwitchingBetweenServersWithAndWithoutTheExtensionLosesNothing(t *testing.T) {
 	t.Setenv("HOLDFAST_WIRE", "")
 	served := make(map[string]int)
-	play(3, func(seed uint64) {
+	play(t, 3, func(seed uint64) {
 		t.Logf("-seed %d", seed)
 		harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 			s := newSwitching(t, zk, seed)

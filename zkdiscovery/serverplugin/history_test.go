@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -20,14 +21,14 @@ func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
 	if testing.Short() || raceDetector {
 		histories = 40
 	}
-	seeds := []uint64{*onlySeed}
+	all := []uint64{*onlySeed}
 	if *onlySeed == 0 {
-		seeds = seeds[:0]
-		for range histories {
-			seeds = append(seeds, rand.Uint64())
+		all = all[:0]
+		for i := range histories {
+			all = append(all, seeds.Of(t.Name(), i))
 		}
 	}
-	for _, seed := range seeds {
+	for _, seed := range all {
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inBubble(t, func(b bubble) {
 				h := &history{bubble: b, rng: rand.New(rand.NewPCG(seed, 0)), operator: operator{zk: b.zk}}

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/tests/seeds"
 )
 
 // play lets a script of bytes happen to three processes, and ZooKeeper become healthy afterwards. Every byte is a process and what happens to
@@ -93,7 +95,7 @@ func FuzzProcessesCompete(f *testing.F) {
 }
 
 func TestProcessesCompete(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seeds.Of(t.Name(), 0)
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 5_000 {

@@ -1,12 +1,13 @@
 package zktest
 
 import (
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-go/holdfast/tests/seeds"
 )
 
 // The in-process server is only worth what it has in common with the real one. Here both are sent the same random requests, step by step,
@@ -18,7 +19,7 @@ func TestAnswersAreThoseOfARealServer(t *testing.T) {
 	timeouts := WithSessionTimeouts(20*time.Second, time.Minute)
 	real := StartEnsemble(t, 1, timeouts)
 	s := Start(t, timeouts, WithVersion(versionOf(t, real)))
-	seed := rand.Uint64()
+	seed := seeds.Of(t.Name(), 0)
 	if v := os.Getenv("HOLDFAST_SEED"); v != "" {
 		var err error
 		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/holdfast-go/holdfast/tests/bubbles"
+	"github.com/holdfast-go/holdfast/tests/seeds"
 )
 
 func TestOutboxGivesEverythingInOrder(t *testing.T) {
 	bubbles.Test(t, func(t *testing.T) {
-		seed := rand.Uint64()
+		seed := seeds.Of(t.Name(), 0)
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		o := newOutbox(false)
 		var want, got, buf []byte

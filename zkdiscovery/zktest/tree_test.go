@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-go/holdfast/tests/seeds"
 )
 
 // The tables below say in words what the comparison with a real server has shown, and hold where there is none.
@@ -273,7 +275,7 @@ func TestACLMaskHidesHashesFromReaders(t *testing.T) {
 
 // A clone is what Rollback is made of: neither may see what happens to the other, whatever that is.
 func TestCloneSharesNothingThatChanges(t *testing.T) {
-	seed := rand.Uint64()
+	seed := seeds.Of(t.Name(), 0)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	tr := newTree(Version38)
 	paths := []string{"/a", "/b", "/a/x", "/a/y", "/b/x", "/a/x/z"}

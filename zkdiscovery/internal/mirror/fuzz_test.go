@@ -3,6 +3,8 @@ package mirror
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/holdfast-go/holdfast/tests/seeds"
 )
 
 // changeOne makes one change, lets it arrive in a random order, and checks the list and the requests.
@@ -64,7 +66,7 @@ func TestMirrorKeepsItsPromisesWhateverHappens(t *testing.T) {
 	if testing.Short() {
 		rounds = 200
 	}
-	seed := rand.Uint64()
+	seed := seeds.Of(t.Name(), 0)
 	for round := range rounds {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
 		r := newRig(t, round%4 != 0)

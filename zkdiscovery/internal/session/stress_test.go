@@ -15,17 +15,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
 // Whoever does nothing but follow the hints, and begins anew with a new session, ends with what ZooKeeper has: whatever happened, in whatever
 // order. SESSION_SEED repeats a run as far as the goroutines let it.
 func TestFollowingTheHintsEndsWithWhatZooKeeperHas(t *testing.T) {
-	seeds := []uint64{1, 2, 3, rand.Uint64(), rand.Uint64(), rand.Uint64()}
-	if s, err := strconv.ParseUint(os.Getenv("SESSION_SEED"), 10, 64); err == nil {
-		seeds = []uint64{s}
+	var all []uint64
+	for i := range 6 {
+		all = append(all, seeds.Of(t.Name(), i))
 	}
-	for _, seed := range seeds {
+	if s, err := strconv.ParseUint(os.Getenv("SESSION_SEED"), 10, 64); err == nil {
+		all = []uint64{s}
+	}
+	for _, seed := range all {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 				cfg.Logger = nil

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
@@ -168,8 +169,8 @@ var (
 // Subscriptions come, go and come again while connections are cut at every frame, servers of other versions take over and answers are late. In each calm
 // whoever is there is told of everything, and when nobody is, no watch is.
 func TestWhoComesAndGoesIsToldOfEverything(t *testing.T) {
-	for range *visits {
-		seed := cmp.Or(*visitSeed, rand.Uint64N(1<<32)+1)
+	for i := range *visits {
+		seed := cmp.Or(*visitSeed, seeds.Of(t.Name(), i))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 				newVisitors(t, zk, cfg, seed).play()
