@@ -124,7 +124,8 @@ func (lp *wrapLoop) isTold() bool { return lp.said.Zxid > 0 }
 // takeFile takes what the keeper has found in the file.
 //
 // A save of ours may be refused because another process has saved a list with a number that is not lower. If its source has said that before ours said
-// its own, ours gets a higher number. A time in the future says nothing. Otherwise theirs stays, until our source says something again.
+// its own, ours gets a higher number; so it does where a list that was heard before ours has taken the place of ours, with a number that counted lists which
+// were never written. A time in the future says nothing. Otherwise theirs stays, until our source says something again.
 func (lp *wrapLoop) takeFile(n News, now time.Time) {
 	isLater := n.File != nil && n.File.AsOf.After(lp.said.AsOf) && !n.File.AsOf.After(now)
 	n.InTheWay = n.InTheWay && !isLater
@@ -136,7 +137,7 @@ func (lp *wrapLoop) takeFile(n News, now time.Time) {
 		lp.number = max(lp.number, n.File.Zxid)
 		lp.contested = lp.isTold() && !lists(n.File, lp.said.Pairs)
 	}
-	if n.InTheWay {
+	if isEarlier := n.File != nil && n.File.AsOf.Before(lp.said.AsOf); n.InTheWay || lp.contested && isEarlier {
 		lp.tell(now)
 	}
 }

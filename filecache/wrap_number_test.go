@@ -165,3 +165,35 @@ func TestAHigherNumberOfTheSameListStopsNoRestamp(t *testing.T) {
 		}
 	})
 }
+
+// P1's source says three lists within the second between two writes. P2 begins, hears of a later one and writes it: its number is lower than that of P1's
+// last, which is written now. The list that was heard last stays.
+func TestAListThatWasCountedAndNeverWrittenDoesNotMakeALaterOneOld(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		inBubble(t, func(t *testing.T, wrap wrapFunc) {
+			one, two := newSource("tcp@a:1"), newSource("tcp@z:1")
+			w := wrap(one)
+			pass(time.Minute)
+			one.say("tcp@a:1", "tcp@b:1") // is written at once
+			pass(10 * time.Millisecond)
+			for _, key := range []string{"tcp@c:1", "tcp@d:1", "tcp@e:1"} {
+				one.say("tcp@a:1", key)
+				pass(20 * time.Millisecond)
+			}
+			v := wrap(two)
+			defer v.Close()
+			pass(20 * time.Millisecond)
+			if ends {
+				w.Close()
+			} else {
+				defer w.Close()
+			}
+			pass(10 * time.Minute)
+			want := make([]string, 0, 5)
+			for _, p := range v.GetServices() {
+				want = append(want, p.Key)
+			}
+			wantKeys(t, listOf(saved(t, v)), want...)
+		})
+	}
+}

@@ -237,7 +237,7 @@ func TestAListThatIsBeingReadAgainIsConfirmedUpToTheChange(t *testing.T) {
 func TestPingsOfAnotherConnectionConfirmNothing(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	v := newView("/rpcx/Arith", new(config), nil)
-	v.take(1, nil, 0)
+	v.take(1, nil, 0, time.Time{})
 	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Live, Link: 7, AsOf: at(10)}, service: 1, seq: 1})
 	want := func(link int64, heard, want int) {
 		t.Helper()
@@ -257,8 +257,28 @@ func TestPingsOfAnotherConnectionConfirmNothing(t *testing.T) {
 	want(8, 50, 50)
 	v.letGo(time.Now().Add(2 * releaseIdle))
 	want(8, 60, 50)
-	v.take(2, nil, 0)
+	v.take(2, nil, 0, time.Time{})
 	want(8, 60, 50)
 	v.deliver(t.Context(), &list{Shown: belief.Shown{Source: belief.Override, AsOf: at(5)}, service: 2, seq: 1})
 	want(8, 60, 5)
+}
+
+// A clone that joined while a change was being read again and again had the list as of an hour ago, and its sibling as of three seconds.
+func TestAListIsOfOneMomentForWhoeverJoins(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "n=0")
+		template := w.template()
+		first := w.clone(template, "Arith")
+		first.WatchService()
+		pass(time.Hour)
+		w.zk.FailNext(zktest.OpGetChildren2, -4, 1<<20)
+		w.zk.Delay(2 * time.Second)
+		pass(10 * time.Second)
+		w.put("Arith", "tcp@b:1", "n=1")
+		pass(3 * time.Second)
+		second := w.clone(template, "Arith")
+		if x, y := first.Snapshot().AsOf, second.Snapshot().AsOf; !x.Equal(y) {
+			t.Errorf("the list is as of %v, and as of %v for a clone that has just begun", x, y)
+		}
+	})
 }

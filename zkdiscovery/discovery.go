@@ -59,10 +59,11 @@ func newDiscovery(r *root, path string, k kind) *Discovery {
 	return d
 }
 
-// used notes that d is used at this moment, and returns what it shows. A clone whose service was let go gets it again.
+// used notes that d is used at this moment, and returns what it shows. A clone whose service was let go gets it again: it shows what it had, and what the
+// file has, or an operator has decided, when ZooKeeper has not answered for as long as a start may wait.
 func (d *Discovery) used() *view {
 	if d.kind == clone && !d.view.called() {
-		d.root.attach(d.view, time.Time{})
+		d.root.attach(d.view, time.Now().Add(d.root.cfg.startTimeout))
 	}
 	return d.view
 }

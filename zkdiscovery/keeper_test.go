@@ -327,3 +327,48 @@ func TestTheLastListBeforeCloseIsInTheFile(t *testing.T) {
 		w.fileHas("Arith", "tcp@a:1,tcp@b:1,tcp@c:1,tcp@d:1,tcp@e:1")
 	})
 }
+
+// A service that is let go has a record waiting for its second: somebody is held, and has been listed again.
+func TestAServiceThatIsLetGoSavesWhatWaits(t *testing.T) {
+	inBubble(t, func(w *world) {
+		for _, key := range []string{"tcp@a:1", "tcp@b:1", "tcp@c:1", "tcp@d:1"} {
+			w.put("Arith", key, "")
+		}
+		template := w.template(probesAnswer())
+		d := w.clone(template, "Arith")
+		pass(10 * time.Second)
+		for _, key := range []string{"tcp@a:1", "tcp@b:1", "tcp@c:1"} {
+			w.remove("Arith", key)
+		}
+		used := time.Now()
+		d.GetServices()
+		pass(time.Until(used.Add(releaseIdle)) - 100*time.Millisecond)
+		w.put("Arith", "tcp@a:1", "")
+		pass(50 * time.Millisecond)
+		w.put("Arith", "tcp@b:1", "")
+		pass(time.Minute)
+		if n := len(template.Status().Services); n > 0 {
+			t.Fatalf("%d services are kept", n)
+		}
+		held := 0
+		for _, s := range w.file("Arith").Servers {
+			if !s.HeldSince.IsZero() {
+				held++
+			}
+		}
+		if held != 1 {
+			t.Errorf("%d are held in the file, want 1", held)
+		}
+	})
+}
+
+// A service that takes long to end, in a filter, say, ends after one that has begun later.
+func TestTheMemoryOfAServiceThatBeganLaterStays(t *testing.T) {
+	r := &root{memories: make(map[string]*memory)}
+	for _, number := range []int64{1, 3, 2} {
+		r.remember("/rpcx/Arith", &memory{service: number})
+	}
+	if got := r.memories["/rpcx/Arith"].service; got != 3 {
+		t.Errorf("what service %d knew is remembered", got)
+	}
+}

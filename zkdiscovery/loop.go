@@ -75,9 +75,7 @@ func (lp *loop) run() {
 	for {
 		select {
 		case <-lp.ctx.Done():
-			if lp.keeper != nil {
-				lp.keeper.SaveLast(lp.belief, time.Now())
-			}
+			lp.saveLast()
 			lp.handOn()
 			return
 		case <-lp.sub.C:
@@ -93,12 +91,20 @@ func (lp *loop) run() {
 		lp.look()
 		wake, gone := lp.act(time.Now())
 		if gone {
+			lp.saveLast()
 			return
 		}
 		lp.noteHeld()
 		lp.confirm()
 		logs.Flush(lp.log)
 		timer.Reset(time.Until(wake))
+	}
+}
+
+// saveLast saves what waits for its time.
+func (lp *loop) saveLast() {
+	if lp.keeper != nil {
+		lp.keeper.SaveLast(lp.belief, time.Now())
 	}
 }
 
@@ -211,6 +217,7 @@ func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 
 // memory is what a service leaves to the next one of its path.
 type memory struct {
+	service   int64 // its number: services that begin later know more
 	record    *belief.Record
 	link      int64 // over which that was live; 0: it was not
 	reached   bool  // a probe has reached an instance
@@ -232,7 +239,7 @@ func (lp *loop) remember() *memory {
 	if rec == nil {
 		return nil
 	}
-	m := &memory{record: rec, reached: lp.belief.Reached(), unreached: lp.belief.Unreached()}
+	m := &memory{service: lp.number, record: rec, reached: lp.belief.Reached(), unreached: lp.belief.Unreached()}
 	if lp.mirror.Phase() == mirror.Live {
 		m.link = lp.mirror.Link()
 	}

@@ -111,7 +111,7 @@ func (r *root) join(v *view, fallbackAt time.Time) *service {
 	defer sv.mu.Unlock()
 	sv.views[v] = struct{}{}
 	sv.fallbackAt = earlier(sv.fallbackAt, fallbackAt)
-	v.take(sv.number, sv.current, sv.resting)
+	v.take(sv.number, sv.current, sv.resting, sv.confirmed)
 	if isNew {
 		r.wg.Go(newLoop(sv).run)
 	}
@@ -151,7 +151,7 @@ func (r *root) release(sv *service, idle []*view, m *memory) (gone bool) {
 
 // remember keeps what a service knew that has ended. The caller holds mu.
 func (r *root) remember(path string, m *memory) {
-	if m != nil {
+	if was := r.memories[path]; m != nil && (was == nil || was.service < m.service) {
 		r.memories[path] = m
 	}
 }

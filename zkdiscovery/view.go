@@ -162,9 +162,9 @@ func (v *view) letGo(now time.Time) bool {
 	return true
 }
 
-// take lets v take the lists of the service of that number, whose newest is cur, if it has any, and resting the connection that confirms it. The
-// caller sees to it that the service delivers nothing meanwhile, and calls refresh afterwards.
-func (v *view) take(service int64, cur *list, resting int64) {
+// take lets v take the lists of the service of that number, whose newest is cur, if it has any, resting the connection that confirms it, and
+// confirmed when it was before. The caller sees to it that the service delivers nothing meanwhile, and calls refresh afterwards.
+func (v *view) take(service int64, cur *list, resting int64, confirmed time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
@@ -174,7 +174,7 @@ func (v *view) take(service int64, cur *list, resting int64) {
 	if cur != nil {
 		v.accept(cur)
 	}
-	v.resting = resting
+	v.resting, v.confirmed = resting, laterOf(v.confirmed, confirmed)
 	v.wake()
 }
 

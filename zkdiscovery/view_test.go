@@ -188,14 +188,14 @@ func TestWhichListReplacesWhich(t *testing.T) {
 func TestAListOfAServiceThatWasLetGoIsNotTaken(t *testing.T) {
 	d := alone(t)
 	v := d.view
-	v.take(1, nil, 0)
+	v.take(1, nil, 0, time.Time{})
 	deliver(d, &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@a:1"), Source: belief.Live}, service: 1, seq: 1})
 	late := &list{Shown: belief.Shown{Pairs: pairsOf("", "tcp@b:1"), Source: belief.Live}, service: 1, seq: 2}
 	if !v.letGo(time.Now().Add(2 * releaseIdle)) {
 		t.Fatal("not let go")
 	}
 	deliver(d, late)
-	v.take(2, nil, 0)
+	v.take(2, nil, 0, time.Time{})
 	deliver(d, late)
 	if got := keys(d.GetServices()); got != "tcp@a:1" {
 		t.Errorf("listed: %s", got)

@@ -1,8 +1,11 @@
 package life
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -301,4 +304,35 @@ func TestC4CloneThatNobodyUsesLetsItsMirrorGoAndTakesItUpAgain(t *testing.T) {
 			t.Errorf("a watcher has %s, not n=200", got)
 		}
 	})
+}
+
+// A clone that nobody had used was taken up while ZooKeeper did not answer. It never looked at the file: an override that was deleted went on for the whole
+// outage, and what another process heard was not followed.
+func TestC4CloneThatIsTakenUpWhileZooKeeperIsSilentFollowsTheFile(t *testing.T) {
+	silence := func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+	for what, away := range map[string]harness.Dial{"refused": harness.Refuse, "silent": silence} {
+		t.Run(what, func(t *testing.T) {
+			harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
+				t.Register("Arith", 1, 2)
+				way := harness.NewDialer(zk.Dial)
+				d := t.Clone(t.Template(zkdiscovery.WithDialer(way.Dial)), "Arith")
+				t.Discover("Arith") // which can ask
+				harness.Pass(5 * time.Second)
+				override := d.Status().OverrideFile
+				harness.Must(t, os.WriteFile(override, []byte(`{"servers": [{"key": "tcp@127.9.9.9:1"}]}`), 0o600))
+				harness.Pass(10 * time.Second)
+				t.Source(d, zkdiscovery.Override)
+				way.Redirect(away)
+				way.Drop()
+				harness.Pass(2 * time.Minute) // it is let go
+				harness.Must(t, os.Remove(override))
+				want := t.Register("Arith", 1, 2, 3)
+				harness.Pass(2 * time.Minute)
+				t.Follow(d)
+				harness.Pass(time.Minute)
+				t.Source(d, zkdiscovery.File)
+				t.Lists(d, want)
+			})
+		})
+	}
 }

@@ -14,6 +14,6 @@ func Of(test string, n int) uint64 {
 		return 1 + rand.Uint64N(1<<32)
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(test))                                          // never fails
+	_, _ = h.Write([]byte(test)) // never fails
 	return 1 + rand.New(rand.NewPCG(h.Sum64(), uint64(n))).Uint64N(1<<32)
 }
