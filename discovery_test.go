@@ -250,7 +250,7 @@ func TestL6NoPartialListIsPublished(t *testing.T) {
 
 func TestL7TheListNeverGoesBack(t *testing.T) {
 	harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
-		seed := seeds.Of(t.Name(), 0)
+		seed := seeds.One(t.Name())
 		r := rand.New(rand.NewPCG(seed, 0))
 		path := t.Node("Arith", 0)
 		t.Put(path, "n=0")

@@ -1,6 +1,7 @@
 package filecache
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -192,6 +193,9 @@ func TestAListThatWasCountedAndNeverWrittenDoesNotMakeALaterOneOld(t *testing.T)
 			want := make([]string, 0, 5)
 			for _, p := range v.GetServices() {
 				want = append(want, p.Key)
+			}
+			if !slices.Contains(want, "tcp@z:1") {
+				t.Errorf("lists %v, and not what was heard last", want)
 			}
 			wantKeys(t, listOf(saved(t, v)), want...)
 		})

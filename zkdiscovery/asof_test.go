@@ -19,7 +19,7 @@ import (
 // two round trips, for a second where only calls and connections had changed.
 func TestAListIsNeverConfirmedAsOfAMomentAtWhichItWasOutdated(t *testing.T) {
 	inBubble(t, func(w *world) {
-		seed := seeds.Of(w.Name(), 0)
+		seed := seeds.One(w.Name())
 		r := rand.New(rand.NewPCG(seed, 1))
 		w.put("Arith", "tcp@a:1", "n=0")
 		w.put("Arith", "tcp@b:1", "calls=0")

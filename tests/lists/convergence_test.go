@@ -1,7 +1,6 @@
 package lists
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -24,25 +23,12 @@ import (
 // ZooKeeper, and so each other: whether a discovery was cut off in between or not, has a file or none, was there from the beginning or came
 // late, has a filter or none. The manner is that of Curator's CuratorCacheConsistency.
 
-var onlySeed = flag.Uint64("seed", 0, "play only the random history with this seed")
-
-// play calls f with n seeds, or with the one that was asked for.
-func play(t *testing.T, n int, f func(seed uint64)) {
-	if *onlySeed != 0 {
-		f(*onlySeed)
-		return
-	}
-	for i := range n {
-		f(seeds.Of(t.Name(), i))
-	}
-}
-
 func TestConvergence(t *testing.T) {
 	runs := 40
 	if testing.Short() {
 		runs = 8
 	}
-	play(t, runs, func(seed uint64) {
+	for _, seed := range seeds.Of(t.Name(), runs) {
 		harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 			h := newHistory(t, seed)
 			h.server = zk
@@ -64,11 +50,11 @@ func TestConvergence(t *testing.T) {
 			h.converged()
 			h.atRest()
 		})
-	})
+	}
 }
 
 func TestConvergenceOnRealZooKeeper(t *testing.T) {
-	play(t, 3, func(seed uint64) {
+	for _, seed := range seeds.Of(t.Name(), 3) {
 		harness.OnRealZooKeeper(t, func(t *harness.World, _ *harness.RealZooKeeper) {
 			h := newHistory(t, seed)
 			h.begin()
@@ -89,7 +75,7 @@ func TestConvergenceOnRealZooKeeper(t *testing.T) {
 			}
 			h.converged()
 		})
-	})
+	}
 }
 
 // history is a random one.
@@ -134,7 +120,7 @@ func newHistory(t *harness.World, seed uint64) *history {
 		if err := os.WriteFile(name, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600); err != nil {
 			t.Error(err)
 		}
-		t.Logf("go test -run '%s' -seed %d ./tests/lists -artifacts; history in %s", t.Name(), seed, name)
+		t.Logf("HOLDFAST_SEED=%d go test -run '%s' ./tests/lists -artifacts; history in %s", seed, t.Name(), name)
 	})
 	return h
 }

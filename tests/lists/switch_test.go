@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-go/holdfast/tests/harness"
+	"github.com/holdfast-go/holdfast/tests/seeds"
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
@@ -28,8 +29,8 @@ var mixed = map[string]zktest.Version{"zk34:2181": zktest.Version34, "zk36:2181"
 func TestSwitchingBetweenServersWithAndWithoutTheExtensionLosesNothing(t *testing.T) {
 	t.Setenv("HOLDFAST_WIRE", "")
 	served := make(map[string]int)
-	play(t, 3, func(seed uint64) {
-		t.Logf("-seed %d", seed)
+	for _, seed := range seeds.Of(t.Name(), 3) {
+		t.Logf("HOLDFAST_SEED=%d", seed)
 		harness.InBubble(t, func(t *harness.World, zk *zktest.Server) {
 			s := newSwitching(t, zk, seed)
 			for round := range *switchRounds {
@@ -39,7 +40,7 @@ func TestSwitchingBetweenServersWithAndWithoutTheExtensionLosesNothing(t *testin
 			}
 			s.end()
 		})
-	})
+	}
 	t.Logf("rounds by what was in use in the end: %v", served)
 	for _, wire := range []string{"persistent watches, batched reads", "one-shot watches, single reads"} {
 		if served[wire] == 0 {

@@ -134,7 +134,7 @@ func TestStoryOfTheRollingReplacement(t *testing.T) {
 	harness.OnRealZooKeeper(t, func(t *harness.World, zk *harness.RealZooKeeper) {
 		const rounds, instances, workers = 100, 50, 5
 		zk.Proxies[0].Delay(2 * time.Millisecond)
-		seed := seeds.Of(t.Name(), 0)
+		seed := seeds.One(t.Name())
 		path := func(round, i int) string {
 			return fmt.Sprintf("%s/tcp@127.1.%d.%d:8972", t.Service("Arith"), round%200, i+1)
 		}

@@ -91,8 +91,8 @@ func (v *view) check(where string) {
 }
 
 // heardItself reports whether what follows p is what the process has heard of ZooKeeper itself. While it cannot ask, it takes the word of another
-// process that shares the file, for losses too; so does a clone that was let go. If that other process has no guard, it has no word to say of who is
-// held, and the manual advises against it.
+// process that shares the file, for losses too; so does a clone that was let go. A process without a guard holds nobody, and its file does not tell
+// whom the others hold: the manual advises to give it a directory of its own.
 func (v *view) heardItself(p *shown) bool {
 	if v.wasIdle && v.p.disk.unguarded {
 		return false
@@ -115,7 +115,7 @@ func (v *view) listsWereHeld(now *shown, bad complaint) bool {
 		}
 	}
 	// A first list that is older than what another process has saved since, and was shown: whom the file alone has is held until the next pass tells.
-	if all := *now; v.p.disk.users > 1 {
+	if all := *now; v.p.disk.users > 1 && len(now.held) > 0 {
 		all.held = nil
 		for i := v.sight.matched; i < len(states); i++ {
 			if v.fits(&all, states, i) {

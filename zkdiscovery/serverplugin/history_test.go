@@ -2,7 +2,6 @@ package serverplugin
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -12,8 +11,6 @@ import (
 	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
 )
 
-var onlySeed = flag.Uint64("seed", 0, "play only the random history with this seed")
-
 // TestRandomHistoriesEndWithOneOwner lets everything happen, in any order, to four processes with one address and to ZooKeeper. When that is
 // healthy again, one of those who want the address has it, and each of them says the truth.
 func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
@@ -21,14 +18,7 @@ func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
 	if testing.Short() || raceDetector {
 		histories = 40
 	}
-	all := []uint64{*onlySeed}
-	if *onlySeed == 0 {
-		all = all[:0]
-		for i := range histories {
-			all = append(all, seeds.Of(t.Name(), i))
-		}
-	}
-	for _, seed := range all {
+	for _, seed := range seeds.Of(t.Name(), histories) {
 		ok := t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inBubble(t, func(b bubble) {
 				h := &history{bubble: b, rng: rand.New(rand.NewPCG(seed, 0)), operator: operator{zk: b.zk}}
@@ -42,7 +32,7 @@ func TestRandomHistoriesEndWithOneOwner(t *testing.T) {
 			})
 		})
 		if !ok {
-			t.Fatalf("play it again with: go test -run %s -seed %d -v", t.Name(), seed)
+			t.Fatalf("play it again with: HOLDFAST_SEED=%d go test -run %s -v", seed, t.Name())
 		}
 	}
 }

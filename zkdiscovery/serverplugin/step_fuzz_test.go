@@ -95,7 +95,7 @@ func FuzzProcessesCompete(f *testing.F) {
 }
 
 func TestProcessesCompete(t *testing.T) {
-	seed := seeds.Of(t.Name(), 0)
+	seed := seeds.One(t.Name())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 5_000 {

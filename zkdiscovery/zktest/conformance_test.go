@@ -1,8 +1,6 @@
 package zktest
 
 import (
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +17,7 @@ func TestAnswersAreThoseOfARealServer(t *testing.T) {
 	timeouts := WithSessionTimeouts(20*time.Second, time.Minute)
 	real := StartEnsemble(t, 1, timeouts)
 	s := Start(t, timeouts, WithVersion(versionOf(t, real)))
-	seed := seeds.Of(t.Name(), 0)
-	if v := os.Getenv("HOLDFAST_SEED"); v != "" {
-		var err error
-		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
+	seed := seeds.One(t.Name())
 	runs := 30
 	if testing.Short() {
 		runs = 5

@@ -12,7 +12,7 @@ import (
 
 func TestOutboxGivesEverythingInOrder(t *testing.T) {
 	bubbles.Test(t, func(t *testing.T) {
-		seed := seeds.Of(t.Name(), 0)
+		seed := seeds.One(t.Name())
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		o := newOutbox(false)
 		var want, got, buf []byte

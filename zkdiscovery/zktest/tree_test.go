@@ -275,7 +275,7 @@ func TestACLMaskHidesHashesFromReaders(t *testing.T) {
 
 // A clone is what Rollback is made of: neither may see what happens to the other, whatever that is.
 func TestCloneSharesNothingThatChanges(t *testing.T) {
-	seed := seeds.Of(t.Name(), 0)
+	seed := seeds.One(t.Name())
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	tr := newTree(Version38)
 	paths := []string{"/a", "/b", "/a/x", "/a/y", "/b/x", "/a/x/z"}

@@ -66,7 +66,7 @@ func TestMirrorKeepsItsPromisesWhateverHappens(t *testing.T) {
 	if testing.Short() {
 		rounds = 200
 	}
-	seed := seeds.Of(t.Name(), 0)
+	seed := seeds.One(t.Name())
 	for round := range rounds {
 		rng := rand.New(rand.NewPCG(seed, uint64(round)))
 		r := newRig(t, round%4 != 0)

@@ -43,7 +43,7 @@ type line struct {
 
 	mu       sync.Mutex
 	link     *link  // the newest
-	seen     int64  // the newest zxid that go-zookeeper has been told of, or the library itself: what the watches had to tell until then, they have told
+	seen     int64  // the newest zxid that go-zookeeper has been told of, or the library itself. The watches have told of all changes up to it
 	id       int64  // of the session, 0 before there is one …
 	password []byte // … and what proves that it is this line's
 }

@@ -221,7 +221,7 @@ func (k *link) takeAnswer(size int) error {
 	if err != nil {
 		return err
 	}
-	if k.in.watches == 0 { // an answer ahead of those shows something of which the watches have yet to tell: the next link sets them again from before it
+	if k.in.watches == 0 { // else the watches have not told yet what was before this answer. Should this link end now, the next one must have them tell it
 		k.line.hasSeen(zxid)
 	}
 	return a.answer(codeError(code), frame[4+replyHeader:])

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,16 +18,9 @@ import (
 )
 
 // Whoever does nothing but follow the hints, and begins anew with a new session, ends with what ZooKeeper has: whatever happened, in whatever
-// order. SESSION_SEED repeats a run as far as the goroutines let it.
+// order. HOLDFAST_SEED repeats a run as far as the goroutines let it.
 func TestFollowingTheHintsEndsWithWhatZooKeeperHas(t *testing.T) {
-	var all []uint64
-	for i := range 6 {
-		all = append(all, seeds.Of(t.Name(), i))
-	}
-	if s, err := strconv.ParseUint(os.Getenv("SESSION_SEED"), 10, 64); err == nil {
-		all = []uint64{s}
-	}
-	for _, seed := range all {
+	for _, seed := range seeds.Of(t.Name(), 6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 				cfg.Logger = nil

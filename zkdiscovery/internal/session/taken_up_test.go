@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -161,24 +160,17 @@ func TestALetGoPathLeavesItsSiblingsWatch(t *testing.T) {
 	})
 }
 
-var (
-	visits    = flag.Int("visits", 20, "histories of subscriptions that come and go")
-	visitSeed = flag.Uint64("visits.seed", 0, "play this one")
-)
+var visits = flag.Int("visits", 20, "histories of subscriptions that come and go")
 
 // Subscriptions come, go and come again while connections are cut at every frame, servers of other versions take over and answers are late. In each calm
 // whoever is there is told of everything, and when nobody is, no watch is.
 func TestWhoComesAndGoesIsToldOfEverything(t *testing.T) {
-	for i := range *visits {
-		seed := cmp.Or(*visitSeed, seeds.Of(t.Name(), i))
+	for _, seed := range seeds.Of(t.Name(), *visits) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T, zk *zktest.Server, cfg Config) {
 				newVisitors(t, zk, cfg, seed).play()
 			})
 		})
-		if *visitSeed != 0 {
-			return
-		}
 	}
 }
 

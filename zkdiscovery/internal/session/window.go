@@ -58,13 +58,15 @@ type asked struct {
 // leftWatch reports whether the request that was answered with code has left a watch, and of what kind. One that fails leaves none, but for exists,
 // which waits for a node that is missing. If that is there after all, it is a data watch.
 func (a *asked) leftWatch(code int32) (kind watchKind, left bool) {
-	kind, left = watchOf(a.op), code == 0
-	if kind == existWatch && left {
-		kind = dataWatch
-	} else if kind == existWatch {
-		left = code == codeNoNode
+	switch kind = watchOf(a.op); {
+	case !a.watch:
+		return kind, false
+	case kind != existWatch:
+		return kind, code == 0
+	case code == 0:
+		return dataWatch, true
 	}
-	return kind, a.watch && left
+	return kind, code == codeNoNode
 }
 
 // newWindow begins with guesses that are rather too large: the first answers correct them.
@@ -337,19 +339,14 @@ func (w *window) answered(xid int32, size int, code int32, ws *watches) (asked, 
 	case opMultiRead:
 		w.nodes += (max(size/a.n, 4+replyHeader+statSize) - w.nodes) / 2 // many that are gone say nothing about the others
 	case opAddWatch:
-		switch {
-		case code != 0:
-		case a.forgotten:
-			ws.letGo(a.path)
-			w.poke()
-		default:
+		if code == 0 && !a.forgotten {
 			w.lasting[a.path] = struct{}{}
 		}
 	}
 	if kind, left := a.leftWatch(code); left {
 		ws.placed(watchKey{a.path, kind})
 	}
-	if a.watch && a.forgotten { // also where it has left none: one from before may be there, which was kept for its sake
+	if a.forgotten { // also where it has left none: one from before may be there, which was kept for its sake
 		ws.letGo(a.path)
 		w.poke()
 	}
