@@ -23,9 +23,18 @@ type nameServer struct {
 	mu     sync.Mutex
 	delay  time.Duration
 	ips    []string
+	mute   map[string]bool // by question, where every other one gets no answer; nil: all do
 	asked  int
 	conns  []net.Conn
 	closed bool
+}
+
+// silence leaves the first question of each kind without an answer, then every other one: who asks again asks the second of two name servers, of
+// which the first is dead.
+func (n *nameServer) silence() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mute = make(map[string]bool)
 }
 
 func newNameServer(t *testing.T, delay time.Duration, ips ...string) *nameServer {
@@ -75,6 +84,12 @@ func (n *nameServer) serve(c net.Conn) {
 		n.mu.Lock()
 		delay, ips := n.delay, n.ips
 		n.asked++
+		if n.mute != nil {
+			n.mute[string(q[12:])] = !n.mute[string(q[12:])] // behind the message's number and flags
+			if n.mute[string(q[12:])] {
+				delay = time.Hour
+			}
+		}
 		n.mu.Unlock()
 		_ = c.SetReadDeadline(time.Now().Add(delay))
 		if _, err := c.Read(size); !timedOut(err) {
@@ -208,10 +223,17 @@ func TestNameOfWhichOneAddressIsNotZooKeeperIsConnectedToInTheFirstRound(t *test
 // Issue 10, S4: where the first of two name servers was dead, each name took 2 s or 5 s, and no connection ever came.
 func TestSlowNameServerIsConnectedWithLate(t *testing.T) {
 	_, port := listening(t, "127.0.0.41")
-	newNameServer(t, 2*time.Second, "127.0.0.41") // Go's resolver gives a name server up after 5 s
-	s := Open(Config{Servers: []string{"zk1.test:" + port, "zk2.test:" + port, "zk3.test:" + port}})
-	defer s.Close()
-	eventually(t, "connected", func() bool { return s.State().Connected })
+	for what, slow := range map[string]func(*nameServer){
+		"a name takes 2 s": func(n *nameServer) { n.change(2*time.Second, "127.0.0.41") },
+		"a name takes the 5 s after which the resolver turns to the second name server": (*nameServer).silence,
+	} {
+		t.Run(what, func(t *testing.T) {
+			slow(newNameServer(t, 0, "127.0.0.41"))
+			s := Open(Config{Servers: []string{"zk1.test:" + port, "zk2.test:" + port, "zk3.test:" + port}})
+			defer s.Close()
+			eventually(t, "connected", func() bool { return s.State().Connected })
+		})
+	}
 }
 
 // Issue 10, S5: one lost connection while the name servers were away was the end of the session.
