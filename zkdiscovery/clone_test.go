@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -276,5 +277,46 @@ func TestACloneThatIsTakenUpAgainDoesNotWarnAgainThatProbesReachNobody(t *testin
 			c.RemoveWatcher(ch)
 			pass(3 * releaseIdle)
 		}
+	})
+}
+
+// The process knows what ZooKeeper listed last. A clone that is made in an outage was told nothing of it, where there was no file.
+func TestACloneOfAnOutageShowsWhatItsProcessHeardLast(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.template(WithoutCache(), withoutCacheDir())
+		c := w.clone(d, "Arith")
+		pass(time.Second)
+		heard := c.Status().AsOf
+		c.Close()
+		w.zk.Stop()
+		pass(time.Minute)
+		c = w.clone(d, "Arith")
+		w.lists(c, "tcp@a:1")
+		w.source(c, Stale)
+		if got := c.Status().AsOf; got.After(heard) {
+			t.Errorf("confirmed at %v, which is after %v", got, heard)
+		}
+	})
+}
+
+// The override of a clone that nobody used was deleted in an outage. It stayed in force, since its file had nothing else.
+func TestAnOverrideThatIsGoneIsFollowedByWhatWasHeardLast(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		c := w.clone(w.template(), "Arith")
+		pass(3 * time.Second)
+		st := c.Status()
+		w.do(os.WriteFile(st.OverrideFile, []byte(`["tcp@o:1"]`), 0o600))
+		pass(10 * time.Second)
+		w.lists(c, "tcp@o:1")
+		w.zk.Stop()
+		pass(2 * releaseIdle)
+		w.do(os.Remove(st.OverrideFile))
+		w.do(os.RemoveAll(filepath.Dir(st.CacheFile)))
+		c.GetServices()
+		pass(time.Minute)
+		w.lists(c, "tcp@a:1")
+		w.source(c, Stale)
 	})
 }

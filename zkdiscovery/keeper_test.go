@@ -372,3 +372,13 @@ func TestTheMemoryOfAServiceThatBeganLaterStays(t *testing.T) {
 		t.Errorf("what service %d knew is remembered", got)
 	}
 }
+
+// A clone that was closed hands on what it knew while the next one of its path begins.
+func TestTheMemoryOfAServiceIsForTheOneThatHasBegunAlready(t *testing.T) {
+	next := &service{number: 2, pokes: make(chan struct{}, 1)}
+	r := &root{services: map[string]*service{"/rpcx/Arith": next}}
+	r.remember("/rpcx/Arith", &memory{service: 1})
+	if next.memory == nil || len(next.pokes) == 0 {
+		t.Errorf("it has %v, and is to look %d times", next.memory, len(next.pokes))
+	}
+}

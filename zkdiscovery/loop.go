@@ -224,13 +224,19 @@ type memory struct {
 	unreached bool  // a person was told that none does
 }
 
-// handOn leaves what is known to the next service of the path, unless that has begun already.
+// newer is that of the service that began later; nil knows nothing.
+func newer(a, b *memory) *memory {
+	if a == nil || b != nil && a.service < b.service {
+		return b
+	}
+	return a
+}
+
+// handOn leaves what is known to the next service of the path.
 func (lp *loop) handOn() {
 	lp.root.mu.Lock()
 	defer lp.root.mu.Unlock()
-	if lp.root.services[lp.path] == nil {
-		lp.root.remember(lp.path, lp.remember())
-	}
+	lp.root.remember(lp.path, lp.remember())
 }
 
 // remember is nil before ZooKeeper has listed anything.

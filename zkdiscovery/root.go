@@ -104,7 +104,7 @@ func (r *root) join(v *view, fallbackAt time.Time) *service {
 		r.begun++
 		sv = newService(r, v.path, r.begun)
 		r.services[v.path] = sv
-		sv.memory = r.memories[v.path]
+		sv.remember(r.memories[v.path])
 		delete(r.memories, v.path)
 	}
 	sv.mu.Lock()
@@ -149,10 +149,12 @@ func (r *root) release(sv *service, idle []*view, m *memory) (gone bool) {
 	return true
 }
 
-// remember keeps what a service knew that has ended. The caller holds mu.
+// remember keeps what a service knew that has ended, for the next one of its path, which may have begun already. The caller holds mu.
 func (r *root) remember(path string, m *memory) {
-	if was := r.memories[path]; m != nil && (was == nil || was.service < m.service) {
-		r.memories[path] = m
+	if next := r.services[path]; next != nil {
+		next.remember(m)
+	} else if m != nil {
+		r.memories[path] = newer(r.memories[path], m)
 	}
 }
 

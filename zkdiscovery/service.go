@@ -30,7 +30,7 @@ type service struct {
 	current    *list
 	resting    int64     // State.Link of the connection whose answered pings confirm current; 0: none. The loop writes
 	confirmed  time.Time // up to when current was confirmed while it rested
-	memory     *memory   // what the service before this one knew, for the loop to take
+	memory     *memory   // what an earlier service of the path knew, for the loop to take
 	fallbackAt time.Time // from then on the file may serve; zero: nobody is in a hurry
 	failure    error     // why there is no list, once settled without one
 	status     serviceStatus
@@ -52,6 +52,14 @@ func newService(r *root, path string, number int64) *service {
 func (sv *service) stop() {
 	sv.cancel()
 	<-sv.ended
+}
+
+// remember takes what an earlier service of the path knew.
+func (sv *service) remember(m *memory) {
+	sv.mu.Lock()
+	sv.memory = newer(sv.memory, m)
+	sv.mu.Unlock()
+	sv.poke()
 }
 
 func (sv *service) poke() {

@@ -7,8 +7,8 @@
 // # What happened
 //
 // [Belief.Listed]: the registry has said a whole list. [Belief.Live], [Belief.Away]: it can be asked, or not. [Belief.Found]: what the file
-// has. [Belief.Overridden]: an operator has decided. [Belief.Remember]: what a caller was shown before. [Belief.MayServe]: the file may
-// serve. [Belief.Probed]: what a probe has found. [Belief.Tick]: time has passed.
+// has. [Belief.Overridden]: an operator has decided. [Belief.Remember]: what a caller was shown before. [Belief.MayServe]: what is
+// known without the registry may serve. [Belief.Probed]: what a probe has found. [Belief.Tick]: time has passed.
 //
 // # What follows
 //
@@ -20,7 +20,8 @@
 //
 // The list:
 //   - An operator's override stands above all. Then comes what the registry says. While the registry cannot be asked, a later list of the same
-//     history from the file stands above what is known here. Without anything better the file serves, once it may.
+//     history from the file stands above what is known here. Without anything better the file serves, once it may, or
+//     what a caller was shown before, if that is later.
 //   - The list does not go back in time: after a list from the file, one of the registry's that may be older is passed over, until one follows a
 //     sync.
 //   - Additions, changes and goodbyes (an instance says state=inactive before it goes) pass at once.

@@ -53,12 +53,25 @@ type file struct {
 	link   int64   // … over which connection
 }
 
-// MayServe says that the file may serve from now on, while there is nothing better.
+// MayServe says that what is known without the registry may serve from now on, while there is nothing better: what the file has, or what a caller was
+// shown, if that is later.
 func (b *Belief) MayServe() {
 	if !b.file.may {
 		b.file.may = true
 		b.change(true)
 	}
+}
+
+// serves returns what is shown before the first list, and as what. What a caller was shown waits for the file, beside which an operator's word may be.
+func (f *file) serves() (*Record, Source) {
+	rec, _ := f.memories()
+	switch {
+	case rec == nil || !f.may || !f.known:
+		return nil, None
+	case rec == f.memory:
+		return rec, Stale
+	}
+	return rec, File
 }
 
 // memories returns what was known of the service before its first list: what the file has, or what a caller was shown, if that is no older. shown
@@ -89,6 +102,9 @@ func (b *Belief) recall() {
 // that it has refused what ToSave has returned, as older.
 func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 	f := &b.file
+	if !f.known && f.memory != nil {
+		b.change(true) // that has waited for this
+	}
 	f.known = true
 	switch {
 	case rec == nil:
@@ -181,6 +197,7 @@ func (b *Belief) Remember(rec *Record, link int64) {
 	if m := b.file.memory; !b.guard.begun && (m == nil || m.Before(rec.Generation)) {
 		b.file.memory, b.file.link = rec, link
 		b.recall()
+		b.change(true)
 	}
 }
 

@@ -65,7 +65,7 @@ func (b *Belief) Version() Version {
 
 // Source is where the list comes from.
 func (b *Belief) Source() Source {
-	switch f := &b.file; {
+	switch {
 	case b.decision != nil:
 		return Override
 	case b.guard.begun && b.heard.relayed != nil:
@@ -74,37 +74,36 @@ func (b *Belief) Source() Source {
 		return Live
 	case b.guard.begun:
 		return Stale
-	case f.rec != nil && f.may:
-		return File
 	}
-	return None
+	_, s := b.file.serves()
+	return s
 }
 
 // Ready reports whether the first list waits for the file: until it does not, nothing should be shown that was not before.
 func (b *Belief) Ready() bool { return b.heard.waiting == nil }
 
-// IsAtALoss reports that nothing is known to be shown, and that the file, which might serve, has nothing either.
+// IsAtALoss reports that nothing is known that might be shown.
 func (b *Belief) IsAtALoss() bool { return b.file.known && b.file.may && b.Source() == None }
 
 // Shown returns the list of this moment.
 func (b *Belief) Shown() Shown {
-	s := Shown{Source: b.Source(), Link: b.heard.link}
-	switch s.Source {
-	case Override:
+	s, rec := Shown{Source: b.Source(), Link: b.heard.link}, b.heard.relayed
+	switch {
+	case s.Source == Override:
 		s.Pairs, s.AsOf = b.decision.Pairs, b.decision.AsOf
-	case Live, Stale:
+		return s
+	case s.Source == None:
+		return s
+	case !b.guard.begun:
+		rec, _ = b.file.serves()
+		s.Pairs, s.Held = rec.lists()
+	default:
 		s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
-		s.AsOf, s.Asked, s.Generation = b.heard.AsOf, b.heard.asked, b.course.now
-	case File:
-		rec := b.heard.relayed
-		if rec != nil {
-			s.Pairs, s.Held = b.guard.shows(), b.guard.holds.keys()
-		} else {
-			rec = b.file.rec
-			s.Pairs, s.Held = rec.lists()
-		}
+	}
+	if rec != nil {
 		s.AsOf, s.Generation = rec.AsOf, rec.Generation
-	case None:
+	} else {
+		s.AsOf, s.Asked, s.Generation = b.heard.AsOf, b.heard.asked, b.course.now
 	}
 	return s
 }
