@@ -70,6 +70,8 @@ func (b *Belief) Listed(l Listing, now time.Time) {
 		if rec != nil {
 			b.accepted = rec.Generation
 			b.guard.remember(rec.Servers(), shown)
+		} else if !b.file.known {
+			b.file.missed = now
 		}
 		if b.file.rec != nil {
 			b.saved.found(b.file.rec)

@@ -33,7 +33,8 @@
 //     owner likes. In the window after a reconnect every removal is held. The first list of another history is a mass removal by definition, and
 //     so is every list while it is in doubt whether the history is another.
 //   - While the registry cannot be asked, no instance leaves and none is asked: it may be this process that is cut off.
-//   - What only the file knows is not listed until a probe has succeeded. What a caller was shown before is known.
+//   - What only the file knows is not listed until a probe has succeeded. What a caller was shown before is known. A file that comes after the first
+//     list is as good, within the window.
 //   - A held instance leaves when it is listed again, when two probes in a row were not answered, or when its hold is over. A hold is not over
 //     before the instance was asked twice, or could not be asked for an hour in one piece. One that answers stays as long as it answers.
 //   - A probe that could not ask says nothing: no instance leaves for it. Where probes have never reached an instance of the service, their silence

@@ -49,8 +49,9 @@ type file struct {
 	known  bool // it was looked at
 	may    bool // serve
 	rec    *Record
-	memory *Record // what a caller was shown …
-	link   int64   // … over which connection
+	missed time.Time // when the first list came, which has waited for it in vain; zero: it has not, or it is known
+	memory *Record   // what a caller was shown …
+	link   int64     // … over which connection
 }
 
 // MayServe says that what is known without the registry may serve from now on, while there is nothing better: what the file has, or what a caller was
@@ -113,7 +114,10 @@ func (b *Belief) Found(rec *Record, inTheWay bool, now time.Time) {
 		if ahead {
 			f.rec = rec
 			b.relay(now)
+		} else if !f.missed.IsZero() && now.Sub(f.missed) <= b.guard.window {
+			b.guard.recall(rec.Servers(), rec.Lineage != b.course.now.Lineage, b.course.isOpen(), now)
 		}
+		f.missed = time.Time{}
 		switch {
 		case inTheWay:
 			b.refused(rec)

@@ -79,19 +79,22 @@ func (g *guard) take(list []*client.KVPair, other, open bool, now time.Time) {
 	if other && len(gone)+judged > 0 {
 		g.pending, g.pendingUntil = true, now.Add(g.cfg.Hold)
 	}
-	lost += judged
-	came -= back
+	g.decide(before, lost+judged-before, came-back, other, open, now)
+	g.shown = nil
+}
+
+// decide holds the losses that are suspected: before were known already, n are new, and came are newcomers that may make good as many.
+func (g *guard) decide(before, n, came int, other, open bool, now time.Time) {
 	switch {
 	case open && !other:
 		g.hold(g.lost[before:], true, now)
 		g.lost = slices.Delete(g.lost, before, len(g.lost))
-	case other, now.Before(g.suspectUntil), g.active == 0, lost > before && g.tooMany(lost-came):
+	case other, now.Before(g.suspectUntil), g.active == 0, n > 0 && g.tooMany(before+n-came):
 		n := g.hold(g.lost, false, now)
 		g.lost = slices.Delete(g.lost, 0, n)
 	default:
 		g.lost = slices.Delete(g.lost, 0, min(came, len(g.lost)))
 	}
-	g.shown = nil
 }
 
 // tooMany reports whether it is suspicious that so many losses of the window were not made good: together with those that are held, they are more
@@ -200,6 +203,31 @@ func (g *guard) remember(servers []Server, shown func(key string) bool) {
 			g.holds.put(&hold{pair: s.Pair, since: s.HeldSince, index: -1, inside: shown(s.Pair.Key)})
 		}
 	}
+}
+
+// recall takes what remember would have been given, sorted by key, which comes after the first list. Whoever is missing was lost before that.
+func (g *guard) recall(servers []Server, other, open bool, now time.Time) {
+	if g.cfg.Obey {
+		return
+	}
+	known, before, came := make(map[string]bool), len(g.lost), g.active
+	for _, l := range g.lost {
+		known[l.pair.Key] = true // it has gone since
+	}
+	for _, s := range servers {
+		i, listed := slices.BinarySearchFunc(g.listed, s.Pair, ByKey)
+		switch {
+		case listed && !Inactive(g.listed[i].Value):
+			came--
+		case listed, known[s.Pair.Key], g.holds.of(s.Pair.Key) != nil, g.holds.hasLeft(s.Pair.Key), Inactive(s.Pair.Value):
+		case len(g.lost)+g.holds.len() >= MaxHeld:
+		case !s.HeldSince.IsZero():
+			g.holds.admit(&hold{pair: s.Pair, since: s.HeldSince, index: -1}, now)
+		default:
+			g.lost = append(g.lost, loss{s.Pair, now, true})
+		}
+	}
+	g.decide(before, len(g.lost)-before, came, other, open, now)
 }
 
 // relayed takes what a process that shares the file has heard of the registry later than this one, which cannot ask it now, and what is shown for

@@ -30,6 +30,47 @@ func TestWhatOnlyTheFileKnowsEntersWhenItAnswers(t *testing.T) {
 	}
 }
 
+// The disk of a machine that has just begun takes its time, and the registry was wiped.
+func TestAFileThatComesRightAfterTheFirstListIsStillTheGuardsMemory(t *testing.T) {
+	for what, tc := range map[string]struct {
+		late    time.Duration
+		lineage string
+		listed  int
+		want    int
+	}{
+		"most are lost":                        {time.Second, "a", 1, 5},
+		"few are lost":                         {time.Second, "a", 4, 4},
+		"few are lost, of another life":        {time.Second, "b", 4, 5},
+		"after the window it is a mere record": {2 * DefaultWindow, "a", 1, 1},
+	} {
+		b := newBench(t, Config{})
+		s := b.servers(6)
+		file := b.file(s[:5], time.Time{})
+		b.lineage = tc.lineage
+		b.list(s[:tc.listed])
+		b.pass(tc.late)
+		b.b.Found(file, false, b.now)
+		b.want(what+": asked first", s[:tc.listed])
+		b.pass(time.Second)
+		b.want(what, s[:tc.want])
+	}
+}
+
+func TestAFileThatComesRightAfterTheFirstListDoesNotBringBackWhoWentSince(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(5)
+	file := b.file(s[:4], b.now.Add(-time.Second))
+	file.add(Server{Pair: pairs(s[4:], "weight=1")[0]})
+	b.list(s)
+	b.list(s[1:])
+	b.b.Found(file, false, b.now)
+	b.pass(time.Minute)
+	b.want("one went, the others were held by the process before and are listed", s[1:])
+	if b.isHolding() {
+		t.Error("somebody is held")
+	}
+}
+
 func TestTheDeadOfAnOldFileAreNeverListed(t *testing.T) {
 	b := newBench(t, Config{})
 	s := b.servers(40)

@@ -171,9 +171,9 @@ func (p *process) run(end time.Time) {
 			}
 			done = true
 		}
-		wake := p.save()
+		wake, refused := p.save()
 		p.check()
-		if done {
+		if done || refused {
 			continue
 		}
 		if at := p.b.Wake(); !at.IsZero() {
@@ -207,7 +207,7 @@ func (p *process) ask(key string) Outcome {
 }
 
 // save saves what is to be saved.
-func (p *process) save() (wake time.Time) {
+func (p *process) save() (wake time.Time, refused bool) {
 	p.Helper()
 	rec, wake := p.b.ToSave(p.clock())
 	if rec != nil {
@@ -216,11 +216,11 @@ func (p *process) save() (wake time.Time) {
 	}
 	if p.want != nil && !p.hung {
 		rec, p.want = p.want, nil
-		if !p.write(rec) {
+		if refused = !p.write(rec); refused {
 			p.found(p.file, true)
 		}
 	}
-	return wake
+	return wake, refused
 }
 
 // write is filecache.Save.
