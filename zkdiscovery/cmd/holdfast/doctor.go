@@ -122,6 +122,9 @@ func (a *app) examine(ctx context.Context, write bool) error {
 			e.services(ctx, zk)
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return err // what was asked last means nothing
+	}
 	var unread error
 	if err := a.result(e, func(io.Writer) { unread = e.write() }); err != nil || unread != nil {
 		return errors.Join(err, unread)

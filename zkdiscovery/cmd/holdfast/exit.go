@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	{exitNotFound, "the service, instance or file is not there"},
 	{exitNotConfirmed, "written, but the instance's process does not confirm"},
 	{exitFindings, "done, and something is wrong, or differs: compare, file verify, file diff, doctor"},
-	{exitRefused, "ZooKeeper refuses for lack of permission, or remove since the instance answers or has an owner"},
+	{exitRefused, "ZooKeeper refuses for lack of permission, or remove since the instance answers, has an owner, or has changed while it was asked"},
 	{exitOverruled, "written, and the instance's process has put its own metadata back"},
 }
 

@@ -165,7 +165,7 @@ func (zk *zookeeper) confirmed(ctx context.Context, node instance, key string, v
 			return "gone", nil
 		case err != nil:
 			return "", err
-		case now.Created != node.Created:
+		case now.czxid != node.czxid:
 			return "overruled", nil // it was registered anew
 		case now.Version > w.Version:
 			w.Version, w.Metadata = now.Version, now.Metadata

@@ -24,7 +24,8 @@ type asked struct {
 	err     error
 }
 
-// ask asks an instance whether it is there: with rpcx's heartbeat, then that within TLS, then whether anything listens.
+// ask asks an instance whether it is there: with rpcx's heartbeat, then that within TLS, then whether anything listens. When ctx ends meanwhile, what comes
+// of it means nothing.
 func ask(ctx context.Context, key string) asked {
 	network, address, _ := strings.Cut(key, "@")
 	try := func(p zkdiscovery.Probe) error {
@@ -82,10 +83,18 @@ func (a *app) removeIt(ctx context.Context, zk *zookeeper, path, key string) err
 		return fail(exitRefused, "%s belongs to session %s, and goes with it: use drain", key, i.Owner)
 	}
 	switch answer := ask(ctx, key); {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case answer.answers:
 		return fail(exitRefused, "%s answers (%s): it is not removed", key, answer.how)
 	case answer.how == "cannot be asked":
 		return fail(exitRefused, "%s cannot be asked on its network: it is not removed", key)
+	}
+	switch now, err := zk.find(ctx, path, key); { // a node that was made anew has the version of the first one
+	case err != nil:
+		return err
+	case now != i:
+		return fail(exitRefused, "%s has changed while it was asked: it is not removed", key)
 	}
 	if _, err := zk.Write(ctx, zk.State().Session, session.Delete{Path: i.path, Version: i.Version}); err != nil {
 		return fmt.Errorf("delete %s: %w", i.path, err)

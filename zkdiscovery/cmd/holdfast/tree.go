@@ -35,7 +35,8 @@ type instance struct {
 	Changed  time.Time `json:"changed"`
 	Version  int32     `json:"version"`
 
-	path string
+	path  string
+	czxid int64 // of no two nodes the same
 }
 
 // The states of an instance.
@@ -101,7 +102,7 @@ func (zk *zookeeper) secret(ctx context.Context, path string, nodes []session.No
 func instanceOf(parent string, n session.Node) instance {
 	key, _ := znode.InstanceKey(n.Name)
 	i := instance{
-		Key: key, Metadata: string(n.Data), State: stateActive, Version: n.Stat.Version, Owner: ownerUnknown, path: parent + "/" + n.Name,
+		Key: key, Metadata: string(n.Data), State: stateActive, Version: n.Stat.Version, Owner: ownerUnknown, path: parent + "/" + n.Name, czxid: n.Stat.Czxid,
 	}
 	if n.Stat.Czxid != 0 {
 		i.Created, i.Changed, i.Owner = time.UnixMilli(n.Stat.Ctime).UTC(), time.UnixMilli(n.Stat.Mtime).UTC(), ""

@@ -64,7 +64,7 @@ func (o Delete) request(chroot string) any {
 
 // Write performs all of ops or none, in one transaction, in the session of number in (State.Session) and in no other.
 //
-// When it returns, the transaction will not be executed any more, unless ctx ended first. If the connection is lost meanwhile, that is not
+// When it returns, the transaction will not be executed any more, unless ctx ended meanwhile; if it had ended before, nothing was done. If the connection is lost meanwhile, that is not
 // before the session's next connection has answered, or the session is over: what go-zookeeper had not sent yet, it sends on the next one.
 //
 // The error is nil when all was done; ErrNotConnected (the session of that number is not connected; nothing was done); ErrLost (nobody knows:
@@ -108,6 +108,9 @@ func single(c *zk.Conn, request any) error {
 // write runs f, which sends one request, on the line of session number in, and returns when it has ended. Other than call it does not leave f
 // behind when the link ends. A link that does not answer within the session timeout is broken, as call does it.
 func (s *Session) write(ctx context.Context, in int64, f func(*zk.Conn) (int, error)) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return -1, err // nothing is begun
+	}
 	s.mu.Lock()
 	err := s.notConnected()
 	if err == nil && s.state.Session != in {

@@ -276,6 +276,23 @@ func TestWriteEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestAWriteWhoseContextIsOverIsNotBegun(t *testing.T) {
+	writing(t, nil, func(t *testing.T, zk *zktest.Server, s *Session) {
+		if err := zk.Create("/app/a", nil); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Write(ctx, 1, Delete{Path: "/a", Version: -1}); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		settle(time.Minute)
+		if !exists(zk, "/app/a") {
+			t.Error("it was done")
+		}
+	})
+}
+
 func TestLookLeavesAWatchOnWhatItFinds(t *testing.T) {
 	writing(t, nil, func(t *testing.T, zk *zktest.Server, s *Session) {
 		poke := make(chan struct{}, 1)
