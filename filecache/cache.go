@@ -135,6 +135,9 @@ func prepare(fsys fileSystem, dir, ensemble, service string, cfg config, wrong e
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("filecache: open: %w", err)
 	}
+	if cfg.readOnly {
+		fsys = readOnly{fsys}
+	}
 	id := parseEnsemble(ensemble)
 	if cfg.nameOnly {
 		id = nameOf(ensemble)

@@ -64,6 +64,18 @@ func (disk) tryLock(path string) (unlock func() error, ok bool, err error) {
 	return lock.Unlock, true, nil
 }
 
+// readOnly is a file system that is only looked at.
+type readOnly struct{ fileSystem }
+
+var errReadOnly = errors.New("opened to read only")
+
+func (readOnly) mkdirAll(string) error                      { return errReadOnly }
+func (readOnly) create(string) (newFile, error)             { return nil, errReadOnly }
+func (readOnly) link(_, _ string) error                     { return errReadOnly }
+func (readOnly) rename(_, _ string) error                   { return errReadOnly }
+func (readOnly) remove(string) error                        { return errReadOnly }
+func (readOnly) tryLock(string) (func() error, bool, error) { return nil, false, errReadOnly }
+
 // private is the mode of every file: who writes it decides which servers are called.
 const private fs.FileMode = 0o600
 
@@ -80,8 +92,8 @@ func readFile(fsys fileSystem, path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing is lost
-	if size > limit {
-		return nil, fmt.Errorf("%s: %d bytes, limit %d: %w", path, size, limit, errTooLarge)
+	if err := within(limit, size); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	data := make([]byte, size)
 	n, err := io.ReadFull(f, data)
@@ -89,6 +101,13 @@ func readFile(fsys fileSystem, path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return data[:n], nil // shorter when somebody has cut it meanwhile: the checksum tells
+}
+
+func within(limit, size int64) error {
+	if size > limit {
+		return fmt.Errorf("%d bytes, limit %d: %w", size, limit, errTooLarge)
+	}
+	return nil
 }
 
 // readLines reads the first n lines of the regular file at path, with some bytes more, or less if the file ends before or limit does.

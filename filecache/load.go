@@ -79,11 +79,37 @@ func (c *Cache) readWhole(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return data, c.checkHead(data)
+}
+
+func (c *Cache) checkHead(data []byte) error {
 	h, _, err := decodeHead(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return data, c.checkOwner(h)
+	return c.checkOwner(h)
+}
+
+// Judge is what Load makes of a file at path with that text, or LoadOverride where path is an override's. The file itself is not read.
+func (c *Cache) Judge(path string, text []byte) (s Snapshot, err error) {
+	if slices.Contains(c.overrides, path) {
+		if err := within(maxOverride, int64(len(text))); err != nil {
+			return s, fmt.Errorf("%w: %s: %w", ErrOverride, path, err)
+		}
+		return c.judgeOverride(path, text)
+	}
+	if err = within(maxFileSize, int64(len(text))); err == nil {
+		err = c.checkHead(text)
+	}
+	if err == nil {
+		s, err = decode(text)
+	}
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("%s: %w", path, err)
+	}
+	holdByNow(s.Servers, time.Now())
+	s.Path = path
+	return s, nil
 }
 
 func holdByNow(servers []Server, now time.Time) {

@@ -24,6 +24,7 @@ type config struct {
 	overrideDir string
 	ensemble    string
 	nameOnly    bool
+	readOnly    bool
 	service     string
 	guard       Guard
 	guardSet    bool
@@ -125,6 +126,12 @@ func WithEnsemble(name string) Option {
 // WithNamedEnsemble takes the ensemble that Open is given for a name, even if it looks like hosts with ports: only a directory of exactly this name is ours.
 func WithNamedEnsemble() Option {
 	return optionFunc(func(c *config) { c.nameOnly = true })
+}
+
+// WithReadOnly leaves the disk as it is: Open finds the files and makes no directory, a damaged file stays where it is, and Save fails. It is for a look at the
+// files of another program, perhaps as another user, whose directories that program could not write.
+func WithReadOnly() Option {
+	return optionFunc(func(c *config) { c.readOnly = true })
 }
 
 // WithService names the service that the discovery given to Wrap or Connect lists; its directory is called after it. The default, also for "", is

@@ -50,9 +50,10 @@ func (a *app) needFile(c *cobra.Command) {
 
 // place is where the files of the service are.
 type place struct {
-	cache *filecache.Cache // ours; the library's own look at the place
+	dir   string           // of every ensemble's files
+	cache *filecache.Cache // to read only
 	files map[string]string
-	open  func(dir string) (*filecache.Cache, error) // the same service's files elsewhere
+	make  func() error // makes the directories that are missing
 }
 
 // Of the files of a place.
@@ -62,7 +63,13 @@ const (
 	fileOverride = "override"
 )
 
-// placeOf finds the files. It makes no directory for a service where there is no cache.
+// The names that the library gives to the first two.
+const (
+	listFile     = "list.json"
+	previousFile = "prev.json"
+)
+
+// placeOf finds the files.
 func (a *app) placeOf() (*place, error) {
 	dir := a.cacheDir
 	if dir == "" {
@@ -71,6 +78,10 @@ func (a *app) placeOf() (*place, error) {
 			return nil, fail(exitUsage, "--cache-dir is needed: %w", err)
 		}
 		dir = filepath.Join(user, "holdfast")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fail(exitUsage, "--cache-dir: %w", err)
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fail(exitNotFound, "there is no directory %s: see --cache-dir", dir)
@@ -91,47 +102,50 @@ func (a *app) placeOf() (*place, error) {
 	if a.ensemble != "" {
 		opts = append(opts, filecache.WithNamedEnsemble())
 	}
-	p := &place{open: func(dir string) (*filecache.Cache, error) { return filecache.Open(dir, ensemble, path, opts...) }}
-	if p.cache, err = p.open(dir); err != nil {
+	open := func(opts ...filecache.Option) (*filecache.Cache, error) {
+		return filecache.Open(dir, ensemble, path, opts...)
+	}
+	p := &place{dir: dir, make: func() error {
+		_, err := open(opts...)
+		return err
+	}}
+	if p.cache, err = open(append(opts, filecache.WithReadOnly())...); err != nil {
 		return nil, err
 	}
 	p.files = map[string]string{
-		fileList: p.cache.Path(), filePrevious: filepath.Join(filepath.Dir(p.cache.Path()), "prev.json"), fileOverride: p.cache.OverridePath(),
+		fileList: p.cache.Path(), filePrevious: filepath.Join(filepath.Dir(p.cache.Path()), previousFile), fileOverride: p.cache.OverridePath(),
 	}
 	return p, nil
 }
 
-// look reads one of the files as the library would, in a copy: the library sets a damaged file aside, which is not ours to do.
-func (p *place) look(which string) (s filecache.Snapshot, err error) {
+// look reads one of the files as the library would. A damaged one stays where it is.
+func (p *place) look(which string) (filecache.Snapshot, error) {
 	text, err := os.ReadFile(p.files[which])
 	if err != nil {
-		return s, err
+		return filecache.Snapshot{}, err
 	}
-	return p.judge(which, text)
+	return p.cache.Judge(p.files[which], text)
 }
 
-// judge is what the library makes of a file with that text.
-func (p *place) judge(which string, text []byte) (s filecache.Snapshot, err error) {
-	dir, err := os.MkdirTemp("", "holdfast-")
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	copied, err := p.open(dir)
-	if err != nil {
-		return s, err
-	}
-	defer func() { _ = copied.Close() }() // it never fails
-	if which == fileOverride {
-		if err := os.WriteFile(copied.OverridePath(), text, 0o600); err != nil { //nolint:gosec // in a directory of our own
-			return s, err
+// kept reports whether a program has kept a list in a directory, which is a service's.
+func kept(dir string) bool {
+	return slices.ContainsFunc([]string{listFile, previousFile}, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	})
+}
+
+// elsewhere are the directories of all ensembles in which programs have kept a list of the service.
+func (p *place) elsewhere() (homes []string) {
+	rest, _ := filepath.Rel(p.dir, filepath.Dir(p.files[fileList])) // it is below
+	_, service, _ := strings.Cut(filepath.ToSlash(rest), "/")
+	entries, _ := os.ReadDir(p.dir) // what cannot be read is not named
+	for _, e := range entries {
+		if home := filepath.Join(p.dir, e.Name()); kept(filepath.Join(home, service)) {
+			homes = append(homes, cell(home))
 		}
-		return copied.LoadOverride()
 	}
-	if err := os.WriteFile(copied.Path(), text, 0o600); err != nil { //nolint:gosec // in a directory of our own
-		return s, err
-	}
-	return copied.Load()
+	return homes
 }
 
 // newest is what a program would begin with: the override, the list, or the one before.
@@ -143,7 +157,7 @@ func (p *place) newest(kinds ...string) (which string, s filecache.Snapshot, err
 			return which, s, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("%s: %w", p.files[which], err))
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) > 0 {

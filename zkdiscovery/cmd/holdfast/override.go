@@ -89,12 +89,22 @@ func (a *app) setOverride(args []string, fromFile, empty bool, comment string) e
 	if err != nil {
 		return err
 	}
-	if _, err := p.judge(fileOverride, text); err != nil {
-		return fail(exitUsage, "this is no valid override: %w", err)
-	}
 	path := p.files[fileOverride]
+	if _, err := p.cache.Judge(path, text); err != nil {
+		return fail(exitUsage, "not written, since this is no valid override: %w", err)
+	}
+	if err := p.make(); err != nil {
+		return err
+	}
 	if err := replace(path, append(text, '\n')); err != nil {
 		return err
+	}
+	if dir := filepath.Dir(path); !kept(dir) {
+		more := ""
+		if homes := p.elsewhere(); len(homes) > 0 {
+			more = ". Lists of this service are in " + strings.Join(homes, ", ")
+		}
+		a.note("no program has kept a list in %s, so perhaps none reads this: is --zk as the programs have it, and is --ensemble?%s", cell(dir), more)
 	}
 	return a.result(map[string]any{"file": path, "servers": len(doc.Servers)}, func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "%d servers in %s\nin force until: holdfast override clear\n", len(doc.Servers), cell(path)) // as in table
