@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -107,7 +108,12 @@ func (e *examination) instance(path string, in *instance, answer asked) []findin
 	if in.Owner == "" {
 		found = append(found, problem(checkInstance, "it stays when its process ends: holdfast remove, when it does not answer", "%s has no owner: its node is persistent", name))
 	}
-	if _, err := url.ParseQuery(in.Metadata); err != nil {
+	q, err := url.ParseQuery(in.Metadata)
+	if n, no := strconv.Atoi(q.Get("weight")); no == nil && n <= 0 {
+		found = append(found, hint(checkInstance, "holdfast weight gives it another one, if nobody wants it so any more: clients choose it only when no other has a weight",
+			"%s has a weight of %d", name, n))
+	}
+	if err != nil {
 		found = append(found, hint(checkInstance, "rpcx ignores state and group in it: write a=b&c=d", "%s: metadata is not a URL query: %v", name, err))
 	}
 	return found

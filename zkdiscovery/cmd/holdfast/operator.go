@@ -72,7 +72,7 @@ type written struct {
 	Before   string `json:"before"` // metadata
 	Metadata string `json:"metadata"`
 	Version  int32  `json:"version"`
-	Outcome  string `json:"outcome"` // "confirmed", "not confirmed", "overruled", "gone"
+	Outcome  string `json:"outcome"` // "confirmed", "not confirmed", "overruled", "gone", "nothing to do"
 }
 
 func (a *app) write(ctx context.Context, zk *zookeeper, path, instanceKey, key string, value *string) error {
@@ -80,9 +80,11 @@ func (a *app) write(ctx context.Context, zk *zookeeper, path, instanceKey, key s
 	if err != nil {
 		return err
 	}
-	a.note("written; waiting for this instance's process to confirm")
-	if w.Outcome, err = zk.confirmed(ctx, node, key, value, &w); err != nil {
-		return err
+	if w.Outcome == "" {
+		a.note("written; waiting for this instance's process to confirm")
+		if w.Outcome, err = zk.confirmed(ctx, node, key, value, &w); err != nil {
+			return err
+		}
 	}
 	if err := a.result(w, func(out io.Writer) {
 		_, _ = fmt.Fprintf(out, "%s: %s (was %s), version %d, %s\n", cell(instanceKey), quoted(w.Metadata), quoted(w.Before), w.Version, w.Outcome)
@@ -102,7 +104,8 @@ func (a *app) write(ctx context.Context, zk *zookeeper, path, instanceKey, key s
 
 func quoted(metadata string) string { return strconv.QuoteToASCII(cell(metadata)) }
 
-// say writes a word, and again where somebody else has written in between. A node that has gone is not made anew: it would belong to nobody.
+// say writes a word, and again where somebody else has written in between. A node that has gone is not made anew: it would belong to nobody. What is said
+// already has its outcome: the instance's process would take it for somebody else's writing, and confirm nothing.
 func (zk *zookeeper) say(ctx context.Context, path, instanceKey, key string, value *string) (written, instance, error) {
 	for attempt := 1; ; attempt++ {
 		i, err := zk.find(ctx, path, instanceKey)
@@ -112,6 +115,9 @@ func (zk *zookeeper) say(ctx context.Context, path, instanceKey, key string, val
 		text, err := withWord(i.Metadata, key, value)
 		if err != nil {
 			return written{}, i, err
+		}
+		if sameQuery(text, i.Metadata) {
+			return written{path, instanceKey, i.Metadata, i.Metadata, i.Version, "nothing to do"}, i, nil
 		}
 		_, err = zk.Write(ctx, zk.State().Session, session.Set{Path: i.path, Data: []byte(text), Version: i.Version})
 		switch {

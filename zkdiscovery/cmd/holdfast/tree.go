@@ -161,6 +161,9 @@ func (zk *zookeeper) services(ctx context.Context) (found []service, refused []s
 // find reads one instance of the service that is meant.
 func (zk *zookeeper) find(ctx context.Context, servicePath, key string) (instance, error) {
 	name := znode.InstanceName(key)
+	if _, ok := znode.InstanceKey(name); !ok || strings.Contains(name, "/") {
+		return instance{}, fail(exitUsage, "%s is no instance: network@address is needed", key)
+	}
 	nodes, err := zk.Read(ctx, servicePath, []string{name}, false)
 	switch {
 	case err != nil:
