@@ -44,7 +44,8 @@ func (a *app) follow(ctx context.Context, changes int) error {
 	}
 	cfg.Servers[len(cfg.Servers)-1] += cfg.Chroot
 	opts := []zkdiscovery.Option{
-		zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard(), zkdiscovery.WithStartTimeout(a.timeout),
+		zkdiscovery.WithoutCache(), zkdiscovery.WithoutGuard(),
+		zkdiscovery.WithLazyStart(), zkdiscovery.WithStartTimeout(1), // New does not wait: WaitLive does, until it is interrupted
 		zkdiscovery.WithLogger(slog.New(slog.NewTextHandler(a.diag, &slog.HandlerOptions{Level: slog.LevelWarn}))),
 	}
 	for _, c := range cfg.Auth {
@@ -55,9 +56,14 @@ func (a *app) follow(ctx context.Context, changes int) error {
 	}
 	d, err := zkdiscovery.New(a.base, a.service, cfg.Servers, opts...)
 	if err != nil {
-		return fail(exitUnreachable, "%w", err)
+		return fail(exitUsage, "%w", err)
 	}
 	defer d.Close()
+	started, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	if err := d.WaitLive(started); err != nil && ctx.Err() == nil {
+		return a.unreachable(err)
+	}
 	return a.tell(ctx, d.WatchService(), changes)
 }
 

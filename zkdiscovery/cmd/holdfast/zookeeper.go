@@ -115,6 +115,9 @@ func (a *app) servicePath() (string, error) {
 // config is the connection that the flags speak of, and the base path in normal form.
 func (a *app) config() (cfg session.Config, base string, err error) {
 	cfg = session.Config{SessionTimeout: 10 * time.Second}
+	if a.timeout <= 0 {
+		return cfg, "", fail(exitUsage, "--timeout %v: more than 0 is needed", a.timeout)
+	}
 	if cfg.Servers, cfg.Chroot, base, err = a.paths(); err != nil {
 		return cfg, "", err
 	}
@@ -155,10 +158,11 @@ func (a *app) open(ctx context.Context, cfg session.Config, base string) (*zooke
 }
 
 func (a *app) unreachable(why error) error {
-	if errors.Is(why, session.ErrAuthRefused) {
-		return fail(exitRefused, "ZooKeeper at %s: %w", a.zk, why)
+	code := exitUnreachable
+	if errors.Is(why, session.ErrAuthRefused) || errors.Is(why, session.ErrNoAuth) {
+		code = exitRefused
 	}
-	return fail(exitUnreachable, "ZooKeeper at %s: %w", a.zk, why)
+	return fail(code, "ZooKeeper at %s: %w", a.zk, why)
 }
 
 // with runs f with a connection, and bounds it.

@@ -60,6 +60,17 @@ func TestWhoIsInterruptedWhileAskingKnowsNothing(t *testing.T) {
 	}
 }
 
+// ^C is how watch ends, also while it waits for ZooKeeper.
+func TestWatchIsInterruptedWhileItWaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, key, _ := listening(t, func(net.Listener, *zktest.Server, string) { cancel() })
+	var out, diag strings.Builder
+	if code := run(ctx, []string{"watch", "--zk", strings.TrimPrefix(key, "tcp@"), "--service", "Arith", "--timeout", "5s"}, &out, &diag, os.Getenv); code != exitOK {
+		t.Errorf("%d\n%s%s", code, &out, &diag)
+	}
+}
+
 // A server is started at the address while the dead one is asked.
 func TestRemoveLeavesWhatHasComeWhileItWasAsking(t *testing.T) {
 	anew := func(zk *zktest.Server, path string) error { return errors.Join(zk.Delete(path), zk.Create(path, nil)) }
