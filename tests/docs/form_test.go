@@ -38,3 +38,17 @@ func TestTheIndexHasEveryPage(t *testing.T) {
 		}
 	}
 }
+
+// Whoever searches a page for its heading comes to one place.
+func TestAPageHasEveryHeadingOnce(t *testing.T) {
+	for _, p := range everyPage(t) {
+		seen := make(map[heading]int)
+		for _, h := range p.headings {
+			key := heading{rank: h.rank, text: h.text}
+			if first := seen[key]; first > 0 {
+				t.Errorf("%s:%d: %s stands in line %d already", p.name, h.line, h.text, first)
+			}
+			seen[key] = h.line
+		}
+	}
+}

@@ -24,11 +24,27 @@ func pathCell(path string) string { return cell(cmp.Or(path, "/")) }
 
 // result writes v as JSON, or else what text writes.
 func (a *app) result(v any, text func(w io.Writer)) error {
-	if !a.json {
-		text(a.out)
-		return nil
+	if a.json {
+		return json.NewEncoder(a.out).Encode(v)
 	}
-	return json.NewEncoder(a.out).Encode(v)
+	w := &keeping{Writer: a.out}
+	text(w)
+	return w.err
+}
+
+// keeping is a writer that keeps its first error.
+type keeping struct {
+	io.Writer
+	err error
+}
+
+func (k *keeping) Write(b []byte) (int, error) {
+	if k.err != nil {
+		return 0, k.err
+	}
+	n, err := k.Writer.Write(b)
+	k.err = err
+	return n, err
 }
 
 // note tells a person something that is no result.
@@ -52,7 +68,7 @@ func table(w io.Writer, head []string, rows [][]string) {
 				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(s)+2))
 			}
 		}
-		_, _ = fmt.Fprintln(w, strings.TrimRight(b.String(), " ")) // as above
+		_, _ = fmt.Fprintln(w, strings.TrimRight(b.String(), " ")) // result keeps the error
 	}
 }
 

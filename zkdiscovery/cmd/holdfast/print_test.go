@@ -1,6 +1,12 @@
 package main
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-go/holdfast/zkdiscovery/zktest"
+)
 
 func TestLinesAreFoldedAtTheWidthOfTheTerminal(t *testing.T) {
 	for _, tc := range []struct {
@@ -20,6 +26,33 @@ func TestLinesAreFoldedAtTheWidthOfTheTerminal(t *testing.T) {
 	} {
 		if got := fold(tc.text, tc.columns, 2); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.rule, got, tc.want)
+		}
+	}
+}
+
+func TestAResultThatCannotBeWrittenIsAFailure(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	zk, dir := zktest.Start(t), t.TempDir()
+	if err := zk.Put("/rpcx/Arith/tcp@127.0.0.1:1", []byte("weight=5")); err != nil {
+		t.Fatal(err)
+	}
+	cacheOf(t, dir, zk.Addr())
+	files := []string{"--service", "Arith", "--cache-dir", dir}
+	for _, args := range [][]string{
+		{"list"}, {"list", "--json"}, {"compare", "--service", "Arith"}, {"watch", "--service", "Arith", "--changes", "1"}, {"doctor"},
+		append([]string{"file", "show"}, files...), append([]string{"file", "verify"}, files...),
+		append([]string{"override", "set", "--from-file"}, files...), append([]string{"override", "clear"}, files...),
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var diag strings.Builder
+		code := run(t.Context(), append(args, "--zk", zk.Addr()), full, &diag, os.Getenv)
+		if err := full.Close(); code != exitFailed || err != nil || !strings.Contains(diag.String(), "no space left") {
+			t.Errorf("holdfast %q: exit code %d, %v\n%s", args, code, err, &diag)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-go/holdfast/internal/plain"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // app is one run of the command: its flags and where it writes.
@@ -56,6 +57,14 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) (err error) {
+		c.Flags().Visit(func(f *pflag.Flag) {
+			if f.Value.Type() == "string" && f.Value.String() == "" {
+				err = fail(exitUsage, "--%s is given, and is empty", f.Name) // a variable of a script's, as a rule, which would mean the default here
+			}
+		})
+		return err
 	}
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "write the result as JSON, whose keys stay as they are")

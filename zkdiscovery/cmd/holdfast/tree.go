@@ -119,12 +119,13 @@ func instanceOf(parent string, n session.Node) instance {
 	return i
 }
 
-// services finds every service below the base path: a path with an instance below it, or with nothing. refused are the paths that may not be listed.
+// services finds every service below the base path: a path with an instance below it, or with nothing. Below a service there are locks and the like: what has
+// an instance is a service there. refused are the paths that may not be listed.
 func (zk *zookeeper) services(ctx context.Context) (found []service, refused []string, err error) {
 	top := zk.base
 	looked := 0
-	var walk func(path string, depth int) error
-	walk = func(path string, depth int) error {
+	var walk func(path string, depth int, within bool) error // within a service
+	walk = func(path string, depth int, within bool) error {
 		if looked++; looked > maxNodes {
 			return fmt.Errorf("more than %d nodes below %s: name one with --service", maxNodes, top)
 		}
@@ -132,28 +133,32 @@ func (zk *zookeeper) services(ctx context.Context) (found []service, refused []s
 		switch {
 		case errors.Is(err, session.ErrNoNode) && depth > 0:
 			return nil // gone meanwhile
+		case errors.Is(err, session.ErrNoAuth) && within:
+			return nil
 		case errors.Is(err, session.ErrNoAuth) && depth > 0:
 			refused = append(refused, path)
 			return nil
 		case err != nil:
 			return err
-		case sv != nil && depth > 0:
+		}
+		serves := sv != nil && len(sv.Instances) > 0
+		if depth > 0 && (serves || sv != nil && !within) {
 			found = append(found, *sv)
 		}
-		if sv != nil && len(sv.Instances) > 0 || depth == maxDepth {
-			return nil // what else stands there are locks and the like
+		if depth == maxDepth {
+			return nil
 		}
 		for _, name := range others {
-			if path == "" && name == "zookeeper" {
+			if path == "" && zk.chroot == "" && name == "zookeeper" {
 				continue
 			}
-			if err := walk(path+"/"+name, depth+1); err != nil {
+			if err := walk(path+"/"+name, depth+1, within || serves); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	err = walk(top, 0)
+	err = walk(top, 0, false)
 	slices.SortFunc(found, func(a, b service) int { return strings.Compare(a.Path, b.Path) })
 	return found, refused, err
 }

@@ -29,7 +29,10 @@ func (t *tlsFlags) add(f *pflag.FlagSet) {
 }
 
 func (t *tlsFlags) config() (*tls.Config, error) {
-	if !t.on {
+	switch {
+	case !t.on && *t != (tlsFlags{}):
+		return nil, fail(exitUsage, "--tls is needed where another --tls flag is given")
+	case !t.on:
 		return nil, nil //nolint:nilnil // plain TCP is no error
 	}
 	c := &tls.Config{ServerName: t.server, MinVersion: tls.VersionTLS12}
