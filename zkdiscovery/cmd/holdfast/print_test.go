@@ -39,20 +39,21 @@ func TestAResultThatCannotBeWrittenIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	cacheOf(t, dir, zk.Addr())
-	files := []string{"--service", "Arith", "--cache-dir", dir}
-	for _, args := range [][]string{
-		{"list"}, {"list", "--json"}, {"compare", "--service", "Arith"}, {"watch", "--service", "Arith", "--changes", "1"}, {"doctor"},
-		append([]string{"file", "show"}, files...), append([]string{"file", "verify"}, files...),
-		append([]string{"override", "set", "--from-file"}, files...), append([]string{"override", "clear"}, files...),
+	for _, command := range []string{
+		"list", "list --json", "compare --service Arith", "watch --service Arith --changes 1", "doctor", "undrain --service Arith tcp@127.0.0.1:1",
+		"file show --service Arith --cache-dir DIR", "file verify --service Arith --cache-dir DIR",
+		"override set --from-file --service Arith --cache-dir DIR", "override clear --service Arith --cache-dir DIR",
+		"remove --service Arith tcp@127.0.0.1:1",
 	} {
+		args := strings.Fields(strings.ReplaceAll(command, "DIR", dir) + " --zk " + zk.Addr())
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var diag strings.Builder
-		code := run(t.Context(), append(args, "--zk", zk.Addr()), full, &diag, os.Getenv)
+		code := run(t.Context(), args, full, &diag, os.Getenv)
 		if err := full.Close(); code != exitFailed || err != nil || !strings.Contains(diag.String(), "no space left") {
-			t.Errorf("holdfast %q: exit code %d, %v\n%s", args, code, err, &diag)
+			t.Errorf("holdfast %s: exit code %d, %v\n%s", command, code, err, &diag)
 		}
 	}
 }
