@@ -24,6 +24,8 @@ const (
 	silentEnd = 2 * time.Second
 )
 
+var errClosed = errors.New("closed meanwhile")
+
 // upstream is the wrapped discovery, as soon as there is one.
 type upstream struct {
 	log      *slog.Logger
@@ -90,12 +92,16 @@ func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome 
 	u.mu.Unlock()
 	if closed {
 		d.Close()
-		return outcome{err: errors.New("closed meanwhile")}
+		return outcome{err: errClosed}
 	}
 	updates := d.WatchService()
 	u.mu.Lock()
-	u.updates = updates
+	u.updates, closed = updates, u.closed
 	u.mu.Unlock()
+	if closed {
+		u.unwatch(d, updates)
+		return outcome{err: errClosed}
+	}
 	return outcome{updates: updates, list: copyOf(d.GetServices())}
 }
 
@@ -110,24 +116,50 @@ func (u *upstream) clone(servicePath string) (client.ServiceDiscovery, error) {
 	return source.Clone(servicePath)
 }
 
-// close closes the source, and waits a little for connect, whose ctx has ended. It may be left in a call of the registry's, which nothing can end.
+// close closes the source, and waits a little for that and for connect, whose ctx has ended. Both may be left in a call of the registry's, which nothing
+// can end. The loop has ended before.
 func (u *upstream) close() {
 	u.mu.Lock()
 	u.closed = true // what open returns from now on is closed by attach
 	source, updates := u.source, u.updates
 	u.mu.Unlock()
-	if source != nil {
-		if updates != nil {
-			source.RemoveWatcher(updates)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if source != nil {
+			u.unwatch(source, updates)
+			source.Close()
 		}
-		source.Close()
-	}
+		<-u.ended
+	}()
 	t := time.NewTimer(silentEnd)
 	defer t.Stop()
 	select {
-	case <-u.ended:
+	case <-gone:
 	case <-t.C:
 		u.log.Error("a call of the registry's does not return, leaving it")
+	}
+}
+
+// unwatch removes the watcher, and takes what comes until that is done: d may hand a change over under the lock that RemoveWatcher needs.
+func (u *upstream) unwatch(d client.ServiceDiscovery, updates chan watchers.List) {
+	if updates == nil {
+		return
+	}
+	removed := make(chan struct{})
+	go func() {
+		defer close(removed)
+		d.RemoveWatcher(updates)
+	}()
+	for taken := updates; ; {
+		select {
+		case <-removed:
+			return
+		case _, ok := <-taken:
+			if !ok {
+				taken = nil // its owner has closed it
+			}
+		}
 	}
 }
 
