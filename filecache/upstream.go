@@ -29,8 +29,9 @@ var errClosed = errors.New("closed meanwhile")
 // upstream is the wrapped discovery, as soon as there is one.
 type upstream struct {
 	log      *slog.Logger
-	outcomes chan outcome  // connect sends each outcome, the loop receives; never closed
-	ended    chan struct{} // connect closes it at its end
+	outcomes chan outcome       // connect sends each outcome, the loop receives; never closed
+	answers  chan watchers.List // so do the goroutines of ask
+	calls    sync.WaitGroup     // goroutines that may never come back from a call of the registry's
 
 	mu      sync.Mutex
 	source  client.ServiceDiscovery // nil while there is none yet
@@ -46,12 +47,11 @@ type outcome struct {
 }
 
 func newUpstream(log *slog.Logger) *upstream {
-	return &upstream{log: log, outcomes: make(chan outcome), ended: make(chan struct{})}
+	return &upstream{log: log, outcomes: make(chan outcome), answers: make(chan watchers.List)}
 }
 
 // connect calls open until there is a source for the loop, or ctx ends.
 func (u *upstream) connect(ctx context.Context, open func() (client.ServiceDiscovery, error)) {
-	defer close(u.ended)
 	level := slog.LevelWarn
 	for delay := minConnectDelay; ; delay = min(2*delay, maxConnectDelay) {
 		o := u.attach(open)
@@ -105,6 +105,20 @@ func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome 
 	return outcome{updates: updates, list: copyOf(d.GetServices())}
 }
 
+// ask asks the source what it lists. It does not wait: the answer comes to the loop, which asks nothing else until then.
+func (u *upstream) ask(ctx context.Context) {
+	u.mu.Lock()
+	source := u.source
+	u.mu.Unlock()
+	u.calls.Go(func() {
+		list := copyOf(source.GetServices())
+		select {
+		case u.answers <- list:
+		case <-ctx.Done():
+		}
+	})
+}
+
 // clone is the source's Clone.
 func (u *upstream) clone(servicePath string) (client.ServiceDiscovery, error) {
 	u.mu.Lock()
@@ -116,8 +130,8 @@ func (u *upstream) clone(servicePath string) (client.ServiceDiscovery, error) {
 	return source.Clone(servicePath)
 }
 
-// close closes the source, and waits a little for that and for connect, whose ctx has ended. Both may be left in a call of the registry's, which nothing
-// can end. The loop has ended before.
+// close closes the source, and waits a little for that and for the other calls, whose ctx has ended. They may be left in a call of the registry's, which
+// nothing can end. The loop has ended before.
 func (u *upstream) close() {
 	u.mu.Lock()
 	u.closed = true // what open returns from now on is closed by attach
@@ -130,7 +144,7 @@ func (u *upstream) close() {
 			u.unwatch(source, updates)
 			source.Close()
 		}
-		<-u.ended
+		u.calls.Wait()
 	}()
 	t := time.NewTimer(silentEnd)
 	defer t.Stop()

@@ -48,7 +48,8 @@ const defaultService = "default"
 // is when d last said the list, since Wrap cannot know whether d's silence confirms it; so WithMaxAge makes a quiet service look old. What d said last is what
 // the file has in the end, whatever the clock does: the lists are numbered. When two processes share a file, the list that was heard last stays.
 //
-// d's GetServices and WatchService are called once each. The error is a mistake in the arguments, and then nothing was started. Close
+// d's GetServices and WatchService are called once each. Only after lists that came in a row GetServices is called again, when d has been quiet for half a
+// second, and tells which of them was the last: rpcx's own discoveries may send two changes in the wrong order. The error is a mistake in the arguments, and then nothing was started. Close
 // closes the clones and d, and waits for every goroutine that was started. A call of d's that does not return is left after 2 s, and what it returns
 // is closed; a probe of the user's that ignores its context is left, too. Afterwards the last list stays readable, and Clone returns a discovery that
 // lists nothing.
@@ -129,7 +130,7 @@ func (f *fileBacked) start(open func() (client.ServiceDiscovery, error)) {
 	if started {
 		f.keeper = Keep(func() (*Cache, error) { return f.cache, f.cache.open() }, KeeperConfig{Logger: f.log, Dir: f.cache.dir})
 		f.workers.Go(newWrapLoop(f).run)
-		go f.upstream.connect(f.ctx, open) // not a worker: it may never come back from a call of the registry's
+		f.upstream.calls.Go(func() { f.upstream.connect(f.ctx, open) })
 	}
 	f.mu.Unlock()
 	if started {

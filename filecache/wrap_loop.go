@@ -27,6 +27,7 @@ type wrapLoop struct {
 	file      Heard
 	answered  bool           // there was an attempt to have a source
 	said      belief.Listing // by the source, last; with an AsOf that is not zero if there was one
+	order     order          // of what it has said
 	number    int64          // the highest of all lists
 	contested bool           // another process has saved another list since
 
@@ -71,7 +72,11 @@ func (lp *wrapLoop) run() {
 				lp.log.Warn("the wrapped discovery has closed its channel: the list stays as it is")
 				continue
 			}
-			lp.hear(copyOf(list), time.Now())
+			lp.receive(copyOf(list), time.Now())
+		case list := <-lp.upstream.answers:
+			if lp.order.answered(list) && !equal(list, lp.said.Pairs) {
+				lp.hear(list, time.Now())
+			}
 		case n := <-lp.keeper.News():
 			lp.takeFile(n, time.Now())
 		}
@@ -82,6 +87,12 @@ func (lp *wrapLoop) run() {
 		}
 		logs.Flush(lp.log)
 	}
+}
+
+// receive takes a list that has come by the source's channel.
+func (lp *wrapLoop) receive(list watchers.List, now time.Time) {
+	lp.order.came(list, now)
+	lp.hear(list, now)
 }
 
 // hear takes a list of the source's. One that only repeats the last confirms it, and keeps its number, unless another process has saved another list
@@ -166,8 +177,12 @@ func (lp *wrapLoop) act(now time.Time) (wake time.Time) {
 	lp.belief.Tick(now)
 	lp.driver.Ask(lp.ctx, now)
 	lp.driver.Report(now)
+	ask, quietAt := lp.order.ask(now)
+	if ask {
+		lp.upstream.ask(lp.ctx)
+	}
 	later := lp.show(now)
-	wake = belief.Sooner(lp.belief.Wake(), later)
+	wake = belief.Sooner(belief.Sooner(lp.belief.Wake(), later), quietAt)
 	wake = belief.Sooner(wake, lp.keeper.SaveFrom(lp.belief, now))
 	if isLate || lp.answered && lp.file.Known && later.IsZero() {
 		lp.settle()
