@@ -3,8 +3,10 @@ package filecache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -77,8 +79,12 @@ func (u *upstream) connect(ctx context.Context, open func() (client.ServiceDisco
 
 // attach makes what open returns the source. Watching comes before asking: a change between the two calls is in the channel then.
 func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome {
-	d, err := open()
-	if err == nil && d == nil {
+	var d client.ServiceDiscovery
+	err := try(func() (err error) {
+		d, err = open()
+		return err
+	})
+	if err == nil && isNil(d) {
 		err = errors.New("the discovery is nil")
 	}
 	if err != nil {
@@ -91,10 +97,11 @@ func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome 
 	}
 	u.mu.Unlock()
 	if closed {
-		d.Close()
+		u.call("Close", d.Close)
 		return outcome{err: errClosed}
 	}
-	updates := d.WatchService()
+	var updates chan watchers.List
+	u.call("WatchService", func() { updates = d.WatchService() })
 	u.mu.Lock()
 	u.updates, closed = updates, u.closed
 	u.mu.Unlock()
@@ -102,7 +109,13 @@ func (u *upstream) attach(open func() (client.ServiceDiscovery, error)) outcome 
 		u.unwatch(d, updates)
 		return outcome{err: errClosed}
 	}
-	return outcome{updates: updates, list: copyOf(d.GetServices())}
+	return outcome{updates: updates, list: u.list(d)}
+}
+
+// list is what d lists now, nil if it panics.
+func (u *upstream) list(d client.ServiceDiscovery) (list watchers.List) {
+	u.call("GetServices", func() { list = copyOf(d.GetServices()) })
+	return list
 }
 
 // ask asks the source what it lists. It does not wait: the answer comes to the loop, which asks nothing else until then.
@@ -111,7 +124,7 @@ func (u *upstream) ask(ctx context.Context) {
 	source := u.source
 	u.mu.Unlock()
 	u.calls.Go(func() {
-		list := copyOf(source.GetServices())
+		list := u.list(source)
 		select {
 		case u.answers <- list:
 		case <-ctx.Done():
@@ -142,7 +155,7 @@ func (u *upstream) close() {
 		defer close(gone)
 		if source != nil {
 			u.unwatch(source, updates)
-			source.Close()
+			u.call("Close", source.Close)
 		}
 		u.calls.Wait()
 	}()
@@ -163,7 +176,7 @@ func (u *upstream) unwatch(d client.ServiceDiscovery, updates chan watchers.List
 	removed := make(chan struct{})
 	go func() {
 		defer close(removed)
-		d.RemoveWatcher(updates)
+		u.call("RemoveWatcher", func() { d.RemoveWatcher(updates) })
 	}()
 	for taken := updates; ; {
 		select {
@@ -175,6 +188,33 @@ func (u *upstream) unwatch(d client.ServiceDiscovery, updates chan watchers.List
 			}
 		}
 	}
+}
+
+// call calls a method of the registry's that has no error.
+func (u *upstream) call(method string, do func()) {
+	err := try(func() error {
+		do()
+		return nil
+	})
+	if err != nil {
+		u.log.Error("a call of the registry's panics", "method", method, "error", err)
+	}
+}
+
+// try calls the registry's code. A panic is the error of that call.
+func try(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return call()
+}
+
+// isNil reports whether d is nil, or a nil pointer: a constructor that fails returns one, and its error may have been passed over.
+func isNil(d client.ServiceDiscovery) bool {
+	v := reflect.ValueOf(d)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // copyOf returns list sorted by key, in pairs of our own: the source may change its own at any time. Of several with one key it has the last.

@@ -49,12 +49,14 @@ const defaultService = "default"
 // the file has in the end, whatever the clock does: the lists are numbered. When two processes share a file, the list that was heard last stays.
 //
 // d's GetServices and WatchService are called once each. Only after lists that came in a row GetServices is called again, when d has been quiet for half a
-// second, and tells which of them was the last: rpcx's own discoveries may send two changes in the wrong order. The error is a mistake in the arguments, and then nothing was started. Close
-// closes the clones and d, and waits for every goroutine that was started. A call of d's that does not return is left after 2 s, and what it returns
-// is closed; a probe of the user's that ignores its context is left, too. Afterwards the last list stays readable, and Clone returns a discovery that
-// lists nothing.
+// second, and tells which of them was the last: rpcx's own discoveries may send two changes in the wrong order. A call of d's that panics is reported to the
+// logger and ends nothing else.
+//
+// The error is a mistake in the arguments, and then nothing was started. Close closes the clones and d, and waits for every goroutine that was started. A
+// call of d's that does not return is left after 2 s, and what it returns is closed; a probe of the user's that ignores its context is left, too.
+// Afterwards the last list stays readable, and Clone returns a discovery that lists nothing.
 func Wrap(d client.ServiceDiscovery, dir string, opts ...Option) (client.ServiceDiscovery, error) {
-	if d == nil {
+	if isNil(d) {
 		return connect(nil, errors.New("discovery <nil>: there is nothing to wrap"), "nil", dir, opts)
 	}
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", d), "*")

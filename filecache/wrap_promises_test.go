@@ -241,6 +241,9 @@ func TestWrapRefusesWhatCannotWork(t *testing.T) {
 			t.Errorf("error %v does not mention %q", err, want)
 		}
 	}
+	if _, err := Wrap((*source)(nil), t.TempDir()); err == nil || !strings.Contains(err.Error(), "nothing to wrap") {
+		t.Errorf("Wrap takes a nil pointer: %v", err)
+	}
 	for _, opt := range []Option{WithGuard(Guard{}), WithoutGuard(), WithService("Who")} {
 		if _, err := Open(t.TempDir(), "", "Who", opt); err == nil || !strings.Contains(err.Error(), "for Wrap") {
 			t.Errorf("Open takes what is only for Wrap: %v", err)

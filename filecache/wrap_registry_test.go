@@ -120,3 +120,116 @@ func TestCloseTakesWhatTheSourceHandsOverUnderItsLock(t *testing.T) {
 		}
 	})
 }
+
+// panicking is a source of which some methods panic.
+type panicking struct {
+	*source
+	in string
+}
+
+func (p *panicking) may(method string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if method == p.in || p.in == "everything" {
+		panic("out of order: " + method)
+	}
+}
+
+func (p *panicking) GetServices() []*client.KVPair {
+	p.may("GetServices")
+	return p.source.GetServices()
+}
+
+func (p *panicking) WatchService() chan []*client.KVPair {
+	p.may("WatchService")
+	return p.source.WatchService()
+}
+
+func (p *panicking) RemoveWatcher(ch chan []*client.KVPair) {
+	p.may("RemoveWatcher")
+	p.source.RemoveWatcher(ch)
+}
+
+func (p *panicking) Clone(string) (client.ServiceDiscovery, error) {
+	p.may("Clone")
+	return newSource("tcp@clone:1"), nil
+}
+
+func (p *panicking) Close() {
+	p.source.Close()
+	p.may("Close")
+}
+
+// C1: a panic on a goroutine of Wrap's would be the end of the process.
+func TestAPanicOfTheRegistrysCodeIsTheErrorOfThatCall(t *testing.T) {
+	for in, want := range map[string]struct {
+		list   []string // of the discovery, which says b in the end
+		panics int      // that are told at Error
+	}{
+		"WatchService":  {[]string{"tcp@a:1"}, 1},
+		"GetServices":   {[]string{"tcp@b:1"}, 2}, // asked again, after two changes in a row
+		"RemoveWatcher": {[]string{"tcp@b:1"}, 1},
+		"Close":         {[]string{"tcp@b:1"}, 1},
+		"Clone":         {[]string{"tcp@b:1"}, 0}, // told at Warn, and tried again
+		"everything":    {[]string{}, 3},
+	} {
+		t.Run(in, func(t *testing.T) {
+			dir := t.TempDir()
+			bubbles.Test(t, func(t *testing.T) {
+				s := &panicking{newSource("tcp@a:1"), in}
+				logs := &lines{}
+				w := mustWrap(t, s, dir, WithPollingOnly(), WithLogger(logs.logger()), WithoutGuard())
+				clone, err := w.Clone("Other")
+				if err != nil {
+					t.Errorf("Clone: %v", err)
+				}
+				s.say("tcp@c:1")
+				s.say("tcp@b:1")
+				pass(time.Minute)
+				wantKeys(t, w.GetServices(), want.list...)
+				if in == "Clone" { // it is well again
+					s.mu.Lock()
+					s.in = ""
+					s.mu.Unlock()
+				}
+				pass(2 * maxConnectDelay)
+				if in != "everything" {
+					wantKeys(t, clone.GetServices(), "tcp@clone:1")
+				}
+				if took := closing(w); took > 0 || s.closed != 1 {
+					t.Errorf("Close has taken %v, the source was closed %d times", took, s.closed)
+				}
+				if n := logs.count("level=ERROR msg=\"a call of the registry's panics\""); n != want.panics {
+					t.Errorf("%d lines say that a call panics, want %d:\n%s", n, want.panics, logs)
+				}
+			})
+		})
+	}
+}
+
+// A constructor whose error nobody has looked at returns a nil pointer, which is a discovery by its type.
+func TestAConstructorThatPanicsOrReturnsANilPointerIsCalledAgain(t *testing.T) {
+	for name, open := range map[string]func() (client.ServiceDiscovery, error){
+		"panics":      func() (client.ServiceDiscovery, error) { panic("cannot create store") },
+		"nil pointer": func() (client.ServiceDiscovery, error) { var s *source; return s, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			bubbles.Test(t, func(t *testing.T) {
+				attempts := 0
+				w, err := Connect(func() (client.ServiceDiscovery, error) {
+					if attempts++; attempts < 3 {
+						return open()
+					}
+					return newSource("tcp@a:1"), nil
+				}, dir, WithPollingOnly(), WithLogger(logger(t)), WithoutGuard())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.Close()
+				pass(time.Minute)
+				wantKeys(t, w.GetServices(), "tcp@a:1")
+			})
+		})
+	}
+}
