@@ -54,6 +54,9 @@ type KeeperConfig struct {
 	Dir string
 	// Saved is called after each attempt to write, by the Keeper's goroutine. It must return soon. It may be nil.
 	Saved func(Saved)
+	// Refused is called at the end, by the Keeper's goroutine, if a Save was refused and the owner has not taken the News that says so: it may Save once
+	// more. It must return soon. It may be nil.
+	Refused func(News)
 }
 
 // Saved is an attempt to write.

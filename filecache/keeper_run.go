@@ -96,17 +96,39 @@ func (k *Keeper) begin() {
 	k.watch.begin()
 }
 
-// finish writes what is left to be written, and ends the watch.
+// finish writes what is left to be written, and ends the watch. What fails is reported there; there is no later. But an owner whose list was refused, and
+// who has not heard of that, may number it anew.
 func (k *Keeper) finish() {
 	rec := k.take()
 	if rec == nil && k.isLost() {
 		rec = k.last
 	}
 	if rec != nil {
-		k.save(rec) // what fails is reported there; there is no later
+		k.save(rec)
+	}
+	if rec = k.refused(); rec != nil {
+		k.save(rec)
 	}
 	k.watch.end()
 	_ = k.cache.Close() // no Watch of it was started
+}
+
+// refused is what the owner saves instead of what was refused; nil: nothing.
+func (k *Keeper) refused() *belief.Record {
+	if k.config.Refused == nil {
+		return nil
+	}
+	select {
+	case n := <-k.news:
+		if !n.InTheWay {
+			return nil
+		}
+		_ = k.take() // what could not be written
+		k.config.Refused(n)
+		return k.take()
+	default:
+		return nil
+	}
 }
 
 func (k *Keeper) isLost() bool {

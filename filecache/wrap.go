@@ -130,8 +130,9 @@ func (f *fileBacked) start(open func() (client.ServiceDiscovery, error)) {
 	f.mu.Lock()
 	started := !f.closed // the parent may have been closed meanwhile
 	if started {
-		f.keeper = Keep(func() (*Cache, error) { return f.cache, f.cache.open() }, KeeperConfig{Logger: f.log, Dir: f.cache.dir})
-		f.workers.Go(newWrapLoop(f).run)
+		lp := newWrapLoop(f)
+		f.keeper = Keep(func() (*Cache, error) { return f.cache, f.cache.open() }, KeeperConfig{Logger: f.log, Dir: f.cache.dir, Refused: lp.refused})
+		f.workers.Go(lp.run)
 		f.upstream.calls.Go(func() { f.upstream.connect(f.ctx, open) })
 	}
 	f.mu.Unlock()

@@ -153,6 +153,13 @@ func (lp *wrapLoop) takeFile(n News, now time.Time) {
 	}
 }
 
+// refused is takeFile for the last time: run does nothing but wait for the keeper, which calls it.
+func (lp *wrapLoop) refused(n News) {
+	now := time.Now()
+	lp.takeFile(n, now)
+	lp.keeper.SaveLast(lp.belief, now)
+}
+
 // lists reports whether s lists pairs, beside those that are held.
 func lists(s *Snapshot, pairs watchers.List) bool {
 	listed := make(watchers.List, 0, len(s.Servers))

@@ -201,3 +201,49 @@ func TestAListThatWasCountedAndNeverWrittenDoesNotMakeALaterOneOld(t *testing.T)
 		})
 	}
 }
+
+// P1 says its last list within the second after its write, P2 has saved several since, and both end. P1's save has the lower number, and was heard last.
+func TestTheLastListBeforeCloseIsInTheFileThoughAnotherProcessHasSaved(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		one, two := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w, v := wrap(one), wrap(two)
+		pass(time.Minute)
+		one.say("tcp@a:1", "tcp@b:1")
+		pass(100 * time.Millisecond)
+		for _, key := range []string{"tcp@c:1", "tcp@d:1", "tcp@e:1", "tcp@f:1"} {
+			two.say("tcp@a:1", key)
+			pass(20 * time.Millisecond)
+		}
+		pass(100 * time.Millisecond)
+		one.say("tcp@a:1", "tcp@last:1")
+		pass(0)
+		v.Close()
+		w.Close()
+		if keys := keysOf(listOf(saved(t, w))); !slices.Contains(keys, "tcp@last:1") {
+			t.Errorf("the file has %q", keys)
+		}
+	})
+}
+
+// The other way round: what P2 has heard later stays when P1 ends.
+func TestTheLastListBeforeCloseDoesNotReplaceALaterOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, wrap wrapFunc) {
+		one, two := newSource("tcp@a:1"), newSource("tcp@a:1")
+		w, v := wrap(one), wrap(two)
+		pass(time.Minute)
+		one.say("tcp@a:1", "tcp@b:1")
+		pass(100 * time.Millisecond)
+		one.say("tcp@a:1", "tcp@early:1")
+		for _, key := range []string{"tcp@c:1", "tcp@d:1", "tcp@e:1", "tcp@last:1"} {
+			pass(20 * time.Millisecond)
+			two.say("tcp@a:1", key)
+		}
+		pass(0)
+		v.Close()
+		w.Close()
+		wantKeys(t, listOf(saved(t, w)), keysOf(v.GetServices())...)
+		if keys := keysOf(listOf(saved(t, w))); !slices.Contains(keys, "tcp@last:1") {
+			t.Errorf("the file has %q", keys)
+		}
+	})
+}
