@@ -138,7 +138,7 @@ func (lp *wrapLoop) isTold() bool { return lp.said.Zxid > 0 }
 // its own, ours gets a higher number; so it does where a list that was heard before ours has taken the place of ours, with a number that counted lists which
 // were never written. A time in the future says nothing. Otherwise theirs stays, until our source says something again.
 func (lp *wrapLoop) takeFile(n News, now time.Time) {
-	isLater := n.File != nil && n.File.AsOf.After(lp.said.AsOf) && !n.File.AsOf.After(now)
+	isLater := n.File != nil && isBetween(n.File.AsOf, lp.said.AsOf, now)
 	n.InTheWay = n.InTheWay && !isLater
 	lp.file.Take(n, lp.belief, now)
 	if n.Err != nil && !absent(n.Err) {
@@ -148,10 +148,13 @@ func (lp *wrapLoop) takeFile(n News, now time.Time) {
 		lp.number = max(lp.number, n.File.Zxid)
 		lp.contested = lp.isTold() && !lists(n.File, lp.said.Pairs)
 	}
-	if isEarlier := n.File != nil && n.File.AsOf.Before(lp.said.AsOf); n.InTheWay || lp.contested && isEarlier {
+	if isEarlier := n.File != nil && isBetween(lp.said.AsOf, n.File.AsOf, now); n.InTheWay || lp.contested && isEarlier {
 		lp.tell(now)
 	}
 }
+
+// isBetween reports whether at is later than before, and not in the future.
+func isBetween(at, before, now time.Time) bool { return at.After(before) && !at.After(now) }
 
 // refused is takeFile for the last time: run does nothing but wait for the keeper, which calls it.
 func (lp *wrapLoop) refused(n News) {

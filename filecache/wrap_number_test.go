@@ -247,3 +247,30 @@ func TestTheLastListBeforeCloseDoesNotReplaceALaterOne(t *testing.T) {
 		}
 	})
 }
+
+// P1's source has said its list at 13:00, by a clock that is set back to 12:00 then. P2 hears another at 12:05. P1's source has said nothing since.
+func TestAListThatWasHeardInTheFutureDoesNotReplaceALaterOne(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.nameOnly = true
+	cache, err := prepare(newMemFS(), "/cache", "e", "s", cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lp := newWrapLoop(newFileBacked(cache, nil))
+	ahead, later := noon.Add(time.Hour), noon.Add(5*time.Minute)
+	lp.takeFile(News{Err: errNone}, ahead)
+	lp.hear(pairs("tcp@a:1"), ahead)
+	ours, _ := lp.belief.ToSave(ahead)
+	if ours == nil {
+		t.Fatal("the first list is not saved")
+	}
+	theirs := Snapshot{Era: ours.Era, Zxid: ours.Zxid + 1, AsOf: later, Servers: []Server{{Key: "tcp@b:1", Value: "weight=5"}}}
+	lp.takeFile(News{File: &theirs}, later.Add(time.Second))
+	if rec, _ := lp.belief.ToSave(later.Add(10 * time.Second)); rec != nil {
+		t.Errorf("%q takes its place, as number %d", keysOf(rec.Listed), rec.Zxid)
+	}
+	lp.hear(pairs("tcp@a:1"), later.Add(time.Minute)) // again, and later
+	if rec, _ := lp.belief.ToSave(later.Add(time.Minute)); rec == nil || rec.Zxid <= theirs.Zxid {
+		t.Errorf("what is said last is not saved: %+v", rec)
+	}
+}
