@@ -50,7 +50,7 @@ func (s *strays) leave(c *Cache) {
 
 // look looks through the directories from that of the service up to the one that Open was given, and that of WithOverrideDir, if they have changed.
 func (s *strays) look(c *Cache, now time.Time) {
-	for dir := c.at; len(dir) >= len(c.dir); dir = filepath.Dir(dir) {
+	for _, dir := range levels(c.at, c.dir) {
 		if s.hasChanged(c, dir, now) {
 			s.inspect(c, dir)
 		}
@@ -60,6 +60,15 @@ func (s *strays) look(c *Cache, now time.Time) {
 			s.inspectFlat(c, dir)
 		}
 	}
+}
+
+// levels are the directories from dir up to top. Nothing is above a root, whatever is asked.
+func levels(dir, top string) []string {
+	all := []string{dir}
+	for up := filepath.Dir(dir); dir != top && up != dir; dir, up = up, filepath.Dir(up) {
+		all = append(all, up)
+	}
+	return all
 }
 
 // hasChanged reports whether dir has changed. Most directories are above many services, so one that somebody has looked at just now is not looked at.

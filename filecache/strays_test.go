@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,43 @@ func TestAnOverrideWithAWrongNameIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLevelsEndAtTheTop(t *testing.T) {
+	for _, tt := range []struct{ dir, top, want string }{
+		{"/cache/zk/rpcx/Arith", "/cache", "/cache/zk/rpcx/Arith /cache/zk/rpcx /cache/zk /cache"},
+		{"/cache/zk", "/cache/zk", "/cache/zk"},
+		{"/zk/rpcx", "/", "/zk/rpcx /zk /"},
+		{"/", "/", "/"},
+		{"/a/b", "/elsewhere", "/a/b /a /"},
+	} {
+		if got := filepath.ToSlash(strings.Join(levels(filepath.FromSlash(tt.dir), filepath.FromSlash(tt.top)), " ")); got != tt.want {
+			t.Errorf("from %s to %s: %s, want %s", tt.dir, tt.top, got, tt.want)
+		}
+	}
+}
+
+// A container's working directory is often the root, and WithCacheDir(".") means it. Nothing is above the root, and the look above it did not end.
+func TestARootIsACacheDirectoryLikeAnyOther(t *testing.T) {
+	bubbles.Test(t, func(t *testing.T) {
+		cfg := defaultConfig()
+		cfg.pollingOnly, cfg.logger = true, logger(t)
+		disk := newMemFS() // nothing is written into the root of this machine
+		c, err := prepare(disk, "/", "zk1:2181", "/prod/rpcx/Arith", cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := Keep(func() (*Cache, error) { return c, c.open() }, KeeperConfig{Logger: logger(t), Dir: c.dir})
+		pass(time.Minute)
+		k.Save(recordOf(at(1, "tcp@a:1")))
+		pass(time.Minute)
+		if st := k.Status(); st.Saves != 1 || disk.names[c.main] == nil {
+			t.Errorf("status %+v, files %s", st, disk.paths())
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // Of many services, the one that is meant tells; and nobody fills the log.
