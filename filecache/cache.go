@@ -32,7 +32,7 @@ type Cache struct {
 	fsys         fileSystem
 	notify       *notifier
 
-	decided // by Open; it does not change afterwards
+	decided // by Open; a Keeper whose Open has failed decides again
 
 	saving sync.Mutex // held for the whole of a Save
 	litter []string   // temporary files that could not be removed; guarded by saving
@@ -79,7 +79,8 @@ const orphanAge = 10 * time.Minute
 // that were killed have left there. That they cannot be made or written now is not an error: Save will say so.
 //
 // An error names the value and the rule that it breaks: an empty or over-long name, one that is not UTF-8, a dir that is a file, a contradictory
-// or negative option. Open waits at most a second for other processes that are in it at the same time.
+// or negative option. Where the dir is all that is wrong there is a Cache beside the error: it cannot save, but it knows the overrides of
+// WithOverrideDir. Open waits at most a second for other processes that are in it at the same time.
 //
 // # Places
 //
@@ -113,13 +114,10 @@ const orphanAge = 10 * time.Minute
 func Open(dir, ensemble, service string, opts ...Option) (*Cache, error) {
 	cfg := newConfig(opts)
 	c, err := prepare(disk{}, dir, ensemble, service, cfg, cfg.forOpen())
-	if err == nil {
-		err = c.open()
-	}
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.open()
 }
 
 // prepare is the part of Open that does not touch the disk. It adds what is wrong already, if anything, to what it finds wrong itself.
@@ -158,12 +156,10 @@ func checkName(what, name string) error {
 	return nil
 }
 
-// open is the part of Open that does. Its error is what cannot heal by itself: something which is no directory stands where one should be.
+// open is the part of Open that does, and decides where everything is in any case. Its error is what cannot heal by itself: something which is no
+// directory stands where one should be.
 func (c *Cache) open() error {
 	err := c.fsys.mkdirAll(c.dir)
-	if errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("filecache: open: directory %q: must be a directory, but it or a parent of it is a file", c.dir)
-	}
 	c.warnOfStrangers()
 	c.settle()
 	c.files = filesIn(filepath.Join(c.home, place(c.service)))
@@ -173,13 +169,16 @@ func (c *Cache) open() error {
 	}
 	_ = c.fsys.mkdirAll(c.at) // so that an operator finds it; Save will say if it cannot be made
 	c.removeOrphans(c.at)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("filecache: open: directory %q: must be a directory, but it or a parent of it is a file", c.dir)
+	}
 	return nil
 }
 
 // warnOfStrangers reports a directory in which anybody may put a list, and so direct this program's calls.
 func (c *Cache) warnOfStrangers() {
 	info, err := c.fsys.stat(c.dir)
-	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 {
+	if err == nil && info.IsDir() && runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 {
 		c.config.logger.Warn("anybody may write the cache directory, and so decide which servers are called",
 			"dir", c.dir, "mode", info.Mode().String())
 	}

@@ -38,8 +38,9 @@ type Keeper struct {
 	busy   time.Time // since when the disk has been asked for something; zero while it is not
 
 	// The goroutine of run owns these.
-	cache    *Cache
-	watch    *watch
+	cache    *Cache         // nil: there is none yet
+	opened   bool           // it can be written
+	watch    *watch         // of cache
 	override *Snapshot      // in force
 	last     *belief.Record // what was written last
 	retry    time.Duration  // before the next attempt, after a failed one; zero after a good one
@@ -82,7 +83,7 @@ type News struct {
 
 // KeeperStatus is the state of a Keeper at one moment.
 type KeeperStatus struct {
-	Path         string    // the list's file; "" until it is open
+	Path         string    // the list's file; "" until there is a Cache
 	OverridePath string    // the override that is in force; else where an operator would put one
 	Saved        time.Time // when a list was written last
 	Saves        int64     // how often one was
@@ -90,7 +91,8 @@ type KeeperStatus struct {
 	Err          error     // why the file cannot be opened, or the last write failed; nil when it did not
 }
 
-// Keep starts a Keeper for the file that open opens. Close ends it.
+// Keep starts a Keeper for the file that open opens. Close ends it. While open fails it is called again, after 10 s at first and at least every minute. A
+// Cache that it returns beside the error is watched until then, for the overrides that can be read.
 func Keep(open func() (*Cache, error), config KeeperConfig) *Keeper {
 	if config.Logger == nil {
 		config.Logger = logs.Default()

@@ -172,3 +172,70 @@ func TestAFileThatCannotBeOpenedIsTriedAgain(t *testing.T) {
 }
 
 // F6: at rest nothing is read, whatever the size of the files.
+
+// An operator's override is for an emergency, in which the cache directory may be what is broken.
+func TestAnOverrideElsewhereCountsWithoutACacheDirectory(t *testing.T) {
+	for name, opener := range map[string]func(dir, ensemble string, opts []Option) func() (*Cache, error){
+		"a new Cache each time": func(dir, ensemble string, opts []Option) func() (*Cache, error) {
+			return func() (*Cache, error) { return Open(dir, ensemble, "/prod/rpcx/Arith", opts...) }
+		},
+		"the same, as Wrap does": func(dir, ensemble string, opts []Option) func() (*Cache, error) {
+			c, err := prepare(disk{}, dir, ensemble, "/prod/rpcx/Arith", newConfig(opts), nil)
+			return func() (*Cache, error) { return c, errors.Join(err, c.open()) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, operators := t.TempDir(), t.TempDir()
+			bubbles.Test(t, func(t *testing.T) {
+				in, over := filepath.Join(dir, "cache"), filepath.Join(operators, "prod__rpcx__Arith.json")
+				write(t, in, "a file")
+				write(t, over, `["tcp@o:1"]`)
+				k := &kept{logs: &lines{}}
+				opts := []Option{WithPollingOnly(), WithOverrideDir(operators), WithLogger(k.logs.logger())}
+				k.Keeper = Keep(opener(in, "zk2:2181,zk1:2181", opts), KeeperConfig{Logger: k.logs.logger(), Dir: in})
+				defer k.Close()
+				pass(2 * pollInterval)
+				k.overridden(t, "tcp@o:1")
+				write(t, over, `["tcp@o:2"]`)
+				pass(2 * pollInterval)
+				k.overridden(t, "tcp@o:2")
+				remove(t, over)
+				pass(2 * pollInterval)
+				k.overridden(t)
+				write(t, over, `["tcp@o:3"]`)
+				pass(2 * pollInterval)
+				k.overridden(t, "tcp@o:3")
+				k.Save(recordOf(at(2, "tcp@b:1")))
+				pass(lastRestamp / 2)
+				k.quiet(t)
+				if st := k.Status(); st.Err == nil || st.OverridePath != over || st.Saves+st.Failures != 0 || k.logs.count("level=ERROR") != 1 {
+					t.Errorf("status %+v, log:\n%s", st, k.logs)
+				}
+
+				write(t, over, `nonsense`) // which changes nothing, neither now nor when there is a directory
+				pass(2 * pollInterval)
+				remove(t, in) // and what was to be mounted there is: the directory of the same ensemble at another time
+				k.theirs = mustOpen(t, in)
+				mustSave(t, k.theirs, at(1, "tcp@a:1"))
+				pass(maxRetry)
+				if n := k.next(t); n.File == nil || n.File.Zxid != 1 || n.Override == nil || k.Status().Err != nil || k.logs.count("can be opened now") != 1 {
+					t.Errorf("news %+v, status %+v, log:\n%s", n, k.Status(), k.logs)
+				}
+				k.has(t, at(2, "tcp@b:1"))
+				remove(t, over)
+				pass(2 * pollInterval)
+				k.overridden(t)
+			})
+		})
+	}
+}
+
+// overridden takes the news, and checks what the override in it has; none without keys.
+func (k *kept) overridden(t *testing.T, keys ...string) {
+	t.Helper()
+	n := k.next(t)
+	if n.Override == nil {
+		n.Override = &Snapshot{}
+	}
+	wantKeys(t, listOf(*n.Override), keys...)
+}

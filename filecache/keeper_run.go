@@ -13,16 +13,15 @@ func (k *Keeper) run() {
 	if !k.opens() {
 		return
 	}
-	k.disk(k.begin)
 	defer k.disk(k.finish)
 
-	wants := k.wants
-	gap := time.NewTimer(saveGap) // while it runs, nothing is written
-	gap.Stop()
+	var wants chan struct{}       // nil: nothing is written now
+	gap := time.NewTimer(k.retry) // until something may be
 	defer gap.Stop()
 	restamp := time.NewTimer(k.restampEvery())
 	defer restamp.Stop()
-	for w := k.watch; ; {
+	for {
+		w := k.watch
 		select {
 		case <-k.stop:
 			return
@@ -42,7 +41,14 @@ func (k *Keeper) run() {
 				gap.Reset(max(saveGap, k.retry))
 			}
 		case <-gap.C:
-			wants = k.wants
+			if !k.opened {
+				k.tryOpen()
+			}
+			if k.opened {
+				wants = k.wants
+			} else {
+				gap.Reset(k.retry)
+			}
 		case <-restamp.C:
 			k.tell(News{Restamp: true})
 			restamp.Reset(k.restampEvery())
@@ -50,24 +56,9 @@ func (k *Keeper) run() {
 	}
 }
 
-// opens opens the file, and goes on trying while that is not possible: what stands in the way may go. It reports false when the Keeper is closed first.
+// opens tries to open the file until there is a Cache. It reports false when the Keeper is closed first.
 func (k *Keeper) opens() bool {
-	for {
-		var err error
-		if k.disk(func() { k.cache, err = k.open() }); err == nil {
-			if k.retry > 0 {
-				k.config.Logger.Info("the cache file can be opened now", "file", k.cache.Path())
-			}
-			k.note(func(st *KeeperStatus) { st.Err = nil })
-			k.retry = 0
-			return true
-		}
-		if k.retry == 0 {
-			k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
-			k.note(func(st *KeeperStatus) { st.Err = err })
-			k.tell(News{Err: err})
-		}
-		k.retry = min(max(saveRetry, 2*k.retry), maxRetry)
+	for k.tryOpen(); k.cache == nil; k.tryOpen() {
 		again := time.NewTimer(k.retry)
 		select {
 		case <-again.C:
@@ -76,23 +67,60 @@ func (k *Keeper) opens() bool {
 			return false
 		}
 	}
+	return true
 }
 
-// begin tells what is there.
-func (k *Keeper) begin() {
-	k.noteNames()
-	var n News
-	if s, err := k.cache.Load(); err == nil {
-		n.File = &s
-	} else {
-		n.Err = err
+// tryOpen opens the file, or not yet: what stands in the way may go. A Cache that comes with an error is watched nevertheless, for the overrides that
+// are elsewhere.
+func (k *Keeper) tryOpen() {
+	var c *Cache
+	var err error
+	k.disk(func() { c, err = k.open() })
+	before := k.retry
+	first := before == 0
+	switch k.opened = err == nil; {
+	case !k.opened && first:
+		k.config.Logger.Error("no cache file: an outage at the next start will not find one", "dir", k.config.Dir, "err", err)
+	case k.opened && !first:
+		k.config.Logger.Info("the cache file can be opened now", "file", c.Path())
 	}
-	if o, err := k.cache.LoadOverride(); err == nil {
+	k.note(func(st *KeeperStatus) { st.Err = err })
+	if k.retry = 0; !k.opened {
+		k.retry = min(max(saveRetry, 2*before), maxRetry)
+	}
+	switch {
+	case k.opened || c != nil && k.cache == nil:
+		k.disk(func() { k.begin(c, err) })
+	case first:
+		k.tell(News{Err: err})
+	}
+}
+
+// begin tells what is there, unless err says why no list can be, and watches it.
+func (k *Keeper) begin(c *Cache, err error) {
+	if k.cache != nil {
+		k.watch.end()
+	}
+	k.cache = c
+	k.noteNames()
+	n := News{Err: err}
+	if err == nil {
+		var s Snapshot
+		if s, n.Err = c.Load(); n.Err == nil {
+			n.File = &s
+		}
+	}
+	switch o, err := c.LoadOverride(); {
+	case err == nil:
 		k.override = &o
-	} // a bad one is reported by the watch
+	case absent(err):
+		k.override = nil
+	default: // the watch reports it, and that it changes nothing
+		c.learnOverride(k.override)
+	}
 	k.noteNames()
 	k.tell(n)
-	k.watch = k.cache.newWatch(k.heard)
+	k.watch = c.newWatch(k.heard)
 	k.watch.begin()
 }
 

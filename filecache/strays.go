@@ -2,6 +2,7 @@ package filecache
 
 import (
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -20,7 +21,15 @@ var strayFiles strays
 type strays struct {
 	mu     sync.Mutex
 	dirs   map[string]*inspected
-	caches map[*Cache]int // that are watched, and how often: one of them may be meant
+	caches map[*Cache]*entered // that are watched: one of them may be meant
+}
+
+// entered is a Cache that is watched, and where it has everything. A Cache whose Keeper opens it once more has it elsewhere later.
+type entered struct {
+	*Cache
+	decided
+
+	times int
 }
 
 // inspected is a directory that was looked through.
@@ -35,15 +44,18 @@ func (s *strays) enter(c *Cache) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.caches == nil {
-		s.caches = make(map[*Cache]int)
+		s.caches = make(map[*Cache]*entered)
 	}
-	s.caches[c]++
+	if s.caches[c] == nil {
+		s.caches[c] = &entered{Cache: c, decided: c.decided}
+	}
+	s.caches[c].times++
 }
 
 func (s *strays) leave(c *Cache) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.caches[c]--; s.caches[c] == 0 {
+	if s.caches[c].times--; s.caches[c].times == 0 {
 		delete(s.caches, c)
 	}
 }
@@ -126,14 +138,14 @@ func (s *strays) inspect(c *Cache, dir string) {
 		if !s.isNew(dir, name, true) {
 			continue
 		}
-		of := c // for example
+		of := &entered{Cache: c, decided: c.decided} // for example
 		for _, other := range s.watched() {
 			if other.dir == c.dir && other.isMeantBy(name) {
 				of = other
 			}
 		}
 		of.config.logger.Warn("nobody reads this file: the override of a service has one name only",
-			"file", file, "service", of.service, "override", of.OverridePath())
+			"file", file, "service", of.service, "override", of.overrides[0])
 	}
 	if older > 0 {
 		c.config.logger.Info("lists of an older layout are not read; new ones are written below the ensemble's directory",
@@ -145,7 +157,7 @@ func (s *strays) inspect(c *Cache, dir string) {
 // service of this process.
 func (s *strays) inspectFlat(c *Cache, dir string) {
 	for name, file := range jsonFiles(c.fsys, dir) {
-		var of *Cache
+		var of *entered
 		for _, other := range s.watched() {
 			if slices.Contains(other.overrides[1:], file) {
 				of = nil
@@ -193,14 +205,10 @@ func (c *Cache) isMeantBy(name string) bool {
 }
 
 // watched are the Caches of this process that somebody watches.
-func (s *strays) watched() []*Cache {
+func (s *strays) watched() []*entered {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	caches := make([]*Cache, 0, len(s.caches))
-	for c := range s.caches {
-		caches = append(caches, c)
-	}
-	return caches
+	return slices.Collect(maps.Values(s.caches))
 }
 
 // isNew notes a stray file, and reports whether it is to be told.
