@@ -20,3 +20,8 @@ var (
 	// ErrOverride: an override file is there and was refused; the error names file, line, column and reason.
 	ErrOverride = errors.New("override refused")
 )
+
+// isVerdict reports whether err is about what a list's file says, so that it will say so at the next look, too.
+func isVerdict(err error) bool {
+	return errors.Is(err, ErrTooOld) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) || errors.Is(err, ErrForeign)
+}

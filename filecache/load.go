@@ -35,27 +35,38 @@ func (c *Cache) inTheWay() (Snapshot, error) {
 }
 
 func (c *Cache) load(usable func(Snapshot) error) (Snapshot, error) {
-	var errs []error
-	for _, path := range []string{c.main, c.prev} {
-		s, err := c.readOrSetAside(path)
-		if err == nil {
-			err = usable(s)
-		}
-		if err == nil {
-			holdByNow(s.Servers, time.Now())
-			if len(errs) > 0 {
-				c.config.logger.Warn("an older generation is used", "path", path, "as_of", s.AsOf, "reason", errors.Join(errs...))
-			}
-			return s, nil
-		}
-		if !absent(err) {
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
-		}
+	s, err := c.loadFrom(c.main, usable)
+	if err != nil {
+		return c.loadBefore(err, usable)
 	}
-	if len(errs) == 0 {
+	return s, nil
+}
+
+// loadBefore loads the generation before the newest, of which err says why it will not do.
+func (c *Cache) loadBefore(err error, usable func(Snapshot) error) (Snapshot, error) {
+	s, prevErr := c.loadFrom(c.prev, usable)
+	reason := errors.Join(slices.DeleteFunc([]error{err, prevErr}, absent)...)
+	switch {
+	case prevErr != nil && reason == nil:
 		return Snapshot{}, &fs.PathError{Op: "open", Path: c.main, Err: fs.ErrNotExist}
+	case prevErr != nil:
+		return Snapshot{}, reason
+	case reason != nil:
+		c.config.logger.Warn("an older generation is used", "path", c.prev, "as_of", s.AsOf, "reason", reason)
 	}
-	return Snapshot{}, errors.Join(errs...)
+	return s, nil
+}
+
+func (c *Cache) loadFrom(path string, usable func(Snapshot) error) (Snapshot, error) {
+	s, err := c.readOrSetAside(path)
+	if err == nil {
+		err = usable(s)
+	}
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("%s: %w", path, err)
+	}
+	holdByNow(s.Servers, time.Now())
+	return s, nil
 }
 
 // read returns the snapshot at path if it is whole and ours.

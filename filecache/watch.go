@@ -76,7 +76,7 @@ type watch struct {
 	file    looked    // what the list's file was at the last look
 	lost    bool      // it was not there
 	seen    stamp     // the latest snapshot that was sent, or known at the beginning
-	refused time.Time // SavedAt of the file that was later but could not be used, so that it is not read again and again
+	refused time.Time // SavedAt of the file that was later but is no use, so that it is not read again and again
 
 	sub    *subscription
 	poll   *time.Timer
@@ -229,9 +229,16 @@ func (w *watch) lookAtFile(now time.Time) {
 	if !w.isNews(h.stamp()) || h.SavedAt.Equal(w.refused) {
 		return
 	}
-	s, err := w.c.load(w.c.checkAge)
+	s, err := w.c.loadFrom(w.c.main, w.c.checkAge)
+	if err != nil && !isVerdict(err) {
+		w.file = looked{} // as above, or there were too many open files
+		return
+	}
+	if err != nil {
+		s, err = w.c.loadBefore(err, w.c.checkAge)
+	}
 	if err != nil || !w.isNews(s.stamp()) {
-		w.refused = h.SavedAt // too old, damaged behind its head, unreadable: that has been reported, the next save may be better
+		w.refused = h.SavedAt // too old, damaged behind its head: that has been reported, the next save may be better
 		return
 	}
 	w.tell(s)

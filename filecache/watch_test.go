@@ -2,8 +2,11 @@ package filecache
 
 import (
 	"context"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +164,49 @@ func TestWatchDeliversNothingThatLoadWouldRefuse(t *testing.T) {
 		_ = ours.Close()
 		synctest.Wait()
 	})
+}
+
+// A list that cannot be read for a moment, as when the process has no descriptors left, is not bad: it is read at a later look. One of two generations may
+// stand in for it in that moment, or none.
+func TestAListThatCannotBeReadForAMomentIsToldLater(t *testing.T) {
+	for _, before := range []int64{0, 2} {
+		watching(t, func(t *testing.T, ours, theirs *Cache, logs *lines) {
+			if before > 0 {
+				mustSave(t, theirs, at(before-1, "tcp@a:1"))
+				mustSave(t, theirs, at(before, "tcp@b:1"))
+			}
+			_, _ = ours.Load() // which may find nothing
+			fsys := &headsOnly{fileSystem: disk{}}
+			ours.fsys = fsys
+			ch := ours.Watch(t.Context())
+			look()
+			fsys.heads = 1
+			mustSave(t, theirs, at(9, "tcp@c:1"))
+			pass(time.Minute)
+			wantNothing(t, ch)
+			fsys.heads = 0
+			pass(time.Minute)
+			wantFile(t, ch, at(9, "tcp@c:1"))
+			if logs.count("WARN") > 0 {
+				t.Errorf("told:\n%s", logs)
+			}
+		})
+	}
+}
+
+// headsOnly is a disk that opens a list once, for its head, and then not, in turns; unless heads is 0.
+type headsOnly struct {
+	fileSystem
+	heads int
+}
+
+func (h *headsOnly) open(path string) (fs.File, error) {
+	if h.heads > 0 && filepath.Base(path) == listFile {
+		if h.heads++; h.heads%2 == 1 {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EMFILE}
+		}
+	}
+	return h.fileSystem.open(path)
 }
 
 // withoutRename is a disk on which nothing can be renamed.
