@@ -104,7 +104,7 @@ func (c *Cache) checkHead(data []byte) error {
 // Judge is what Load makes of a file at path with that text, or LoadOverride where path is an override's. The file itself is not read.
 func (c *Cache) Judge(path string, text []byte) (s Snapshot, err error) {
 	if slices.Contains(c.overrides, path) {
-		if err := within(maxOverride, int64(len(text))); err != nil {
+		if err := within(maxFileSize, int64(len(text))); err != nil {
 			return s, fmt.Errorf("%w: %s: %w", ErrOverride, path, err)
 		}
 		return c.judgeOverride(path, text)

@@ -186,7 +186,7 @@ func TestATextIsJudgedAsTheFileAtItsPath(t *testing.T) {
 	_, ofAnother := foreign.Judge(foreign.Path(), text)
 	_, damaged := c.Judge(c.Path(), text[:len(text)-3])
 	_, refused := c.Judge(c.OverridePath(), []byte(`["nonsense"]`))
-	_, large := c.Judge(c.OverridePath(), bytes.Repeat([]byte{' '}, maxOverride+1))
+	_, large := c.Judge(c.OverridePath(), bytes.Repeat([]byte{' '}, maxFileSize+1))
 	for _, tc := range []struct {
 		err, want error
 		path      string

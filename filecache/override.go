@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// maxOverride is ample for what people write by hand, or a script for them.
-const maxOverride = 8 << 20
-
 // LoadOverride reads the list that an operator has put at OverridePath. It is a JSON document without a checksum, in the simplest case a
 // list of addresses:
 //
@@ -28,7 +25,7 @@ const maxOverride = 8 << 20
 // WithOverrideDir adds a second place. The first that has a good override counts.
 //
 // Without the file the error wraps fs.ErrNotExist. A file that breaks a rule is refused whole: the error wraps ErrOverride and names line,
-// column and reason. Rules: JSON; no unknown or repeated field; no key twice; a key is network@address, the address host:port with a
+// column and reason. Rules: JSON, at most 64 MiB; no unknown or repeated field; no key twice; a key is network@address, the address host:port with a
 // numeric port, except for the networks unix, memu and inprocess, where it only must not be empty.
 func (c *Cache) LoadOverride() (Snapshot, error) {
 	var errs []error
@@ -65,7 +62,7 @@ func (c *Cache) learnOverride(s *Snapshot) {
 }
 
 func (c *Cache) readOverride(path string) ([]byte, error) {
-	text, err := readFile(c.fsys, path, maxOverride)
+	text, err := readFile(c.fsys, path, maxFileSize)
 	if err != nil && !absent(err) {
 		err = fmt.Errorf("%w: %w", ErrOverride, err)
 	}

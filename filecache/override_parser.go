@@ -12,8 +12,7 @@ import (
 // parseOverride returns the servers of an override; its error begins with line and column.
 func parseOverride(text []byte) ([]Server, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put it there
-	var any any
-	if err := json.Unmarshal(text, &any); err != nil { // the tokens below do not see all of JSON's mistakes, nor say them as well
+	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil { // the tokens below do not see all of JSON's mistakes, nor say them as well
 		at := len(text)
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			at = int(syntax.Offset) - 1
@@ -21,6 +20,7 @@ func parseOverride(text []byte) ([]Server, error) {
 		return nil, fault{at, err.Error()}.in(text)
 	}
 	p := overrideParser{text: text, dec: json.NewDecoder(bytes.NewReader(text))}
+	p.dec.UseNumber() // there is none that is too large
 	servers, err := p.document()
 	if f, ok := errors.AsType[fault](err); ok {
 		return nil, f.in(text)
@@ -51,7 +51,7 @@ type overrideParser struct {
 	at   int // where the last token begins
 }
 
-// next returns the next token: a json.Delim, string, bool, float64 or nil.
+// next returns the next token: a json.Delim, string, bool, json.Number or nil.
 func (p *overrideParser) next() (json.Token, error) {
 	p.at = int(p.dec.InputOffset())
 	for p.at < len(p.text) && bytes.IndexByte([]byte(" \t\r\n,:"), p.text[p.at]) >= 0 {

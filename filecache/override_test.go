@@ -112,12 +112,12 @@ func TestLoadOverrideNamesFileAndPlace(t *testing.T) {
 		t.Errorf("override %+v, %v", s, err)
 	}
 
-	if err := os.Truncate(c.OverridePath(), maxOverride+1); err != nil {
+	if err := os.Truncate(c.OverridePath(), maxFileSize+1); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.LoadOverride()
 	wantError(t, err, ErrOverride)
-	if !strings.Contains(err.Error(), "limit 8388608") {
+	if !strings.Contains(err.Error(), "limit 67108864") {
 		t.Errorf("error %q, want one that says how much is too much", err)
 	}
 

@@ -238,6 +238,23 @@ func TestACopyOfTheListIsAnOverride(t *testing.T) {
 	wantError(t, err, ErrOverride) // an empty one must say that it is meant to be
 }
 
+func TestACopyOfALargeListIsAnOverride(t *testing.T) {
+	c := mustOpen(t, t.TempDir())
+	s := at(1)
+	for i := range 1000 {
+		s.Servers = append(s.Servers, Server{Key: fmt.Sprintf("tcp@a:%d", i+1), Value: strings.Repeat("x", 20<<10)})
+	}
+	mustSave(t, c, s)
+	data, err := os.ReadFile(c.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, c.OverridePath(), string(data))
+	if o, err := c.LoadOverride(); err != nil || len(o.Servers) != len(s.Servers) {
+		t.Errorf("of %d bytes, %d servers: %v", len(data), len(o.Servers), err)
+	}
+}
+
 // Somebody has edited the list by hand, which breaks its checksum.
 func TestAnEditedListSaysWhatToDoInstead(t *testing.T) {
 	logs := &lines{}
