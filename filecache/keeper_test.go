@@ -236,6 +236,23 @@ func TestKeeperTellsOfAFileThatIsTooOldAndInTheWay(t *testing.T) {
 	})
 }
 
+// The owner logs each override that comes, and has taken what was found before the watch looks.
+func TestAnOverrideThatIsThereAtTheStartIsNewsOnce(t *testing.T) {
+	keeping(t, func(c *Cache) { write(t, c.OverridePath(), `["tcp@o:1"]`) }, func(t *testing.T, k *kept) {
+		owner := &kept{logs: k.logs}
+		owner.Keeper = owner.start(k.theirs.dir, nil)
+		defer owner.Close()
+		if n := <-owner.News(); n.Override == nil {
+			t.Fatalf("news %+v", n)
+		}
+		pass(time.Minute)
+		owner.quiet(t)
+		write(t, k.theirs.OverridePath(), `["tcp@o:2"]`)
+		pass(2 * pollInterval)
+		owner.overridden(t, "tcp@o:2")
+	})
+}
+
 // Nobody has taken the news for a while: the newest of each kind is there.
 func TestNewsThatWasNotTakenIsJoined(t *testing.T) {
 	keeping(t, func(c *Cache) { _ = c.Save(at(1, "tcp@a:1")) }, func(t *testing.T, k *kept) {

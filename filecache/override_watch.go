@@ -9,6 +9,7 @@ import (
 type overrideWatch struct {
 	path string
 	good *Snapshot // the last good content while the file is there; nil if there was none. It does not change.
+	news bool      // good was loaded by somebody who is to be told it all the same, if it is there
 
 	looked  looked
 	read    bool   // the text with this sum has been judged
@@ -42,15 +43,14 @@ func (o *overrideWatch) look(c *Cache, now time.Time) (again bool) {
 		o.looked = looked{} // what keeps it from being read may go without a trace: a mode, a mount
 	}
 	if sum := crc32.ChecksumIEEE(text); !o.read || sum != o.sum {
-		fresh := !o.read
 		o.read, o.sum = true, sum
-		o.judge(c, text, err, fresh)
+		o.judge(c, text, err)
 	}
 	return false
 }
 
 // judge takes new content. A bad one changes nothing.
-func (o *overrideWatch) judge(c *Cache, text []byte, err error, first bool) {
+func (o *overrideWatch) judge(c *Cache, text []byte, err error) {
 	var s Snapshot
 	if err == nil {
 		s, err = c.judgeOverride(o.path, text)
@@ -58,7 +58,7 @@ func (o *overrideWatch) judge(c *Cache, text []byte, err error, first bool) {
 	switch {
 	case err != nil:
 		o.refusal = err
-	case first || o.good == nil || !sameList(o.good.Servers, s.Servers):
-		o.good = &s
+	case o.news || o.good == nil || !sameList(o.good.Servers, s.Servers):
+		o.good, o.news = &s, false
 	}
 }

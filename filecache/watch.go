@@ -41,6 +41,9 @@ func (c *Cache) Watch(ctx context.Context) <-chan Snapshot {
 		}
 		ch <- s // only this goroutine sends, so there is room
 	})
+	for i := range w.overrides {
+		w.overrides[i].news = true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

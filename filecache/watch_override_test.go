@@ -81,6 +81,22 @@ func TestEndOfOverrideWithoutFileSaysSo(t *testing.T) {
 	})
 }
 
+func TestWatchTellsAlsoAnOverrideThatWasLoaded(t *testing.T) {
+	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
+		write(t, ours.OverridePath(), `["tcp@o:1"]`)
+		if _, err := ours.LoadOverride(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			ch := ours.Watch(t.Context())
+			synctest.Wait()
+			wantOverride(t, ch, "tcp@o:1")
+			look()
+			wantNothing(t, ch)
+		}
+	})
+}
+
 // A start reads the override, and then watches. One that goes in between is gone nevertheless.
 func TestOverrideThatWasOnlyLoadedEndsToo(t *testing.T) {
 	watching(t, func(t *testing.T, ours, _ *Cache, _ *lines) {
