@@ -54,6 +54,7 @@ type decided struct {
 	owner     ensemble // whose it is: ours, or ours at another time
 	files              // in the service's directory
 	overrides []string // where an override may be, the first wins
+	searched  []string // the directories in which one may be that has a wrong name
 }
 
 // files are those of a service: its directory, and their paths.
@@ -167,6 +168,7 @@ func (c *Cache) open() error {
 	if dir := c.config.overrideDir; dir != "" {
 		c.overrides = append(c.overrides, filepath.Join(dir, flatName(c.service)))
 	}
+	c.searched = c.search()
 	_ = c.fsys.mkdirAll(c.at) // so that an operator finds it; Save will say if it cannot be made
 	c.removeOrphans(c.at)
 	if errors.Is(err, syscall.ENOTDIR) {

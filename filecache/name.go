@@ -127,6 +127,9 @@ func meansSomethingElse(part string) bool {
 	return stem[:3] == "com" || stem[:3] == "lpt"
 }
 
+// capitals is how caseMark begins. In a name "~" is escaped.
+const capitals = "~c"
+
 // caseMark keeps names apart that differ in case only: "~c" and digits that say which letters of name are capitals, four letters a digit. It
 // is empty for a name without capital letters. It does not end in "~1" or the like, which is how Windows shortens names.
 //
@@ -150,7 +153,7 @@ func caseMark(name string) string {
 	for i, d := range digits {
 		digits[i] = "0123456789abcdef"[d]
 	}
-	return "~c" + string(digits)
+	return capitals + string(digits)
 }
 
 // shorten cuts a name that is too long, and adds the hash of what it was made from.

@@ -11,7 +11,7 @@ import (
 
 // parseOverride returns the servers of an override; its error begins with line and column.
 func parseOverride(text []byte) ([]Server, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put it there
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))                    // some editors put it there
 	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil { // the tokens below do not see all of JSON's mistakes, nor say them as well
 		at := len(text)
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {

@@ -24,6 +24,10 @@ func TestAnOverrideWithAWrongNameIsTold(t *testing.T) {
 		{"above the service's", func(c *Cache) string { return filepath.Join(filepath.Dir(c.at), "Arith.json") }, 1},
 		{"beside the list", func(c *Cache) string { return filepath.Join(c.at, "Override.JSON") }, 1},
 		{"for a service that is not there", func(c *Cache) string { return filepath.Join(c.dir, "Katalog.override.json") }, 1},
+		{"as Notepad saves it", func(c *Cache) string { return filepath.Join(c.at, "override.json.txt") }, 1},
+		{"without .json", func(c *Cache) string { return filepath.Join(c.at, "override") }, 1},
+		{"with the service's name, by Notepad", func(c *Cache) string { return filepath.Join(filepath.Dir(c.at), "Arith.json.txt") }, 1},
+		{"in a directory without the mark of capital letters", func(c *Cache) string { return filepath.Join(filepath.Dir(c.at), "Arith", "override.json") }, 1},
 		{"something else", func(c *Cache) string { return filepath.Join(c.at, "app.log") }, 0},
 		{"our own", func(c *Cache) string { return filepath.Join(c.home, ensembleFile) }, 0},
 	} {
@@ -36,6 +40,9 @@ func TestAnOverrideWithAWrongNameIsTold(t *testing.T) {
 					t.Errorf("told of nothing:\n%s", logs)
 				}
 				if path := tt.at(ours); filepath.Base(path) != ensembleFile {
+					if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+						t.Fatal(err)
+					}
 					write(t, path, `["tcp@o:1"]`)
 				}
 				pass(time.Minute)
@@ -85,6 +92,81 @@ func TestARootIsACacheDirectoryLikeAnyOther(t *testing.T) {
 		}
 		if err := k.Close(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Editors keep a copy of what was there before, and people put an override away for later.
+func TestACopyBesideAnOverrideIsNotTold(t *testing.T) {
+	watching(t, func(t *testing.T, ours, _ *Cache, logs *lines) {
+		write(t, ours.OverridePath(), `["tcp@o:1"]`)
+		for _, name := range []string{"override.json~", "override.json.bak", "override.old"} {
+			write(t, filepath.Join(ours.at, name), `["tcp@o:2"]`)
+		}
+		ours.Watch(t.Context())
+		pass(time.Minute)
+		if n := logs.count("nobody reads"); n != 0 {
+			t.Errorf("told:\n%s", logs)
+		}
+	})
+}
+
+// Where a file system ignores case, Arith is a name of the directory of arith, too.
+func TestAnotherServicesOverrideIsNotTold(t *testing.T) {
+	watching(t, func(t *testing.T, ours, _ *Cache, logs *lines) {
+		ours.fsys = ignoringCase{disk{}}
+		theirs := filepath.Join(filepath.Dir(ours.at), "arith")
+		if err := os.Mkdir(theirs, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(theirs, "override.json"), `["tcp@o:1"]`)
+		ours.Watch(t.Context())
+		pass(time.Minute)
+		if n := logs.count("nobody reads"); n != 0 {
+			t.Errorf("told:\n%s", logs)
+		}
+	})
+}
+
+// ignoringCase is a disk that finds arith also as Arith.
+type ignoringCase struct{ fileSystem }
+
+func (i ignoringCase) stat(path string) (os.FileInfo, error) { return i.fileSystem.stat(folded(path)) }
+
+func (i ignoringCase) readDir(dir string) ([]os.DirEntry, error) {
+	return i.fileSystem.readDir(folded(dir))
+}
+
+func folded(path string) string {
+	if dir, name := filepath.Split(path); name == "Arith" {
+		return filepath.Join(dir, "arith")
+	}
+	return path
+}
+
+// One directory may have all: the lists below it, and overrides flat in it, as WithOverrideDir has them. An override is read by whoever it is of.
+func TestOverridesInTheCacheDirectoryAreNotTold(t *testing.T) {
+	dir := t.TempDir()
+	bubbles.Test(t, func(t *testing.T) {
+		logs := &lines{}
+		for _, name := range []string{"prod__rpcx__Arith.json", "prod__rpcx__Other.json", "prod__rpcx__Third.json"} {
+			write(t, filepath.Join(dir, name), `["tcp@o:1"]`)
+		}
+		write(t, filepath.Join(dir, "Other.json"), `["tcp@o:1"]`)
+		for _, service := range []string{"/prod/rpcx/Arith", "/prod/rpcx/Other"} { // the third belongs to another process
+			c, err := Open(dir, "zk1:2181", service, WithPollingOnly(), WithOverrideDir(dir), WithLogger(logs.logger()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			ch := c.Watch(t.Context())
+			pass(time.Minute)
+			wantOverride(t, ch, "tcp@o:1")
+		}
+		write(t, filepath.Join(dir, "Arith.json"), `["tcp@o:1"]`)
+		pass(time.Minute)
+		if logs.count("nobody reads") != 2 || logs.count("override="+filepath.Join(dir, "prod__rpcx__Arith.json")) != 1 {
+			t.Errorf("told:\n%s", logs)
 		}
 	})
 }
@@ -266,4 +348,39 @@ func TestAnEditedListSaysWhatToDoInstead(t *testing.T) {
 	if logs.count("set aside") != 1 || logs.count("write override.json beside it") != 1 {
 		t.Errorf("told:\n%s", logs)
 	}
+}
+
+// A process may use thousands of services, each for a moment. What was told stays told, for a service that is used every now and then.
+func TestADirectoryThatNobodyWatchesIsForgotten(t *testing.T) {
+	dir := t.TempDir()
+	bubbles.Test(t, func(t *testing.T) {
+		before, logs := len(strayFiles.dirs), &lines{}
+		use := func(service string) {
+			c, err := Open(dir, "zk1:2181", service, WithPollingOnly(), WithLogger(logs.logger()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Watch(t.Context())
+			pass(time.Minute)
+			if len(strayFiles.dirs) == before {
+				t.Error("it is not looked at")
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for i := range 20 {
+			use(fmt.Sprintf("/rpcx/s%d", i))
+		}
+		if n := len(strayFiles.dirs) - before; n != 0 {
+			t.Errorf("%d directories are remembered", n)
+		}
+		write(t, filepath.Join(dir, "zk1_2181", "rpcx", "s0", "override"), "[]")
+		for range 20 {
+			use("/rpcx/s0")
+		}
+		if n := logs.count("nobody reads"); n != 1 {
+			t.Errorf("told %d times:\n%s", n, logs)
+		}
+	})
 }

@@ -180,11 +180,11 @@ func TestAListThatCannotBeReadForAMomentIsToldLater(t *testing.T) {
 			ours.fsys = fsys
 			ch := ours.Watch(t.Context())
 			look()
-			fsys.heads = 1
+			fsys.fails.Store(true)
 			mustSave(t, theirs, at(9, "tcp@c:1"))
 			pass(time.Minute)
 			wantNothing(t, ch)
-			fsys.heads = 0
+			fsys.fails.Store(false)
 			pass(time.Minute)
 			wantFile(t, ch, at(9, "tcp@c:1"))
 			if logs.count("WARN") > 0 {
@@ -194,17 +194,16 @@ func TestAListThatCannotBeReadForAMomentIsToldLater(t *testing.T) {
 	}
 }
 
-// headsOnly is a disk that opens a list once, for its head, and then not, in turns; unless heads is 0.
+// headsOnly is a disk that may fail to open a list every other time: its head can be read then, and the rest cannot.
 type headsOnly struct {
 	fileSystem
-	heads int
+	fails atomic.Bool
+	opens atomic.Int64
 }
 
 func (h *headsOnly) open(path string) (fs.File, error) {
-	if h.heads > 0 && filepath.Base(path) == listFile {
-		if h.heads++; h.heads%2 == 1 {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EMFILE}
-		}
+	if h.fails.Load() && filepath.Base(path) == listFile && h.opens.Add(1)%2 == 0 {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EMFILE}
 	}
 	return h.fileSystem.open(path)
 }
