@@ -21,16 +21,16 @@ type notifier struct {
 	newWatcher func() (*fsnotify.Watcher, error)
 
 	mu      sync.Mutex
-	dirs    map[string]*directory
-	watcher *fsnotify.Watcher // nil: none could be made, or it has failed; attach makes another
-	done    chan struct{}     // run closes it at its end; of the newest watcher
-	broken  error             // why there are no events; nil while there are
+	dirs    map[string]*directory // by their paths without links: two paths of one directory would be one watch
+	watcher *fsnotify.Watcher     // nil: none could be made, or it has failed; attach makes another
+	done    chan struct{}         // run closes it at its end; of the newest watcher
+	broken  error                 // why there are no events; nil while there are
 }
 
 // directory is one directory that somebody has subscribed to.
 type directory struct {
 	path string
-	subs []*subscription // guarded by notifier.mu
+	subs []subscriber // guarded by notifier.mu
 
 	gone      atomic.Bool       // an event has said that it is not there any more
 	attaching sync.Mutex        // held while the disk is looked at
@@ -38,26 +38,32 @@ type directory struct {
 	watched   os.FileInfo       // what was at path then
 }
 
+// subscriber is a subscription, and what it calls the directory.
+type subscriber struct {
+	*subscription
+	dir string
+}
+
 // subscription tells one Watch about its files. The zero value never tells anything.
 type subscription struct {
 	notifier *notifier
-	files    map[string][]string // by directory: the names in it that matter
-	events   chan struct{}       // cap 1; the notifier sends: look again
-	failed   chan error          // cap 1; the notifier sends: there are no events
+	files    map[string][]string   // by what s calls the directory: the names in it that matter
+	at       map[string]*directory // by the same; guarded by notifier.mu
+	events   chan struct{}         // cap 1; the notifier sends: look again
+	failed   chan error            // cap 1; the notifier sends: there are no events
 }
 
 // subscribe reports events for the files of these names.
 func (n *notifier) subscribe(files map[string][]string) *subscription {
-	s := &subscription{notifier: n, files: files, events: make(chan struct{}, 1), failed: make(chan error, 1)}
+	s := &subscription{
+		notifier: n, files: files, at: make(map[string]*directory), events: make(chan struct{}, 1), failed: make(chan error, 1),
+	}
 	n.mu.Lock()
 	if n.dirs == nil {
 		n.dirs = make(map[string]*directory)
 	}
 	for dir := range files {
-		if n.dirs[dir] == nil {
-			n.dirs[dir] = &directory{path: dir}
-		}
-		n.dirs[dir].subs = append(n.dirs[dir].subs, s)
+		n.join(s, dir, dir)
 	}
 	if n.broken != nil {
 		s.failed <- n.broken
@@ -72,15 +78,7 @@ func (n *notifier) release(s *subscription) {
 	n.mu.Lock()
 	var done chan struct{}
 	for dir := range s.files {
-		d := n.dirs[dir]
-		d.subs = slices.DeleteFunc(d.subs, func(o *subscription) bool { return o == s })
-		if len(d.subs) > 0 {
-			continue
-		}
-		delete(n.dirs, dir)
-		if n.watcher != nil {
-			_ = n.watcher.Remove(dir) // it may not have been watched
-		}
+		n.leave(s, dir)
 	}
 	if len(n.dirs) == 0 {
 		if n.watcher != nil {
@@ -95,6 +93,32 @@ func (n *notifier) release(s *subscription) {
 	}
 }
 
+// join has s, which calls a directory dir, told of the one at path. The caller has n.mu.
+func (n *notifier) join(s *subscription, dir, path string) *directory {
+	d := n.dirs[path]
+	if d == nil {
+		d = &directory{path: path}
+		n.dirs[path] = d
+	}
+	d.subs = append(d.subs, subscriber{s, dir})
+	s.at[dir] = d
+	return d
+}
+
+// leave has s not told of dir any more. The caller has n.mu.
+func (n *notifier) leave(s *subscription, dir string) {
+	d := s.at[dir]
+	delete(s.at, dir)
+	d.subs = slices.DeleteFunc(d.subs, func(o subscriber) bool { return o == subscriber{s, dir} })
+	if len(d.subs) > 0 {
+		return
+	}
+	delete(n.dirs, d.path)
+	if n.watcher != nil {
+		_ = n.watcher.Remove(d.path) // it may not have been watched
+	}
+}
+
 // attach makes sure that the directories which are at these paths now are watched: they may have been missing, or removed and made anew. It looks at
 // the disk, so each Watch does it for itself.
 func (s *subscription) attach() {
@@ -102,29 +126,33 @@ func (s *subscription) attach() {
 		return
 	}
 	for dir := range s.files {
-		s.notifier.attach(dir)
+		s.notifier.attach(s, dir)
 	}
 }
 
-func (n *notifier) attach(dir string) {
-	w, d := n.watching(dir)
+func (n *notifier) attach(s *subscription, dir string) {
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		path = dir // it is missing, as a rule
+	}
+	w, d := n.watching(s, dir, path)
 	if w == nil {
 		return
 	}
 	d.attaching.Lock()
 	defer d.attaching.Unlock()
-	info, err := os.Stat(dir)
+	info, err := os.Stat(path)
 	if gone := d.gone.Swap(false); err == nil && !gone && d.watcher == w && d.watched != nil && os.SameFile(info, d.watched) {
 		return
 	}
 	if d.watcher == w && d.watched != nil {
-		_ = w.Remove(dir) // fsnotify may have noticed before us
+		_ = w.Remove(path) // fsnotify may have noticed before us
 	}
 	d.watcher, d.watched = nil, nil
 	if err != nil {
 		return // missing: nothing to look at
 	}
-	if err := w.Add(dir); err != nil {
+	if err := w.Add(path); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			n.fail(w, err)
 		}
@@ -132,16 +160,20 @@ func (n *notifier) attach(dir string) {
 	}
 	d.watcher, d.watched = w, info
 	n.attached(w)
-	n.tell(dir, "") // what happened before is not reported
+	n.tell(path, "") // what happened before is not reported
 }
 
-// watching returns the watcher, made anew if need be, and the directory; nil if there is none to be had, or nobody wants to know of dir any more.
-func (n *notifier) watching(dir string) (*fsnotify.Watcher, *directory) {
+// watching returns the watcher, made anew if need be, and the directory that is at path, which s calls dir; nil if there is none to be had, or s has ended.
+func (n *notifier) watching(s *subscription, dir, path string) (*fsnotify.Watcher, *directory) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	d := n.dirs[dir]
+	d := s.at[dir]
 	if d == nil {
 		return nil, nil
+	}
+	if d.path != path { // a link leads elsewhere
+		n.leave(s, dir)
+		d = n.join(s, dir, path)
 	}
 	if n.watcher == nil {
 		w, err := n.newWatcher()
@@ -203,12 +235,12 @@ func (n *notifier) lost(dir string) {
 }
 
 // tell asks the watchers of a file to look again, all watchers if name is empty.
-func (n *notifier) tell(dir, name string) {
+func (n *notifier) tell(path, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if d := n.dirs[dir]; d != nil {
+	if d := n.dirs[path]; d != nil {
 		for _, s := range d.subs {
-			if name == "" || slices.Contains(s.files[dir], name) {
+			if name == "" || slices.Contains(s.files[s.dir], name) {
 				s.tell()
 			}
 		}

@@ -80,6 +80,40 @@ func TestChangesAreNoticedByEvents(t *testing.T) {
 	wantSame(t, bare(next(t, ch, notified)), at(1, "tcp@a:1"))
 }
 
+// One directory may have two paths in one process, a link and what it leads to. The file system notifies of it once.
+func TestChangesAreNoticedByEventsOnEveryPath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	for name, paths := range map[string][2]string{"the link first": {link, dir}, "the link second": {dir, link}} {
+		n := &notifier{newWatcher: fsnotify.NewWatcher}
+		first := n.subscribe(map[string][]string{paths[0]: {"x"}})
+		second := n.subscribe(map[string][]string{paths[1]: {"x", "y"}})
+		noticed := func(what string, sub *subscription, file string) {
+			t.Helper()
+			for len(sub.events) > 0 {
+				<-sub.events
+			}
+			write(t, filepath.Join(dir, file), what)
+			select {
+			case <-sub.events:
+			case <-time.After(patience):
+				t.Errorf("%s: %s is not noticed", name, what)
+			}
+		}
+		settled(t, n, dir)
+		noticed("a change, by the first", first, "x")
+		noticed("a change, by the second", second, "x")
+		noticed("what matters to the second only", second, "y")
+		n.release(first)
+		noticed("a change after the first has gone", second, "x")
+		n.release(second)
+	}
+}
+
 // Hazard F6: the watch dies with the directory, and must be put on the one that comes after it.
 func TestDirectoryMadeAnewIsWatchedAgain(t *testing.T) {
 	t.Parallel()
@@ -119,6 +153,16 @@ func TestEndlessEventsPutNoLookOff(t *testing.T) {
 	}
 }
 
+// withoutLinks is path as events have it.
+func withoutLinks(tb testing.TB, path string) string {
+	tb.Helper()
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // What has happened to a directory before it is watched is in no event, nor that it is another one now.
 func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 	n := &notifier{newWatcher: fsnotify.NewWatcher}
@@ -147,7 +191,7 @@ func TestDirectoryIsLookedAtWhenItIsWatched(t *testing.T) {
 	attached("the same", 0)
 	relink()
 	attached("another one", 1)
-	n.handle(fsnotify.Event{Name: path, Op: fsnotify.Remove})
+	n.handle(fsnotify.Event{Name: withoutLinks(t, path), Op: fsnotify.Remove})
 	attached("one that was removed, and is back already", 1)
 }
 
@@ -171,7 +215,7 @@ func TestDirectoryThatCannotBeWatchedIsReported(t *testing.T) {
 func TestOneWatcherServesAllDirectories(t *testing.T) {
 	made := 0
 	n := &notifier{newWatcher: func() (*fsnotify.Watcher, error) { made++; return fsnotify.NewWatcher() }}
-	dir := t.TempDir()
+	dir := withoutLinks(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	var caches []*Cache
 	for i := range 20 {
@@ -186,7 +230,7 @@ func TestOneWatcherServesAllDirectories(t *testing.T) {
 	eventually(t, func() bool { // or the last would find that the first have gone again
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return len(n.dirs) == 10 && len(n.dirs[caches[0].at].subs) == 2
+		return len(n.dirs) == 10 && n.dirs[caches[0].at] != nil && len(n.dirs[caches[0].at].subs) == 2
 	})
 	settled(t, n, caches[3].at)
 	cancel()
@@ -269,8 +313,8 @@ func TestErrorsOfTheWatcherAreSurvived(t *testing.T) {
 
 // F6: what others write beside our files wakes nobody.
 func TestOnlyEventsOfOurFilesAreAReasonToLook(t *testing.T) {
-	operators := t.TempDir()
-	c := mustOpen(t, t.TempDir(), WithOverrideDir(operators))
+	operators := withoutLinks(t, t.TempDir())
+	c := mustOpen(t, withoutLinks(t, t.TempDir()), WithOverrideDir(operators))
 	n := &notifier{newWatcher: fsnotify.NewWatcher}
 	sub := n.subscribe(c.filesThatMatter())
 	defer n.release(sub)
