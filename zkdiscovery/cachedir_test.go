@@ -2,7 +2,10 @@ package zkdiscovery
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Met as a client that had started while its home directory was not mounted yet, and had no cache file for the rest of its life.
@@ -27,4 +30,24 @@ func TestACacheDirectoryThatIsNotFoundIsLookedForAgain(t *testing.T) {
 	if looks != 3 {
 		t.Errorf("%d looks", looks)
 	}
+}
+
+// An override is for an emergency, in which the cache directory may be what is broken.
+func TestAnOverrideElsewhereCountsWithoutACacheDirectory(t *testing.T) {
+	file, operators := filepath.Join(t.TempDir(), "file"), t.TempDir()
+	for path, text := range map[string]string{file: "", filepath.Join(operators, "rpcx__Arith.json"): `["tcp@o:1"]`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inBubble(t, func(w *world) {
+		w.put("Arith", "tcp@a:1", "")
+		d := w.discover("Arith", WithCacheDir(filepath.Join(file, "cache")), WithOverrideDir(operators))
+		pass(time.Minute)
+		w.source(d, Override)
+		w.lists(d, "tcp@o:1")
+		if st := d.Status(); st.CacheErr == nil {
+			t.Errorf("status %v", st)
+		}
+	})
 }
