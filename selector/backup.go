@@ -22,6 +22,7 @@ type race struct {
 	args, reply   any
 
 	flights [2]*flight // its requests; nil: not begun
+	chosen  string     // the server of the last request, also of one that could not be sent
 	running int
 	err     error // of the last request that failed
 }
@@ -68,16 +69,14 @@ func (r *race) start(i int) {
 		if h.retry = r.x.s.retries.take(r.x.s.recent()); !h.retry {
 			return
 		}
-		if first := r.flights[0]; first != nil {
-			h.avoid = first.h.key
-		}
+		h.avoid = r.chosen
 	}
 	var reply any // its own, since both may be decoded at the same time
 	if r.reply != nil {
 		reply = reflect.New(reflect.TypeOf(r.reply).Elem()).Interface()
 	}
 	f, err := r.x.launch(h, r.serviceMethod, r.args, reply)
-	if err != nil {
+	if r.chosen = h.key; err != nil {
 		r.err = err
 		return
 	}
@@ -108,12 +107,13 @@ func (r *race) finish(i int, call *client.Call) bool {
 }
 
 // followLosers waits for who has lost the race: that a server is slow is to be known, although nobody waits for it any more and callers
-// end their contexts when a call returns. Its time is up with the deadline.
+// end their contexts when a call returns. Its time is up with the deadline, and its arguments are the caller's again.
 func (r *race) followLosers() {
 	for _, f := range r.flights {
 		if f == nil || f.landed {
 			continue
 		}
+		f.args = nil
 		deadline, ok := r.ctx.Deadline()
 		if !ok {
 			deadline = time.Now().Add(loserPatience)

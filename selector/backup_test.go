@@ -3,11 +3,13 @@ package selector
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/smallnest/rpcx/client"
+	"github.com/smallnest/rpcx/protocol"
 
 	"github.com/holdfast-go/holdfast/tests/bubbles"
 )
@@ -217,4 +219,65 @@ func TestCloseDoesNotWaitForALoser(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// spelled is an argument that counts how often it is encoded.
+type spelled struct{ times atomic.Int64 }
+
+func (s *spelled) MarshalJSON() ([]byte, error) {
+	s.times.Add(1)
+	return []byte(`"who?"`), nil
+}
+
+// The end of a request that had lost was judged by encoding its arguments, which were the caller's again: a map that he wrote to ended the process.
+func TestArgumentsAreNotReadWhenNobodyWaitsForThemAnyMore(t *testing.T) {
+	for what, call := range map[string]func(t *testing.T, xc client.XClient, args *spelled, arrived func(requests int64)){
+		"of a request that has lost": func(t *testing.T, xc client.XClient, args *spelled, arrived func(int64)) {
+			if err := xc.Call(t.Context(), "Greet", args, new(string)); err != nil {
+				t.Fatal(err)
+			}
+			arrived(2)
+		},
+		"of one that was given up": func(t *testing.T, xc client.XClient, args *spelled, arrived func(int64)) {
+			ctx, cancel := context.WithCancel(t.Context())
+			if _, err := xc.Go(ctx, "Greet", args, new(string), nil); err != nil {
+				t.Fatal(err)
+			}
+			arrived(1)
+			cancel()
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := startNode(t)
+			n.stallsOnce.Store(true)
+			xc, s := wrapped(t, client.Failbackup, func(o *client.Option) { o.BackupLatency, o.SerializeType = 20*time.Millisecond, protocol.JSON }, n.key)
+			ready(t, s)
+			args := new(spelled)
+			call(t, xc, args, func(requests int64) {
+				eventually(t, "every request has arrived", func() bool { return n.greeted.Load() == requests })
+			})
+			encoded := args.times.Load()
+			_ = xc.Close()
+			if now := args.times.Load(); now != encoded {
+				t.Errorf("the arguments were encoded %d times, and once more afterwards", encoded)
+			}
+		})
+	}
+}
+
+// A dial that failed left no trace in the race, and the backup dialled the same server again.
+func TestTheBackupGoesToAnotherServerThanTheOneThatCouldNotBeDialled(t *testing.T) {
+	for range 24 { // while none can be used, both requests choose at random
+		nobody, back := newAddress(), newAddress()
+		s := mustNew(t, WithEjection(Ejection{DialBase: time.Hour, DialMax: time.Hour}))
+		o := client.DefaultOption
+		o.BackupLatency = never
+		xc := NewXClient("Kelp", client.Failbackup, newDiscovery("tcp@"+nobody, "tcp@"+back), o, s)
+		defer xc.Close()
+		eventually(t, "both are aside", func() bool { return s.of(t, "tcp@"+nobody).State == Aside && s.of(t, "tcp@"+back).State == Aside })
+		startAt(t, back)
+		if err := xc.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+			t.Fatalf("one of two servers is there, and the call: %v", err)
+		}
+	}
 }

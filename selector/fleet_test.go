@@ -24,16 +24,17 @@ import (
 
 // kelp is the service of the test servers.
 type kelp struct {
-	name    string
-	server  *rpcx.Server
-	delay   atomic.Int64 // before each answer
-	drops   atomic.Bool  // the connection, instead
-	drop    atomic.Int64 // the connection, in so many of 100 calls
-	stalls  atomic.Bool  // until the test ends
-	refuses atomic.Bool  // with an error of the service's, instead
-	waiting atomic.Int64 // calls of Wait
-	release chan struct{}
-	greeted atomic.Int64
+	name       string
+	server     *rpcx.Server
+	delay      atomic.Int64 // before each answer
+	drops      atomic.Bool  // the connection, instead
+	drop       atomic.Int64 // the connection, in so many of 100 calls
+	stalls     atomic.Bool  // until the test ends
+	stallsOnce atomic.Bool  // only the first call does
+	refuses    atomic.Bool  // with an error of the service's, instead
+	waiting    atomic.Int64 // calls of Wait
+	release    chan struct{}
+	greeted    atomic.Int64
 
 	sidelines sync.WaitGroup
 }
@@ -47,7 +48,7 @@ func (k *kelp) Greet(ctx context.Context, _ *string, reply *string) error {
 	if k.refuses.Load() {
 		return k.Refuse(ctx, nil, nil)
 	}
-	if k.stalls.Load() {
+	if k.stalls.Load() || k.stallsOnce.Swap(false) {
 		<-k.release
 	}
 	time.Sleep(time.Duration(k.delay.Load()))

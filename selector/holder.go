@@ -64,9 +64,12 @@ func (h *holder) maySelect() bool {
 		}
 		return true
 	}
-	// Another attempt follows. If the pick is still open nothing was sent: the connection could not be had, unless a plugin refused or a breaker
-	// was open.
+	// Another attempt follows, unless it is rpcx's own Failbackup, which selects once for nothing and does not show its requests. If the pick is still
+	// open nothing was sent: the connection could not be had, unless a plugin refused or a breaker was open.
 	h.release(h.sent || h.blind || h.x.option.GenBreaker != nil)
+	if h.blind && !h.sent {
+		return true
+	}
 	h.retry = !h.denied && h.x.s.retries.take(now)
 	h.denied = !h.retry
 	return h.retry
@@ -126,7 +129,7 @@ func (h *holder) judge(args any, err error, began int64) health.Outcome {
 		if deadline, ok := h.Deadline(); ok && !deadline.After(h.x.s.time(millis(began))) {
 			return health.NotSent
 		}
-	case o == health.GivenUp && h.x.unencodable(args):
+	case o == health.GivenUp && h.Err() == nil && h.x.unencodable(args): // whose context has ended may use them again
 		return health.NotSent
 	}
 	return o

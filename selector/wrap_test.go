@@ -292,3 +292,32 @@ func TestStreamAndFilesTellOfTheirCall(t *testing.T) {
 		t.Errorf("the selector was told %+v, want nothing but picks that were released", got)
 	}
 }
+
+// rpcx's own Failbackup selects once for nothing, and its requests were taken for retries: of 400 streams that began at once none was had.
+func TestStreamsAndDownloadsInFailbackupNeedNoBudget(t *testing.T) {
+	n := startNode(t, share.StreamServiceName)
+	s := mustNew(t, WithRetryBudget(0, 0))
+	o := client.DefaultOption
+	o.BackupLatency = never // or the server waits for whom its second answer was for
+	xc := NewXClient(share.StreamServiceName, client.Failbackup, newDiscovery(n.key), o, s)
+	defer xc.Close()
+	ready(t, s)
+	ctx := within(t, patience)
+	for what, call := range map[string]func() error{ // SendFile's call is made in the same way
+		"Stream": func() error {
+			conn, err := xc.Stream(ctx, nil)
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err
+		},
+		"DownloadFile": func() error { return xc.DownloadFile(ctx, "frond", io.Discard, nil) },
+	} {
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if st := s.Status(); st.Retries != 0 || st.RetriesDenied != 0 {
+		t.Errorf("%d retries, %d denied", st.Retries, st.RetriesDenied)
+	}
+}
