@@ -2,6 +2,7 @@ package selector
 
 import (
 	"context"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 type fanout struct {
 	began   atomic.Int64 // the first attempt, by the Selector's clock; they all begin when every server is connected
 	mu      sync.Mutex
-	endings map[any]ending // by the reply that rpcx made for a server: a pointer, and so an identity; nil: nobody asks
+	endings map[any]ending // by the reply that rpcx made for a server: a pointer, and so an identity, if it has a size; nil: nobody asks
 }
 
 // ending is what one server came to.
@@ -28,24 +29,29 @@ type ending struct {
 // Inform is XClient's. A receipt names its server and has the reply that PostCall was given, which together tell who came to what: a
 // receipt's error is everybody's (rpcx).
 func (x *xclient) Inform(ctx context.Context, serviceMethod string, args, reply any) ([]client.Receipt, error) {
-	all := &fanout{endings: make(map[any]ending)}
+	all := &fanout{}
+	if reply != nil && reflect.TypeOf(reply).Elem().Size() > 0 {
+		all.endings = make(map[any]ending)
+	}
 	receipts, err := x.XClient.Inform(&holder{Context: ctx, x: x, all: all, oneway: reply == nil}, serviceMethod, args, reply)
 	all.mu.Lock()
 	endings := all.endings // they are complete, and not changed
 	all.mu.Unlock()
-	byAddress := make(map[string]ending, len(receipts))
-	for _, r := range receipts {
-		if e, ok := endings[r.Reply]; ok {
-			byAddress[r.Address] = e
-		}
-	}
-	for key := range x.view.roster.table.Load().byKey {
+	listed := x.view.roster.table.Load().byKey
+	keys := make(map[string]string, len(listed)) // by address; "" where several have it, on different networks
+	for key := range listed {
 		_, address, ok := strings.Cut(key, "@") // as rpcx does it
 		if !ok {
 			address = key
 		}
-		if e, ok := byAddress[address]; ok {
-			x.observe(key, e.outcome, e.took)
+		if _, twice := keys[address]; twice {
+			key = ""
+		}
+		keys[address] = key
+	}
+	for _, r := range receipts {
+		if e, ok := endings[r.Reply]; ok {
+			x.observe(keys[r.Address], e.outcome, e.took)
 		}
 	}
 	return receipts, err
@@ -60,7 +66,7 @@ func (x *xclient) Fork(ctx context.Context, serviceMethod string, args, reply an
 }
 
 func (f *fanout) answered(h *holder, args, reply any, err error) {
-	if reply == nil || f.endings == nil {
+	if f.endings == nil {
 		return
 	}
 	began := f.began.Load()

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -75,4 +76,47 @@ func TestInformTellsWhoCameToWhat(t *testing.T) {
 		t.Error("Inform without a reply:", err)
 	}
 	told(t, s, good.key, account{ok: 1})
+}
+
+// toucher answers with nothing, or breaks the connection.
+type toucher struct{ drops bool }
+
+func (o *toucher) Touch(ctx context.Context, _ *string, _ *struct{}) error {
+	if o.drops {
+		return (&kelp{}).Drop(ctx, nil, nil)
+	}
+	return nil
+}
+
+// All values without a size may have one address, by which the replies were told apart.
+func TestInformCreditsNobodyForAnAnswerThatIsEveryones(t *testing.T) {
+	good, dropping := startNode(t), startNode(t)
+	for n, service := range map[*node]*toucher{good: {}, dropping: {drops: true}} {
+		if err := n.server.RegisterName("Touch", service, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := mustNew(t)
+	xc := NewXClient("Touch", client.Failfast, newDiscovery(good.key, dropping.key), client.DefaultOption, s)
+	defer xc.Close()
+	for range 10 {
+		ready(t, s)
+		_, _ = xc.Inform(t.Context(), "Touch", &question, new(struct{}))
+	}
+	told(t, s, good.key, account{})
+	told(t, s, dropping.key, account{})
+}
+
+// A receipt has no network. A server that could not be dialled was brought back by the answer of another one at its address.
+func TestInformCreditsNobodyWhereTwoServersHaveOneAddress(t *testing.T) {
+	n := startNode(t)
+	other := "quic@" + n.name
+	xc, s := wrapped(t, client.Failfast, nil, n.key, other)
+	if _, err := xc.Inform(t.Context(), "Greet", &question, new(string)); err != nil {
+		t.Fatal(err)
+	}
+	if got := accountOf(s, other); got.ok > 0 || s.of(t, other).State == Up {
+		t.Errorf("of the server that could not be dialled the selector was told %+v; it is %v", got, s.of(t, other).State)
+	}
+	told(t, s, n.key, account{})
 }
