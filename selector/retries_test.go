@@ -53,13 +53,17 @@ func TestWithoutABudgetACallHasItsFirstError(t *testing.T) {
 	s := mustNew(t, WithRetryBudget(0, 0))
 	xc := NewXClient("Kelp", client.Failover, newDiscovery(n.key), client.DefaultOption, s)
 	defer xc.Close()
-	ready(t, s)
-	err := xc.Call(t.Context(), "Greet", &question, new(string))
-	if err == nil || !isNetwork(err) {
-		t.Errorf("the call: %v, want the error of its attempt", err)
-	}
-	if st := s.Status(); st.Retries != 0 || st.RetriesDenied != 1 {
-		t.Errorf("%d retries, %d denied", st.Retries, st.RetriesDenied)
+	for i, call := range []func() error{
+		func() error { return xc.Call(t.Context(), "Greet", &question, new(string)) },
+		func() error { _, _, err := xc.SendRaw(t.Context(), raw("Greet")); return err }, // which said that there is no server
+	} {
+		ready(t, s)
+		if err := call(); err == nil || !isNetwork(err) {
+			t.Errorf("the call: %v, want the error of its attempt", err)
+		}
+		if st := s.Status(); st.Retries != 0 || st.RetriesDenied != uint64(i)+1 {
+			t.Errorf("%d retries, %d denied", st.Retries, st.RetriesDenied)
+		}
 	}
 }
 

@@ -289,3 +289,33 @@ func TestWhatOneGroupHearsOfAServerHoldsInTheOthers(t *testing.T) {
 		}
 	})
 }
+
+// fixed is a selector of somebody else's.
+type fixed struct{ key string }
+
+func (f fixed) Select(context.Context, string, string, any) string { return f.key }
+func (f fixed) UpdateServer(map[string]string)                     {}
+
+// An XClient whose lists go to another selector led on, and all that shared its list had that of long ago.
+func TestAnXClientThatIsGivenAnotherSelectorLeadsNobody(t *testing.T) {
+	for what, replace := range map[string]func(client.XClient, string){
+		"SetSelector":       func(xc client.XClient, key string) { xc.SetSelector(fixed{key}) },
+		"ConfigGeoSelector": func(xc client.XClient, _ string) { xc.ConfigGeoSelector(48, 11) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			was, is := startNode(t), startNode(t)
+			d := newDiscovery(was.key)
+			s := mustNew(t)
+			first := NewXClient("Kelp", client.Failfast, d, client.DefaultOption, s)
+			defer first.Close()
+			second := NewXClient("Kelp", client.Failfast, d, client.DefaultOption, s)
+			defer second.Close()
+			replace(first, was.key)
+			d.set(is.key)
+			eventually(t, "the selector has the list", func() bool { return slices.Equal(listed(s), []string{is.key}) })
+			if err := second.Call(t.Context(), "Greet", &question, new(string)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -37,8 +37,8 @@ import (
 // # Several XClients
 //
 // XClients of one service may share a Selector, and share what is known of the servers. Of those that share a list, because they have the same
-// Option.Group, one leads: its list is the Selector's. When it is closed, the XClient that has received a list last leads. XClients of different groups
-// each call the servers of their own list.
+// Option.Group, one leads: its list is the Selector's. When it is closed or given another selector, the XClient that has received a list last leads.
+// XClients of different groups each call the servers of their own list.
 //
 // # Modes
 //
@@ -55,11 +55,12 @@ import (
 //   - Go: the pick with its outcome. The context does not end the request, but the pick is given up with it.
 //   - Oneshot, and a Call, Go or SendRaw that asks for no reply: the pick was written. Failures to dial are told, and those to write, but for Oneshot's.
 //   - Broadcast and Fork: no pick. Dial failures, and connections that end.
-//   - Inform: no pick. Every server's outcome and latency when all have answered.
+//   - Inform: no pick. Every server's outcome and latency when all have answered. Not those of servers that have one address on two networks; none at
+//     all without a reply, or with one that has no size (a *struct{}).
 //   - A sticky XClient (Option.Sticky): only the first call selects. The outcomes of the others are told of the server that it keeps, without a
 //     count of those in flight.
-//   - Stream, SendFile and DownloadFile: the call that they begin with, as in the XClient's mode, but for Failbackup: there only dial failures.
-//     What follows on another connection is not seen.
+//   - Stream, SendFile and DownloadFile: the call that they begin with, as in the XClient's mode, but for Failbackup: there only dial failures, and
+//     no budget. What follows on another connection is not seen.
 //
 // A call whose arguments cannot be encoded, that a plugin or a breaker refuses, or whose deadline had passed, was not sent. One whose connection this side has
 // closed was given up.
@@ -132,6 +133,18 @@ func (x *xclient) SetPlugins(p client.PluginContainer) { x.plugins.set(p) }
 // GetPlugins returns the user's plugins.
 func (x *xclient) GetPlugins() client.PluginContainer { return x.plugins.get() }
 
+// SetSelector is XClient's. The lists of an XClient that has another selector count here no more.
+func (x *xclient) SetSelector(s client.Selector) {
+	x.XClient.SetSelector(s)
+	x.view.close()
+}
+
+// ConfigGeoSelector is XClient's, and SetSelector for rpcx's own.
+func (x *xclient) ConfigGeoSelector(latitude, longitude float64) {
+	x.XClient.ConfigGeoSelector(latitude, longitude)
+	x.view.close()
+}
+
 func (x *xclient) Call(ctx context.Context, serviceMethod string, args, reply any) (err error) {
 	if x.failMode == client.Failbackup {
 		return x.callWithBackup(ctx, serviceMethod, args, reply)
@@ -158,7 +171,7 @@ func (x *xclient) SendRaw(ctx context.Context, r *protocol.Message) (metadata ma
 	h := x.holder(ctx, r.IsOneway())
 	defer func() { h.ended(err) }()
 	metadata, payload, err = x.XClient.SendRaw(h, r)
-	if err == nil && h.err != nil {
+	if h.err != nil {
 		err = h.err
 	}
 	if err == nil && !h.sent && metadata == nil { // no attempt was made
