@@ -118,12 +118,12 @@ func (s *Selector) answered(srv *server, epoch uint32, found probe.Answer) {
 func (s *Selector) due(now int64, soon func(int64)) (ask []func()) {
 	for _, r := range s.rosters {
 		t := r.table.Load()
-		if t.counts.in[health.Fresh]+t.counts.in[health.Aside]+t.counts.in[health.Ejected] == 0 {
+		if t.counts.asked == 0 {
 			continue
 		}
 		for _, srv := range t.pool.servers {
 			switch h := &srv.known.health; {
-			case h.State == health.Up || h.State == health.Trial || srv.known.probing:
+			case !h.Asked() || srv.known.probing:
 			case now < h.Until:
 				soon(h.Until)
 			case s.prober == nil:

@@ -299,3 +299,47 @@ func TestWhenAllConnectionsEndEachServerIsAskedOnce(t *testing.T) {
 		}
 	})
 }
+
+// After an outage a call may find a server before a probe does. The silence from before was remembered, and when the server died for good, calls went on
+// dialling it, each of which stalls everybody.
+func TestAServerThatProbesMissedWhileItWasAwayIsLeftToThemWhenItDies(t *testing.T) {
+	for _, deaf := range []bool{false, true} { // a server that probes never reach is tried by calls, as nobody else can find it
+		inBubble(t, 4, func(t *testing.T, s *Selector, w *world) {
+			all := []string{nth(0), nth(1), nth(2), nth(3)}
+			w.kill(all...)
+			for _, key := range all {
+				fail(t, s, key, health.Undialled, 1)
+			}
+			pass(5 * time.Minute)
+			w.revive(all...)
+			first, p := s.choose(t.Context(), nil)
+			w.set(&w.dead, deaf, first)
+			p.done(health.Answered, time.Millisecond)
+			for range 100 {
+				picked(t, s, 10)
+				pass(time.Second)
+			}
+			for _, key := range all {
+				wantState(t, s, key, Up)
+			}
+			w.kill(first)
+			fail(t, s, first, health.Undialled, 1)
+			dials := 0
+			for range 1800 {
+				for range 5 {
+					key, p := s.choose(t.Context(), nil)
+					if key == first {
+						dials++
+						p.done(health.Undialled, time.Second)
+					} else {
+						p.done(health.Answered, time.Millisecond)
+					}
+				}
+				pass(time.Second)
+			}
+			if (dials > 0) != deaf {
+				t.Errorf("probes never reach it: %v, and calls have dialled it %d times in half an hour", deaf, dials)
+			}
+		})
+	}
+}

@@ -31,10 +31,10 @@ type choice struct {
 	last         []*server // the servers to try when none can be used at all
 }
 
-// counts is how many members of a pool are in a state, and how many are failing.
+// counts is how many members of a pool are in a state, how many are failing, and how many are to be asked.
 type counts struct {
-	all, failing int
-	in           [health.States]int
+	all, failing, asked int
+	in                  [health.States]int
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
@@ -43,6 +43,9 @@ func newTable(r *roster, c *config, now int64, closed bool) *table {
 		t.counts.in[srv.known.health.State]++
 		if srv.known.health.Failing() {
 			t.counts.failing++
+		}
+		if srv.known.health.Asked() {
+			t.counts.asked++
 		}
 	}
 	t.panic = float64(t.counts.failing) > c.ejection.Share*float64(t.counts.all)

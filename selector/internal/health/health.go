@@ -27,7 +27,7 @@ const (
 	ConnectionBroke        // a connection has just ended: is it still there?
 )
 
-// Found is what the last probe found since the last success of a call.
+// Found is what the last probe found since the last success of a call. Silent outlives that: see Asked.
 type Found uint8
 
 const (
@@ -49,7 +49,7 @@ type Health struct {
 	Probe     Found
 	Blamed    bool // a call, not only a probe, has brought it out of use since the last success
 	Counted   bool // the break for which it is Fresh counts as a failure already: the calls that met it are one piece of evidence
-	Deaf      bool // a call has succeeded where a probe got no answer: its probes are not believed until one is answered
+	Deaf      bool // a probe got no answer again while it was up: its probes are not believed until one is answered
 }
 
 // Rules are how failures are judged. Durations are in milliseconds.
@@ -88,8 +88,10 @@ func (h Health) Step(e Event, r *Rules) Health {
 	switch e.Kind {
 	case NotSent, GivenUp:
 	case Answered, Refused:
-		h.Deaf = h.Deaf || h.Probe == Silent
-		h.Failures, h.Dials, h.Probe, h.Blamed = 0, 0, Unknown, false
+		h.Failures, h.Dials, h.Blamed = 0, 0, false
+		if h.Probe != Silent || h.Deaf { // else it is asked again
+			h.Probe = Unknown
+		}
 		if h.State != Up {
 			h = h.enter(Up, NoReason, e.Now, 0)
 		}
@@ -129,7 +131,9 @@ func (h Health) Step(e Event, r *Rules) Health {
 			h = h.enter(Up, NoReason, e.Now, 0)
 		}
 	case ProbeSilent, ProbeUnable:
-		if h.Probe = Unknown; e.Kind == ProbeSilent {
+		again := h.State == Up && h.Probe == Silent
+		h.Deaf = h.Deaf || again && e.Kind == ProbeSilent
+		if h.Probe = Unknown; e.Kind == ProbeSilent && !again {
 			h.Probe = Silent
 		}
 		if !h.waits() {
@@ -142,6 +146,7 @@ func (h Health) Step(e Event, r *Rules) Health {
 		}
 	case NobodyReports:
 		if h.State == Trial {
+			h.Probe = Unknown
 			h = h.enter(Up, NoReason, e.Now, 0)
 		}
 	case ProcessesChanged:
@@ -159,7 +164,11 @@ func (h Health) Serves() bool { return h.State == Up || h.State == Fresh && h.Wh
 // Certain is false for a server of which nothing is known yet.
 func (h Health) Certain() bool { return h.State != Fresh || h.Serves() }
 
-// waits is true for a server that is to be asked in the background.
+// Asked is true for a server that is to be asked in the background, at Until: one out of use, and one that is up although the last probe got no answer. That
+// may have been true a moment before.
+func (h Health) Asked() bool { return h.waits() || h.State == Up && h.Probe == Silent }
+
+// waits is true for a server that a probe may bring back.
 func (h Health) waits() bool { return h.State == Fresh || h.State == Aside || h.State == Ejected }
 
 // failed takes a call that did not end well.
