@@ -204,7 +204,11 @@ func (s *Selector) hashed(t *table, ch *choice, h *holder, hash uint64) pick {
 		m = full
 	default:
 		u := &ch.Tiers[0].Urn
-		m = int(u.Balls[u.Draw(policy.Mix(hash))].Member)
+		srv := ch.servers[u.Balls[u.Draw(policy.Mix(hash))].Member]
+		if h.had(srv.key) {
+			srv = ch.elsewhere(h, srv, 0)
+		}
+		return s.pickOf(srv)
 	}
 	return s.pickOf(ch.servers[m])
 }

@@ -221,3 +221,24 @@ func TestTrialsStayInTheZone(t *testing.T) {
 		}
 	}, WithPolicy(Locality), WithZone("a"))
 }
+
+// No distance at all was taken for a policy without distances.
+func TestWhereNobodyCanBeUsedTheNearestIsTriedHoweverNearItIs(t *testing.T) {
+	for _, place := range []string{"latitude=52.5&longitude=13.4", "latitude=52.501&longitude=13.401"} {
+		inBubble(t, 0, func(t *testing.T, s *Selector, w *world) {
+			for i := range 10 {
+				w.kill(nth(i))
+			}
+			s.UpdateServer(fleet(10, func(i int) string { return []string{place, "latitude=-33.9&longitude=151.2"}[min(i, 1)] }))
+			pass(5 * time.Second)
+			for range 40 {
+				key, p := s.choose(t.Context(), nil)
+				if key != nth(0) {
+					t.Fatalf("a server at %s is there, and %s is dialled", place, key)
+				}
+				p.done(health.Undialled, time.Second)
+				pass(time.Second)
+			}
+		}, WithPolicy(Locality), WithPosition(52.5, 13.4))
+	}
+}

@@ -115,3 +115,21 @@ func TestTheFirstListOfAGroupDoesNotStartSlowly(t *testing.T) {
 		}
 	}, WithSlowStart(time.Minute))
 }
+
+// With ConsistentHash a newcomer that passed the key on left nobody, and the backup went to the server of its request.
+func TestABackupGoesToAnotherServerAlsoIfThatStartsSlowly(t *testing.T) {
+	for _, p := range []Policy{P2C, WeightedRoundRobin, ConsistentHash, Random} {
+		inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+			s.UpdateServer(fleet(2, unweighted))
+			pass(100 * time.Millisecond)
+			wantState(t, s, nth(1), Up)
+			for i := range 500 {
+				h := after(t, s, nth(0))
+				if key := s.Select(h, "Arith", "Mul", i); key != nth(1) {
+					t.Fatalf("%v: it goes to %s", p, key)
+				}
+				h.release(true)
+			}
+		}, WithPolicy(p), WithSlowStart(time.Hour))
+	}
+}

@@ -138,14 +138,11 @@ func resorts(servers []*server) []*server {
 	return nearest(servers)
 }
 
-// nearest returns those that are as near as the nearest; all where nobody asks for distances.
+// nearest returns those that are as near as the nearest; all where nobody asks for distances, which are 0 then.
 func nearest(servers []*server) []*server {
 	least := math.Inf(1)
 	for _, srv := range servers {
 		least = min(least, srv.known.far)
-	}
-	if least == 0 || len(servers) == 0 {
-		return servers
 	}
 	return slices.DeleteFunc(slices.Clone(servers), func(srv *server) bool { return srv.known.far > least })
 }
