@@ -33,6 +33,7 @@ type holder struct {
 }
 
 func (x *xclient) holder(ctx context.Context, oneway bool) *holder {
+	x.s.setRecent(x.s.now())
 	return &holder{Context: ctx, x: x, oneway: oneway, blind: !x.known || x.failMode == client.Failbackup}
 }
 
@@ -95,7 +96,7 @@ func (h *holder) started() {
 		return
 	}
 	h.began, h.retry = began, false
-	h.pick.begin()
+	h.pick.begin(millis(began))
 }
 
 // answered says what an attempt came to.

@@ -97,3 +97,39 @@ func TestAServerThatRefusesAtOnceDoesNotAttractCalls(t *testing.T) {
 		}, WithEjection(Ejection{Share: 0.01})) // nobody is ejected
 	}
 }
+
+// By the clock of the last call, a call after a quiet time had been chosen before the last failure.
+func TestAFailureAfterAQuietTimeCounts(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+		for range 4 {
+			h := (&xclient{s: s}).holder(t.Context(), false)
+			s.Select(h, "Arith", "Mul", nil)
+			h.started()
+			pass(time.Second)
+			h.pick.done(health.Late, time.Second)
+			load := &s.main.byKey[nth(0)].load
+			if cost, latency := load.Cost(s.now()), load.Latency(s.now()); cost < 1.9*latency {
+				t.Errorf("after a failure a call costs %v, and takes %v", time.Duration(cost), time.Duration(latency))
+			}
+			pass(20 * time.Second)
+		}
+	})
+}
+
+// What was chosen before a failure, and sent after a long dial, is not what was under way when that failed.
+func TestAFailureOfARequestThatWentOutAfterAnotherFailureCounts(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+		h := (&xclient{s: s}).holder(t.Context(), false)
+		s.Select(h, "Arith", "Mul", nil)
+		pass(time.Second)
+		fail(t, s, nth(0), health.Late, 1)
+		pass(time.Millisecond)
+		h.started()
+		pass(time.Second)
+		h.pick.done(health.Late, time.Second)
+		load := &s.main.byKey[nth(0)].load
+		if cost, latency := load.Cost(s.now()), load.Latency(s.now()); cost < 2.5*latency {
+			t.Errorf("after two failures a call costs %v, and takes %v", time.Duration(cost), time.Duration(latency))
+		}
+	})
+}

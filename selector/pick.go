@@ -13,7 +13,7 @@ type pick struct {
 	selector *Selector
 	server   *server
 	epoch    uint32 // of the server
-	chosen   int64  // when
+	chosen   int64  // when, or when its request went out
 	permit   int64  // of the server, if this is the call that tries it; 0: it is not
 	gate     int64  // the same for the Selector's gate
 
@@ -36,9 +36,9 @@ func (p *pick) count() {
 func (p *pick) open() bool { return p.server != nil }
 
 // begin says that the request goes out now: what comes of it is told of the server as it is now, which a dial may have changed.
-func (p *pick) begin() {
+func (p *pick) begin(now int64) {
 	if p.open() {
-		p.epoch = p.server.epoch.Load()
+		p.epoch, p.chosen = p.server.epoch.Load(), now
 	}
 }
 

@@ -209,3 +209,19 @@ func TestSharesAreThoseOfTheLastMinute(t *testing.T) {
 		}
 	}, WithPolicy(Random))
 }
+
+// The clock was that of the last call. So the calls of a client that calls seldom were never of the last minute.
+func TestASeldomCallIsOfTheLastMinuteToo(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, s *Selector, _ *world) {
+		for range 5 {
+			pass(2 * time.Minute)
+			h := (&xclient{s: s}).holder(t.Context(), false)
+			key := s.Select(h, "Arith", "Mul", nil)
+			h.started()
+			h.pick.done(health.Answered, time.Millisecond)
+			if got := s.of(t, key); got.Share != 1 {
+				t.Fatalf("the only server has %v of the last minute's picks, right after one", got.Share)
+			}
+		}
+	})
+}

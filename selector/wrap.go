@@ -158,7 +158,7 @@ func (x *xclient) Oneshot(ctx context.Context, serviceMethod string, args any) (
 	h := x.holder(ctx, true)
 	defer func() {
 		if err == nil { // rpcx says nothing of a request that cannot be written
-			h.pick.begin()
+			h.pick.begin(x.s.now())
 			h.pick.done(health.Written, 0)
 		}
 		h.ended(err)
