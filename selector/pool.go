@@ -47,8 +47,11 @@ func (r *roster) newPool(c *config) {
 		return // by rank, so they are the same
 	}
 	p := &pool{servers: slices.Concat(tags...)}
+	lanes := map[string]*lane{"": r.lane("")} // those of other tags are given up
 	for _, servers := range tags {
 		g := &group{tag: servers[0].known.traits.tag, servers: servers, members: make([]policy.Member, len(servers))}
+		lane := r.lane(g.tag)
+		lanes[g.tag] = lane
 		raw := make([]uint32, len(servers))
 		for i, srv := range servers {
 			raw[i] = srv.known.traits.weight
@@ -60,7 +63,6 @@ func (r *roster) newPool(c *config) {
 		case ConsistentHash:
 			g.ring = policy.NewRing(g.members)
 		case WeightedRoundRobin:
-			lane := r.lane(g.tag)
 			lane.turns = lane.turns.With(g.members)
 			g.turns = lane.turns
 		case Locality:
@@ -76,5 +78,5 @@ func (r *roster) newPool(c *config) {
 		}
 		p.groups = append(p.groups, g)
 	}
-	r.pool = p
+	r.pool, r.lanes = p, lanes
 }

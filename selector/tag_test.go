@@ -119,3 +119,15 @@ func TestWhereNobodyCanBeUsedATagStillDecides(t *testing.T) {
 		}
 	}, WithOnlyTagged())
 }
+
+// A tag for each build left something behind for ever.
+func TestNothingIsKeptOfTagsThatAreGone(t *testing.T) {
+	inBubble(t, 0, func(t *testing.T, s *Selector, _ *world) {
+		for i := range 100 {
+			s.UpdateServer(map[string]string{nth(0): fmt.Sprintf("tag=build-%d", i), nth(1): ""})
+		}
+		if n := len(s.main.lanes); n != 2 {
+			t.Errorf("it knows of %d tags, the empty one with them, and one of two servers has one", n)
+		}
+	}, WithPolicy(WeightedRoundRobin))
+}
