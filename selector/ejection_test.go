@@ -275,3 +275,34 @@ func TestABrokenConnectionIsOneFailureHoweverManyCallsWereOnIt(t *testing.T) {
 		}
 	}, WithPolicy(Random))
 }
+
+// Those on trial were not counted, and those that then took their place stayed out when the trials failed.
+func TestNeverMoreThanHalfAreEjectedWhenTrialsFailToo(t *testing.T) {
+	for _, c := range []struct {
+		live bool
+		most int
+	}{{true, 4}, {false, 2}} {
+		inBubble(t, 8, func(t *testing.T, s *Selector, _ *world) {
+			for i := range c.most {
+				fail(t, s, nth(i), health.Late, 5)
+				wantState(t, s, nth(i), Ejected)
+			}
+			pass(40 * time.Second)
+			for i := range c.most {
+				wantState(t, s, nth(i), Trial)
+			}
+			for i := c.most; i < 8; i++ {
+				fail(t, s, nth(i), health.Late, 5)
+			}
+			fail(t, s, nth(0), health.Answered, 1) // one is well
+			fail(t, s, nth(6), health.Late, 5)     // so another may be ejected
+			wantState(t, s, nth(6), Ejected)
+			for i := range c.most {
+				fail(t, s, nth(i), health.Late, 1)
+			}
+			if n := s.main.table.Load().counts.in[health.Ejected]; n != c.most {
+				t.Errorf("live %v: %d of 8 are ejected, at most %d may be", c.live, n, c.most)
+			}
+		}, WithLive(func() bool { return c.live }))
+	}
+}

@@ -143,15 +143,18 @@ func (s *Selector) judge(srv *server, epoch uint32, k health.Kind) {
 }
 
 // mayEject says whether every list that the server is in allows one more ejection, beside those since its table was made: never more than Share of all
-// may fail, and half as many be ejected while the list is not live. s.mu must be held.
+// may fail, and half as many be ejected while the list is not live. Those that are tried again after a failure count, and may be ejected. s.mu must be held.
 func (s *Selector) mayEject(srv *server, live bool) bool {
 	for _, r := range s.rosters {
 		if r.byKey[srv.key] != srv {
 			continue
 		}
-		c, more := r.table.Load().counts, r.ejected+1
+		c, more := r.table.Load().counts, r.ejected
+		if !srv.known.health.Tried() {
+			more++
+		}
 		limit := s.config.ejection.Share * float64(c.all)
-		if float64(c.failing+more) > limit || !live && float64(c.in[health.Ejected]+more) > limit/2 {
+		if float64(c.out+more) > limit || !live && float64(c.in[health.Ejected]+c.tried+more) > limit/2 {
 			return false
 		}
 	}

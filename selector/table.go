@@ -31,21 +31,31 @@ type choice struct {
 	last         []*server // the servers to try when none can be used at all
 }
 
-// counts is how many members of a pool are in a state, how many are failing, and how many are to be asked.
+// counts is how many members of a pool are in a state, and of how many more is true.
 type counts struct {
-	all, failing, asked int
-	in                  [health.States]int
+	all, failing int
+	tried        int // on trial after a failure, also if a probe has found them
+	out          int // failing or tried
+	asked        int // to be asked in the background
+	in           [health.States]int
 }
 
 func newTable(r *roster, c *config, now int64, closed bool) *table {
 	t := &table{byKey: r.byKey, pool: r.pool, closed: closed, counts: counts{all: len(r.pool.servers)}}
 	for _, srv := range r.pool.servers {
-		t.counts.in[srv.known.health.State]++
-		if srv.known.health.Failing() {
-			t.counts.failing++
+		h, n := &srv.known.health, &t.counts
+		n.in[h.State]++
+		if h.Failing() {
+			n.failing++
 		}
-		if srv.known.health.Asked() {
-			t.counts.asked++
+		if h.Tried() {
+			n.tried++
+		}
+		if h.Failing() || h.Tried() {
+			n.out++
+		}
+		if h.Asked() {
+			n.asked++
 		}
 	}
 	t.panic = float64(t.counts.failing) > c.ejection.Share*float64(t.counts.all)

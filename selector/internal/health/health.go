@@ -164,6 +164,9 @@ func (h Health) Serves() bool { return h.State == Up || h.State == Fresh && h.Wh
 // Certain is false for a server of which nothing is known yet.
 func (h Health) Certain() bool { return h.State != Fresh || h.Serves() }
 
+// Tried is true for a server on trial at which a call has failed. It counts among those out of use, since one more failure is enough.
+func (h Health) Tried() bool { return h.State == Trial && h.Blamed }
+
 // Asked is true for a server that is to be asked in the background, at Until: one out of use, and one that is up although the last probe got no answer. That
 // may have been true a moment before.
 func (h Health) Asked() bool { return h.waits() || h.State == Up && h.Probe == Silent }
@@ -180,7 +183,7 @@ func (h Health) failed(e Event, r *Rules) Health {
 		return h // one of the calls that have met the same break
 	}
 	h.Failures = min(h.Failures, math.MaxInt32-1) + 1
-	relapsed := h.State == Trial && h.Blamed
+	relapsed := h.Tried() && (e.MayEject || h.Why == CallsFailed || h.Why == Outlying) // else it was put aside, and is not one of those ejected
 	switch enough := e.MayEject && h.Failures >= r.Consecutive; {
 	case relapsed || enough:
 		return h.eject(CallsFailed, e, r)

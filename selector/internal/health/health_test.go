@@ -52,7 +52,8 @@ func TestStep(t *testing.T) {
 
 		{"a trial that succeeds brings it back", Health{State: Trial, Why: DialFailed, Dials: 5, Ejections: 2}, at(Answered), Health{State: Up, Ejections: 2, Since: now}},
 		{"one that fails does not", Health{State: Trial, Dials: 1, Blamed: true}, at(Late), Health{State: Ejected, Why: CallsFailed, Dials: 1, Ejections: 1, Since: now, Until: sec(30), Blamed: true}},
-		{"nor when too many are out of use: it is one of them", Health{State: Trial, Ejections: 1, Blamed: true}, full, Health{State: Ejected, Why: CallsFailed, Ejections: 2, Since: now, Until: sec(60), Blamed: true}},
+		{"nor when too many are out of use: it is one of them", Health{State: Trial, Why: Outlying, Ejections: 1, Blamed: true}, full, Health{State: Ejected, Why: CallsFailed, Ejections: 2, Since: now, Until: sec(60), Blamed: true}},
+		{"unless it could not be dialled: then it is tried again", Health{State: Trial, Why: DialFailed, Blamed: true}, full, Health{State: Trial, Why: DialFailed, Failures: 1, Blamed: true}},
 		{"one that never failed may fail as often as one that is up", Health{State: Trial}, at(Late), Health{State: Trial, Failures: 1}},
 		{"a trial that cannot be dialled", Health{State: Trial, Dials: 1}, at(Undialled), Health{State: Aside, Why: DialFailed, Dials: 2, Since: now, Until: sec(1), Blamed: true}},
 
