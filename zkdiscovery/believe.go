@@ -12,13 +12,10 @@ import (
 // start no longer than that.
 const fileWait = 250 * time.Millisecond
 
-// belief is the configuration of a Belief that begins now, with what a view remembers of an earlier one.
-func (c *config) belief(m *memory) belief.Config {
+// belief is the configuration of a Belief that begins now.
+func (c *config) belief() belief.Config {
 	cfg := drive.Guard(c.guard).Config(c.noGuard)
 	cfg.FileBy, cfg.MetadataOnce = time.Now().Add(fileWait), c.noMetadata
-	if m != nil {
-		cfg.Reached, cfg.Unreached = m.reached, m.unreached
-	}
 	return cfg
 }
 

@@ -49,7 +49,7 @@ func newLoop(sv *service) *loop {
 	cfg := sv.root.cfg
 	lp := &loop{
 		service: sv, log: cfg.log.With("service", sv.path), answers: make(chan func(time.Time)), resumed: sv.memory != nil,
-		mirror: mirror.New(!cfg.noMetadata), belief: belief.New(cfg.belief(sv.memory)),
+		mirror: mirror.New(!cfg.noMetadata), belief: belief.New(cfg.belief()),
 	}
 	lp.driver = drive.New(lp.belief, drive.Guard(cfg.guard), lp.answers, &sv.root.trials, lp.log)
 	return lp
@@ -187,7 +187,7 @@ func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 	lp.memory = nil
 	lp.mu.Unlock()
 	if m != nil {
-		lp.belief.Remember(m.record, m.link)
+		lp.belief.Remember(m.known)
 	}
 	var idle []*view
 	for _, v := range lp.viewsNow() {
@@ -217,11 +217,8 @@ func (lp *loop) lookAtViews(now time.Time) (wake time.Time, gone bool) {
 
 // memory is what a service leaves to the next one of its path.
 type memory struct {
-	service   int64 // its number: services that begin later know more
-	record    *belief.Record
-	link      int64 // over which that was live; 0: it was not
-	reached   bool  // a probe has reached an instance
-	unreached bool  // a person was told that none does
+	service int64 // its number: services that begin later know more
+	known   *belief.Memory
 }
 
 // newer is that of the service that began later; nil knows nothing.
@@ -241,13 +238,8 @@ func (lp *loop) handOn() {
 
 // remember is nil before ZooKeeper has listed anything.
 func (lp *loop) remember() *memory {
-	rec := lp.belief.Memory()
-	if rec == nil {
-		return nil
+	if known := lp.belief.Memory(); known != nil {
+		return &memory{lp.number, known}
 	}
-	m := &memory{service: lp.number, record: rec, reached: lp.belief.Reached(), unreached: lp.belief.Unreached()}
-	if lp.mirror.Phase() == mirror.Live {
-		m.link = lp.mirror.Link()
-	}
-	return m
+	return nil
 }

@@ -50,7 +50,7 @@ type heard struct {
 func New(cfg Config) *Belief {
 	cfg = cfg.withDefaults()
 	return &Belief{
-		cfg: cfg, reach: reach{ever: cfg.Reached, told: cfg.Unreached},
+		cfg: cfg, reach: reach{ever: cfg.Reached},
 		guard: guard{cfg: cfg, window: cmp.Or(cfg.Window, DefaultWindow), holds: newHolds(cfg), away: true},
 	}
 }
@@ -129,7 +129,7 @@ func (b *Belief) Live(link int64, timeout time.Duration, now time.Time) {
 	if link != h.link {
 		b.guard.window = cmp.Or(b.cfg.Window, max(DefaultWindow, timeout))
 		served := !b.guard.begun && f.may && f.rec != nil
-		if h.link > 0 || served || f.memory != nil && f.link != link {
+		if h.link > 0 || served || f.memory != nil && f.memory.link != link {
 			b.guard.suspect(now)
 		}
 	}
@@ -206,9 +206,6 @@ func (b *Belief) Probed(a Ask, o Outcome, now time.Time) {
 
 // Reached reports whether a probe has ever reached an instance of the service: see Config.Reached.
 func (b *Belief) Reached() bool { return b.reach.ever }
-
-// Unreached reports whether Report has told that probes have never reached an instance of the service: see Config.Unreached.
-func (b *Belief) Unreached() bool { return b.reach.told }
 
 // Doubts grows when the registry is to be read again: a list that follows a sync, with everything read. The number that it has when that begins
 // comes back in Listing.Doubt.

@@ -41,8 +41,6 @@ type Config struct {
 	FileBy time.Time
 	// Reached says that a probe has reached an instance of the service before there was this Belief: see Belief.Reached.
 	Reached bool
-	// Unreached says that Report has told, before there was this Belief, that probes reach none: see Belief.Unreached.
-	Unreached bool
 	// MetadataOnce says that an instance's metadata are read when it comes, and that nobody tells of their changes. Then a list may be as new as one
 	// from the file by its Zxid, and have older metadata: only Proof shows that it has not.
 	MetadataOnce bool

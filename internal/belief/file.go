@@ -1,6 +1,7 @@
 package belief
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -50,8 +51,7 @@ type file struct {
 	may    bool // serve
 	rec    *Record
 	missed time.Time // when the first list came, which has waited for it in vain; zero: it has not, or it is known
-	memory *Record   // what a caller was shown …
-	link   int64     // … over which connection
+	memory *Memory   // of a Belief before this one; nil: there is none, or there is a list
 }
 
 // MayServe says that what is known without the registry may serve from now on, while there is nothing better: what the file has, or what a caller was
@@ -69,7 +69,7 @@ func (f *file) serves() (*Record, Source) {
 	switch {
 	case rec == nil || !f.may || !f.known:
 		return nil, None
-	case rec == f.memory:
+	case rec != f.rec:
 		return rec, Stale
 	}
 	return rec, File
@@ -80,12 +80,12 @@ func (f *file) serves() (*Record, Source) {
 func (f *file) memories() (rec *Record, shown func(key string) bool) {
 	m := f.memory
 	switch {
-	case m != nil && (f.rec == nil || !m.Before(f.rec.Generation) || f.rec.AsOf.Before(m.AsOf)):
-		return m, func(string) bool { return true }
-	case m == nil || f.may:
+	case m == nil || f.rec != nil && f.may && m.isEarlier(f.rec):
 		return f.rec, func(string) bool { return f.may }
+	case f.rec == nil || !m.isEarlier(f.rec):
+		return m.rec, func(string) bool { return true }
 	}
-	servers := m.Servers()
+	servers := m.rec.Servers()
 	keys := make(map[string]bool, len(servers))
 	for _, s := range servers {
 		keys[s.Pair.Key] = true
@@ -195,24 +195,41 @@ func (b *Belief) forgetFile() {
 	}
 }
 
-// Remember takes what a caller was shown by a Belief that was let go since, and over which connection that was live. Those instances are guarded
-// like those of a file that has served. It does nothing after the first list.
-func (b *Belief) Remember(rec *Record, link int64) {
-	if m := b.file.memory; !b.guard.begun && (m == nil || m.Before(rec.Generation)) {
-		b.file.memory, b.file.link = rec, link
+// Memory is what a Belief that is let go knows of the registry. Nothing in it changes.
+type Memory struct {
+	rec          *Record   // what a caller was shown, with the generation that was accepted last, and the time when it was asked for
+	link         int64     // over which the registry has listed last
+	suspectUntil time.Time // as the guard's …
+	lost         []loss    // …
+	left         map[string]struct{}
+	reach        reach
+}
+
+// isEarlier reports whether the file's record is of a later time than what was shown.
+func (m *Memory) isEarlier(rec *Record) bool {
+	return m.rec.Before(rec.Generation) && !rec.AsOf.Before(m.rec.AsOf)
+}
+
+// Remember takes what a Belief of the same service knew that was let go. What a caller was shown is guarded like the list of a file that has served.
+// After the first list it does nothing.
+func (b *Belief) Remember(m *Memory) {
+	if was := b.file.memory; !b.guard.begun && (was == nil || was.rec.Before(m.rec.Generation)) {
+		b.file.memory, b.reach = m, m.reach
+		g := &b.guard
+		g.suspectUntil, g.lost, g.holds.left = m.suspectUntil, slices.Clone(m.lost), maps.Clone(m.left)
 		b.recall()
 		b.change(true)
 	}
 }
 
-// Memory returns what is shown of the registry, for Remember when this Belief is let go and another is made later. It
-// has the generation that was accepted last, and the time when it was asked for. Before the first list it is what this Belief remembers itself; nil:
-// nothing.
-func (b *Belief) Memory() *Record {
+// Memory returns what is known of the registry, for Remember when this Belief is let go and another is made later. Before the first list it is what this
+// Belief remembers itself; nil: nothing.
+func (b *Belief) Memory() *Memory {
 	if !b.guard.begun {
 		return b.file.memory
 	}
 	rec := b.record(b.heard.asked)
 	rec.Held = slices.DeleteFunc(rec.Held, func(s Server) bool { return !b.guard.holds.of(s.Pair.Key).inside })
-	return rec
+	g := &b.guard
+	return &Memory{rec, b.heard.link, g.suspectUntil, slices.Clone(g.lost), maps.Clone(g.holds.left), b.reach.rested()}
 }

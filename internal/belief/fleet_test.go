@@ -40,7 +40,7 @@ func newFleet(t *testing.T, odd byte) *fleet {
 		p.cfg.Obey = i == 2 && odd&4 != 0
 		p.cfg.Reached = odd&8 != 0
 		f.processes = append(f.processes, p)
-		p.start(nil, 0)
+		p.start(nil)
 	}
 	return f
 }
@@ -206,7 +206,7 @@ func (f *fleet) play(script []byte) {
 			if a > 100 {
 				break
 			}
-			p.start(nil, 0)
+			p.start(nil)
 			if b&1 != 0 {
 				p.look()
 			}

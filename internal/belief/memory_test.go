@@ -211,7 +211,7 @@ func TestAFileIsForBeforeTheFirstListAndASiblingsForAfterIt(t *testing.T) {
 	b.list(s)
 	b.remembers(s[:2], time.Time{}, true)
 	b.want("the registry's", s)
-	b.b.Remember(b.file(s[:1], time.Time{}), 1)
+	b.b.Remember(b.memory(s[:1]))
 	b.b.Away(b.now)
 	b.want("the registry's, which cannot be asked", s)
 }
@@ -342,7 +342,7 @@ func TestWhatACallerWasShownBeforeIsGuarded(t *testing.T) {
 	} {
 		b := newBench(t, Config{})
 		s := b.servers(10)
-		memory := b.file(s[rule.shown[0]:rule.shown[1]], time.Time{})
+		memory := b.memory(s[rule.shown[0]:rule.shown[1]])
 		if rule.file != nil {
 			file := b.file(s[rule.file[0]:rule.file[1]], time.Time{})
 			if rule.later {
@@ -350,7 +350,7 @@ func TestWhatACallerWasShownBeforeIsGuarded(t *testing.T) {
 			}
 			b.b.Found(file, false, b.now)
 		}
-		b.b.Remember(memory, 1)
+		b.b.Remember(memory)
 		b.hear(nil)
 		b.want(name+": at once", s[rule.want[0]:rule.want[1]])
 	}
@@ -360,13 +360,48 @@ func TestAListOverAnotherConnectionThanTheOneThatWasShownIsAReconnect(t *testing
 	for link, held := range map[int64]int{7: 0, 6: 1} {
 		b := newBench(t, Config{})
 		s := b.servers(10)
-		b.b.Remember(b.file(s, time.Time{}), link)
+		b.link = link
+		b.b.Remember(b.memory(s))
 		b.link = 7
 		b.list(s[1:])
 		if n := len(b.b.Shown().Held); n != held {
 			t.Errorf("shown over %d, listed over 7, one of ten lost: %d held, want %d", link, n, held)
 		}
 	}
+}
+
+// The window after a reconnect was forgotten with the clone that nobody used.
+func TestTheWindowAfterAReconnectGoesOnForWhoRemembers(t *testing.T) {
+	b := newBench(t, Config{Window: time.Minute})
+	s := b.servers(10)
+	b.list(s)
+	b.reconnect()
+	b.list(s)
+	b.pass(40 * time.Second)
+	memory := b.b.Memory()
+	b.b = New(b.b.cfg)
+	b.b.Remember(memory)
+	b.list(s)
+	b.pass(10 * time.Second)
+	b.list(s[1:])
+	b.wantHeld(1)
+	b.pass(time.Minute)
+	b.list(s[2:])
+	b.wantHeld(1) // the second went when the window was over
+}
+
+// Of a window that is longer than a clone is kept which nobody uses.
+func TestLossesOfTheWindowCountForWhoRemembers(t *testing.T) {
+	b := newBench(t, Config{Window: time.Hour})
+	s := b.servers(10)
+	b.list(s)
+	b.list(s[4:]) // is believed
+	memory := b.b.Memory()
+	b.b = New(b.b.cfg)
+	b.b.Remember(memory)
+	b.list(s[4:])
+	b.list(s[6:]) // six of ten
+	b.wantHeld(6)
 }
 
 func (b *bench) wantRecord(what string, listed, held []string) {
@@ -407,10 +442,10 @@ func TestWhatACallerWasShownIsLaterThanAFileThatWasConfirmedBeforeItWasAskedFor(
 	b.list(s[:3])
 	memory := b.b.Memory()
 	b.b = New(b.b.cfg)
-	b.b.Remember(memory, 0)
+	b.b.Remember(memory)
 	b.b.Found(file, false, b.now)
 	rec, _ := b.b.file.memories()
-	if rec != memory {
+	if rec != memory.rec {
 		t.Errorf("remembered: %+v", rec.Generation)
 	}
 }

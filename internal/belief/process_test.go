@@ -38,7 +38,7 @@ type process struct {
 func (p *process) clock() time.Time { return p.now.Add(p.skew) }
 
 // start is a start of the process, or of its Belief: then it remembers.
-func (p *process) start(memory *Record, link int64) {
+func (p *process) start(memory *Memory) {
 	cfg := p.cfg
 	cfg.FileBy = p.clock().Add(250 * time.Millisecond)
 	p.b = New(cfg)
@@ -50,14 +50,14 @@ func (p *process) start(memory *Record, link int64) {
 		p.b.Overridden(p.override)
 	}
 	if memory != nil {
-		p.b.Remember(memory, link)
+		p.b.Remember(memory)
 	} else {
 		p.connected = false
 	}
 }
 
 // letGo lets the Belief go, and takes it up again.
-func (p *process) letGo() { p.start(p.b.Memory(), p.b.Shown().Link) }
+func (p *process) letGo() { p.start(p.b.Memory()) }
 
 func (p *process) connect() {
 	if !p.connected {

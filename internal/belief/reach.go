@@ -73,6 +73,12 @@ func (r *reach) tried(cfg *Config, o Outcome, now time.Time) {
 	}
 }
 
+// rested is r without the trial that is under way: its answer will not come.
+func (r reach) rested() reach {
+	r.asking, r.beside = false, false
+	return r
+}
+
 // wake is when ask has something to do; zero when never.
 func (r *reach) wake() time.Time {
 	if r.ever || r.asking {

@@ -23,7 +23,7 @@ var faults = []fault{
 	},
 	{
 		"a clone that is let go remembers nothing", "zkdiscovery/root.go",
-		"		r.memories[path] = m\n", "		_ = path\n",
+		"		r.memories[path] = newer(r.memories[path], m)\n", "		_ = path\n",
 	},
 	{
 		"an era begins without a proof", "internal/belief/generation.go",
