@@ -35,6 +35,7 @@ type sight struct {
 	owner    int64
 	czxid    int64 // of the transaction that created it
 	mzxid    int64 // of the newest that wrote it
+	ctime    time.Time
 	mtime    time.Time
 	version  int32
 	data     string
@@ -59,7 +60,7 @@ type action struct {
 	kind    actionKind
 	data    string
 	version int32
-	rival   int64 // takeOver: czxid of what is replaced, 0 for nothing
+	rival   int64 // takeOver: czxid of what is replaced
 	glance  bool  // leave no watch: something will probably be written, and looked at after that
 	rearm   bool  // forget the watch that should be there
 	check   bool  // only to see whether a watch was missed

@@ -14,7 +14,8 @@ type node struct {
 	touched   int64   // the newest session in which something may have been written; 0: none
 	spread    float64 // this node's own share of every jitter, 0 to 1
 	phase     Phase
-	once      bool // it was Registered, since it is wanted
+	once      bool  // it was Registered, since it is wanted
+	newest    birth // of the last node that was ours; zero: there was none, or a successor's has been seen since
 }
 
 // wish is what the node is to be.
@@ -63,9 +64,18 @@ const (
 	absent
 	ours       // of the session that is
 	formerly   // of an earlier session of this process's
-	persistent // of no session
+	leftBehind // of no session, or of one that had the address before this process
 	foreign    // of a session that this process never had
 )
+
+// birth is when a node was made.
+type birth struct {
+	czxid int64
+	ctime time.Time // by ZooKeeper's clock
+}
+
+// before is true by both counts: where ZooKeeper is made anew its zxids begin again, and its clock does not.
+func (b birth) before(o birth) bool { return b.czxid < o.czxid && !b.ctime.After(o.ctime) }
 
 // doing is the action under way, whose answer is awaited, and what was true when it began. Where that has changed since, the answer is older
 // than what is known.

@@ -215,7 +215,7 @@ func (r *registrar) answered(a answer, now time.Time) {
 		st := a.found.Stat
 		ev.found = sight{
 			standing: r.standing(a.found), owner: st.EphemeralOwner, czxid: st.Czxid, mzxid: st.Mzxid,
-			mtime: time.UnixMilli(st.Mtime), version: st.Version,
+			ctime: time.UnixMilli(st.Ctime), mtime: time.UnixMilli(st.Mtime), version: st.Version,
 			data: string(a.found.Data), readable: a.found.Readable,
 		}
 	}
@@ -230,7 +230,7 @@ func (r *registrar) standing(f session.Found) standing {
 	case !f.Exists:
 		return absent
 	case owner == 0:
-		return persistent
+		return leftBehind
 	case owner == r.seen.ID:
 		return ours
 	}

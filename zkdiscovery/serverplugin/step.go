@@ -24,7 +24,7 @@ func versionAfterTakeOver(v int32) int32 { return (v + 1) & 3 }
 //	                or an operator wants an answer
 //	an earlier      take over                         remove
 //	session's
-//	persistent      take over                         rest
+//	left behind     take over                         rest
 //	foreign         take over with a claim,           rest
 //	                otherwise yield
 //
@@ -155,6 +155,7 @@ func (n *node) answered(e event, now time.Time) {
 func (n *node) found(f sight, now time.Time) {
 	w, s := &n.wish, &n.seen
 	s.standing, s.owner, s.czxid = f.standing, f.owner, f.czxid
+	n.compare(f)
 	if f.readable {
 		s.said, s.heard = f.data, true
 	} else if f.version != s.version {
@@ -190,6 +191,18 @@ func (n *node) found(f sight, now time.Time) {
 		}
 	default:
 		n.turn(Pending)
+	}
+}
+
+// compare tells a successor's node from one that stood there before ours did, and that a backup has brought back.
+func (n *node) compare(f sight) {
+	switch born := (birth{f.czxid, f.ctime}); {
+	case f.standing == ours:
+		n.newest = born
+	case f.standing == foreign && born.before(n.newest):
+		n.seen.standing = leftBehind
+	case f.standing == foreign:
+		n.newest = birth{} // it is his
 	}
 }
 
@@ -256,7 +269,7 @@ func (n *node) next(now time.Time) action {
 		return action{}
 	}
 	if !w.order.wanted {
-		switch gone := s.standing == absent || s.standing == foreign || s.standing == persistent; {
+		switch gone := s.standing == absent || s.standing == foreign || s.standing == leftBehind; {
 		case n.touched == 0, gone && n.touched != n.session:
 			return action{kind: forget}
 		case gone:
@@ -274,12 +287,13 @@ func (n *node) next(now time.Time) action {
 	switch s.standing {
 	case absent:
 		return action{kind: create, data: w.data}
-	case formerly, persistent:
-		return action{kind: takeOver, data: w.data, version: s.version}
 	case foreign:
-		if w.claim == claimOpen {
-			return action{kind: takeOver, data: w.data, version: s.version, rival: s.czxid}
+		if w.claim != claimOpen {
+			break
 		}
+		fallthrough
+	case formerly, leftBehind:
+		return action{kind: takeOver, data: w.data, version: s.version, rival: s.czxid}
 	default:
 		if s.followed && (!s.heard || s.said != w.data || s.byHand) {
 			return action{kind: set, data: w.data, version: s.version}

@@ -192,7 +192,7 @@ func (p *process) receive() {
 		p.watch = p.watch || p.request.watch && p.request.session == p.session
 		switch {
 		case f.owner == 0:
-			f.standing = persistent
+			f.standing = leftBehind
 		case f.owner == p.session:
 			f.standing = ours
 		case slices.Contains(p.mine, f.owner):

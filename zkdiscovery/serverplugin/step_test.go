@@ -107,6 +107,8 @@ var (
 	drop      = event{kind: ordered}
 	nobody    = event{kind: found, found: sight{standing: absent}}
 	mine      = is(ours, 1, 0, "a")
+	earlier   = event{kind: found, found: sight{standing: foreign, owner: killed, version: 7, data: "x", readable: true}} // made before mine was
+	anew      = event{kind: found, found: sight{standing: foreign, owner: successor, ctime: time.Unix(1, 0), data: "x", readable: true}}
 	wait      = event{kind: woke}
 )
 
@@ -124,14 +126,21 @@ func TestRules(t *testing.T) {
 		"what stands is taken over at once": append(begin[:1:1],
 			then{is(foreign, killed, 7, "x"), "take over v7 a"}, then{done, "look"}, then{is(ours, 1, 0, "a"), "-"}),
 		"an earlier session's node is taken over": append(begin[:1:1], then{is(formerly, 9, 0, "a"), "take over v0 a"}, then{done, "look"}),
-		"a persistent node is taken over":         append(begin[:1:1], then{is(persistent, 0, 0, "a"), "take over v0 a"}, then{done, "look"}),
+		"a persistent node is taken over":         append(begin[:1:1], then{is(leftBehind, 0, 0, "a"), "take over v0 a"}, then{done, "look"}),
 		"a node that is ours is left alone":       append(begin[:1:1], then{mine, "look"}, then{mine, "-"}, then{hint, "look"}, then{mine, "look"}, then{mine, "-"}),
 		"nothing is done without a connection":    {{down, "-"}, {hint, "-"}, {wait, "-"}, {newer, "look"}},
 
 		"a deleted node is restored":     append(held[:4:4], then{hint, "look"}, then{nobody, "create a"}),
 		"an overwritten node is written": append(held[:4:4], then{hint, "look"}, then{is(ours, 1, 1, "x"), "set v1 a"}, then{done, "look"}, then{is(ours, 1, 2, "a"), "-"}),
 		"a node made persistent by hand is reclaimed, without a claim": append(held[:4:4],
-			then{hint, "look"}, then{is(persistent, 0, 0, "a"), "take over v0 a"}),
+			then{hint, "look"}, then{is(leftBehind, 0, 0, "a"), "take over v0 a"}),
+		"a predecessor's node, from a backup, is taken over without a claim": append(held[:4:4],
+			then{newer, "look"}, then{earlier, "take over v7 a"}, then{isLost, "look"}, then{earlier, "take over v7 a"}, then{done, "look"}),
+		"but not from a successor who was faster": append(held[:4:4], then{newer, "look"}, then{earlier, "take over v7 a"}, then{conflict, "look"},
+			then{is(foreign, successor, 0, "b"), "-"}),
+		"nor by who had yielded: it is the successor's":             append(yielded[:6:6], then{hint, "look"}, then{earlier, "-"}),
+		"nor where ZooKeeper is a new one, whose zxids begin again": append(held[:4:4], then{newer, "look"}, then{anew, "look"}, then{anew, "-"}),
+
 		"other metadata are written to the node that is ours": append(held[:4:4], then{say("b"), "set v0 b"}, then{done, "look"}, then{is(ours, 1, 1, "b"), "-"}),
 		"what changed during a write is looked at after it":   append(held[:4:4], then{say("b"), "set v0 b"}, then{hint, "-"}, then{done, "look"}),
 		"a hint during a look asks for another look":          append(held[:4:4], then{hint, "look"}, then{hint, "-"}, then{mine, "look"}, then{mine, "-"}),
@@ -189,7 +198,8 @@ func TestRules(t *testing.T) {
 		"our node is removed when it is unwanted": append(held[:4:4], then{drop, "remove v0"}, then{done, "rest"}),
 		"after what is under way":                 append(begin[:1:1], then{nobody, "create a"}, then{drop, "-"}, then{done, "remove v0"}),
 		"somebody else's is not":                  append(yielded[:6:6], then{drop, "rest"}),
-		"a persistent one is not":                 append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{is(persistent, 0, 0, "x"), "rest"}),
+		"a persistent one is not":                 append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{is(leftBehind, 0, 0, "x"), "rest"}),
+		"nor is a predecessor's, from a backup":   append(held[:4:4], then{hint, "look"}, then{drop, "-"}, then{earlier, "rest"}),
 		"an earlier session's is":                 append(held[:4:4], then{newer, "look"}, then{drop, "-"}, then{is(formerly, 1, 0, "a"), "remove v0"}),
 		"a removal that meets another node looks": append(held[:4:4], then{drop, "remove v0"}, then{conflict, "look"}, then{is(foreign, successor, 1, "b"), "rest"}),
 		"a removal that was lost looks":           append(held[:4:4], then{drop, "remove v0"}, then{isLost, "look"}, then{nobody, "rest"}),

@@ -194,6 +194,67 @@ func TestAnEarlierSessionsNodeIsTakenOver(t *testing.T) {
 	})
 }
 
+// An ensemble was restored from a backup that knew the predecessor: the server waited for that one's session to expire, and was not Ready until then.
+func TestAPredecessorsNodeFromABackupIsTakenOver(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		way := &mortal{zk: b.zk}
+		b.register(b.plugin(WithDialer(way.dial)), "Arith", "weight=1")
+		pass(time.Second)
+		b.zk.Checkpoint()
+		way.kill()
+		p := b.plugin(WithSessionTimeout(time.Minute))
+		b.register(p, "Arith", "weight=2")
+		pass(time.Second)
+		b.mustOwn(p, "weight=2")
+		b.zk.Refuse(true)
+		zxid := b.zk.Zxid()
+		b.zk.Rollback()
+		for b.zk.Zxid() <= zxid { // a new epoch, above what the process has seen
+			must(b, b.zk.Put("/others", nil))
+		}
+		b.owner("weight=1")
+		b.zk.Refuse(false)
+		for range 5 {
+			pass(time.Second) // within the predecessor's session
+			if !p.Ready() {
+				b.Error(p.Status())
+			}
+		}
+		b.mustOwn(p, "weight=2")
+		pass(time.Minute)
+		b.mustOwn(p, "weight=2")
+	})
+}
+
+// Zxids begin again in a new ensemble: a lower one does not make a predecessor of who came later.
+func TestASuccessorInANewEnsembleIsNoPredecessor(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		way := &mortal{zk: b.zk}
+		old, p := b.plugin(WithDialer(way.dial)), b.plugin()
+		for range 100 {
+			must(b, b.zk.Put("/others", nil))
+		}
+		b.register(old, "Arith", "weight=1")
+		pass(time.Second)
+		b.mustOwn(old, "weight=1")
+		was, _ := b.zk.Get(nodePath)
+		way.kill()
+		b.zk.Wipe()
+		pass(recovery)
+		b.register(p, "Arith", "weight=2")
+		pass(time.Second)
+		if n, err := b.zk.Get(nodePath); err != nil || n.Stat.Czxid >= was.Stat.Czxid {
+			b.Fatalf("%+v, %v: nothing is tested", n, err)
+		}
+		way.revive()
+		pass(time.Minute)
+		b.mustOwn(p, "weight=2")
+		if st := old.Status(); !st.Connected || st.Services[0].Phase != Yielded {
+			b.Error(st)
+		}
+	})
+}
+
 // The old process does not know whether its claim was executed, and must not make it once more over one that came after it.
 func TestAClaimWhoseAnswerIsLostIsNotMadeAgain(t *testing.T) {
 	inBubble(t, func(b bubble) {
