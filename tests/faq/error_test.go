@@ -174,8 +174,13 @@ var provoke = map[string]func(t *testing.T) error{
 	},
 	"the chroot \"…\" does not exist": func(t *testing.T) error {
 		p := plugin(t, zktest.Start(t).Addr()+"/chroot")
-		await(t, "ZooKeeper has refused", func() bool { return p.Status().Services[0].Err != nil })
-		return p.Status().Services[0].Err
+		var refusal error
+		await(t, "ZooKeeper has refused", func() bool {
+			st := p.Status()
+			refusal = st.Services[0].Err
+			return st.Connected && refusal != nil
+		})
+		return refusal
 	},
 }
 

@@ -130,10 +130,10 @@ func (m *mailbox) change(f func(*state)) int64 {
 	return m.no
 }
 
-func (m *mailbox) isReady() bool {
+func (m *mailbox) is() state {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state.ready
+	return m.state
 }
 
 // take returns what has changed since the last one.

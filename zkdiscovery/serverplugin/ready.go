@@ -61,7 +61,7 @@ func (r *registrar) awaitReady() {
 		}
 		cancel()
 		every := askEvery
-		if r.mail.isReady() {
+		if r.mail.is().ready {
 			every = askAgain
 		}
 		if r.ctx.Err() != nil || every == askAgain && !r.cfg.always {
@@ -101,17 +101,13 @@ func askSafely(ctx context.Context, ask func(context.Context) error) (err error)
 	return ask(ctx)
 }
 
-// hear tells the loop, and the log, when an answer is another one than the last. said is whether the program has answered before.
+// hear tells the loop of an answer, and the log when it is another one than the last. said is whether the program has answered before.
 func (r *registrar) hear(err error, said *bool) {
-	r.mail.mu.Lock()
-	was := r.mail.state
-	r.mail.mu.Unlock()
-	yes := err == nil
-	if *said && yes == (was.why == nil) {
-		return
-	}
+	was, yes := r.mail.is(), err == nil
+	same := *said && yes == (was.why == nil)
 	*said = true
 	switch log := r.cfg.log; {
+	case same:
 	case yes:
 		log.Info("the program is ready")
 	case was.ready:

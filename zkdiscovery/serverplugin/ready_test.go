@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -56,6 +57,40 @@ func TestWithReadyRegistersWhenTheProgramIsReady(t *testing.T) {
 		}
 	})
 }
+
+// WaitRegistered gave the first reason for ever, and Status none. A reason is the program's: it may be an error that cannot be compared.
+func TestTheReasonIsTheOneOfNow(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		var now atomic.Value
+		now.Store(reasons{"database"})
+		var log strings.Builder
+		p := b.plugin(WithReady(func(context.Context) error { return now.Load().(error) }), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b.register(p, "Arith", "weight=3")
+		for _, want := range []reasons{{"database"}, {"migration"}, {"cache", "disk"}} {
+			now.Store(want)
+			pass(askEvery)
+			ctx, cancel := context.WithCancel(b.Context())
+			cancel()
+			st := p.Status().Services[0]
+			for from, err := range map[string]error{"WaitRegistered": p.WaitRegistered(ctx), "Status": st.Err} {
+				var got reasons
+				var op *OpError
+				if !errors.As(err, &got) || !slices.Equal(got, want) || !errors.As(err, &op) || op.Path != nodePath || st.Phase != Pending {
+					b.Errorf("%s: %v, want %v", from, err, want)
+				}
+			}
+		}
+		must(b, p.Stop())
+		if n := strings.Count(log.String(), "not ready"); n != 1 {
+			b.Errorf("told %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+// reasons are an error that may not be compared.
+type reasons []string
+
+func (r reasons) Error() string { return strings.Join(r, ", ") }
 
 func TestWithReadyAlwaysSaysInactiveWhileTheProgramIsNot(t *testing.T) {
 	inBubble(t, func(b bubble) {

@@ -235,7 +235,10 @@ func testCredentials(r realZooKeeper) {
 	if err := stranger.Register("Arith", nil, "b"); err != nil {
 		r.Fatal(err)
 	}
-	r.soon("the stranger is refused", func() bool { s := stranger.Status(); return len(s.Services) == 1 && s.Services[0].Err != nil })
+	r.soon("the stranger is refused", func() bool {
+		s := stranger.Status()
+		return s.Connected && len(s.Services) == 1 && s.Services[0].Err != nil
+	})
 	if _, now, err := r.conn.Exists(r.node()); err != nil || now.EphemeralOwner != before.EphemeralOwner {
 		r.Error("the stranger has taken over")
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rcrowley/go-metrics"
+	"github.com/smallnest/rpcx/server"
 
 	"github.com/holdfast-go/holdfast/zkdiscovery"
 	"github.com/holdfast-go/holdfast/zkdiscovery/internal/session"
@@ -238,6 +239,38 @@ func TestStatusIsOneLineForAPerson(t *testing.T) {
 		want := "3 services, 1 pending, 1 yielded, 1 unregistering; not connected since 2000-01-01T00:00:02Z: dial tcp zk:2181: connect: connection refused"
 		if got := p.Status().String(); got != want {
 			b.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+func TestStatusSaysWhatAServiceWaitsFor(t *testing.T) {
+	for want, waits := range map[string]func(b bubble) ZooKeeperOpt{
+		"the server does not listen yet": func(bubble) ZooKeeperOpt { return WithServer(server.NewServer()) },
+		"the program is not ready":       func(bubble) ZooKeeperOpt { return WithReady(func(context.Context) error { return errCold }) },
+		"connection refused":             func(b bubble) ZooKeeperOpt { b.zk.Stop(); return nil },
+	} {
+		inBubble(t, func(b bubble) {
+			p := b.plugin(waits(b))
+			b.register(p, "Arith", "")
+			pass(time.Minute)
+			var op *OpError
+			if err := p.Status().Services[0].Err; !errors.As(err, &op) || op.Path != nodePath || !strings.Contains(err.Error(), want) {
+				b.Errorf("%v, want %s", err, want)
+			}
+		})
+	}
+	inBubble(t, func(b bubble) {
+		p := b.plugin()
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		b.zk.Stop()
+		pass(time.Second) // it is registered as far as anybody knows
+		if err := p.Status().Services[0].Err; err != nil {
+			b.Error(err)
+		}
+		pass(time.Minute)
+		if st := p.Status().Services[0]; st.Err == nil || st.Phase != Pending {
+			b.Errorf("%+v", st)
 		}
 	})
 }

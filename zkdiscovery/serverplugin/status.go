@@ -1,6 +1,7 @@
 package serverplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ type ServiceStatus struct {
 	Phase Phase
 	Since time.Time // of the phase
 	Owner int64     // Yielded: the session that has the address now
-	Err   error     // what ZooKeeper refused last; nil when it does what is asked of it
+	Err   error     // what a pending one waits for, where that is known. Otherwise what ZooKeeper refused last; nil when it does what is asked of it
 
 	Operator []Word // an operator's words over the registered metadata, sorted by key: see WithOperator
 }
@@ -121,18 +122,25 @@ func (r *registrar) pending(st session.State, rep *report) *OpError {
 		err.Err = fmt.Errorf("%w, session %s", ErrYielded, words.Hex(l.owner))
 	case claim <= rep.taken && l == nil && !dead:
 		return nil
-	case !is.listening && r.cfg.server != nil:
-		err.Err = errors.New("the server does not listen yet")
-	case !is.ready && is.why != nil:
-		err.Err = fmt.Errorf("the program is not ready: %w", is.why)
-	case !st.Connected:
-		err.Err = notConnected(st)
-	case l != nil && l.err != nil:
-		err.Err = l.err.Err
 	default:
-		err.Err = errors.New("not yet")
+		err.Err = cmp.Or(r.waitsFor(l, is, st), errors.New("not yet"))
 	}
 	return err
+}
+
+// waitsFor is why a service is pending, with that line, or nil for one that the loop has not said anything of; nil when nothing is known.
+func (r *registrar) waitsFor(l *line, is state, st session.State) error {
+	switch {
+	case !is.listening && r.cfg.server != nil:
+		return errors.New("the server does not listen yet")
+	case !is.ready && is.why != nil:
+		return fmt.Errorf("the program is not ready: %w", is.why)
+	case !st.Connected:
+		return notConnected(st)
+	case l != nil && l.err != nil:
+		return l.err.Err
+	}
+	return nil
 }
 
 func notConnected(st session.State) error {
@@ -164,7 +172,7 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 		Sessions: conn.Session, Connections: conn.Link, FailedRounds: conn.Rounds, LastErr: conn.Err,
 	}
 	rep := r.report.Load()
-	orders := r.mail.all()
+	orders, is := r.mail.all(), r.mail.is()
 	st.Registered, st.Counters = r.pending(conn, rep) == nil, rep.counters
 	ended, dead := over(rep.session, conn)
 	lines := rep.byPath()
@@ -176,12 +184,14 @@ func (p *ZooKeeperRegisterPlugin) Status() Status {
 			if s.Phase == Yielded {
 				s.Owner = l.owner
 			}
-			if l.err != nil {
-				s.Err = l.err
-			}
 			if l.words != nil {
 				s.Operator = slices.Clone(l.words.words)
 			}
+		}
+		if why := r.waitsFor(l, is, conn); s.Phase == Pending && why != nil {
+			s.Err = &OpError{Op: "register", Path: s.Path, Err: why}
+		} else if l != nil && l.err != nil {
+			s.Err = l.err
 		}
 		st.Services = append(st.Services, s)
 	}
