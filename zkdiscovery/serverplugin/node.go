@@ -27,7 +27,8 @@ type wish struct {
 	like  string   // what he wrote last
 	data  string   // what the node is to say: made of all of it
 	claim claim
-	rival int64 // claimUnsure: czxid of the node that it was made against, 0 for none
+	rival int64 // claimUnsure: czxid of the node that it was made against, 0 for none …
+	in    int64 // … and the session in which it was
 }
 
 // claim is the right to take the address from its owner. Register gives it. It is used up when the node is ours, or a newer process's.

@@ -137,7 +137,7 @@ func (n *node) answered(e event, now time.Time) {
 		}
 	case lost:
 		if n.wish.claim == claimOpen && (did.kind == create || did.kind == takeOver) {
-			n.wish.claim, n.wish.rival = claimUnsure, did.rival
+			n.wish.claim, n.wish.rival, n.wish.in = claimUnsure, did.rival, did.session
 		}
 		if !outdated {
 			n.mayHaveWritten(did.action)
@@ -174,8 +174,9 @@ func (n *node) found(f sight, now time.Time) {
 		s.checkAt = now.Add(n.jittered(peekEvery))
 	}
 	if w.claim == claimUnsure {
-		// Where the same still stands, the claim was not executed. Otherwise it was executed, or a newer process came after it.
-		if w.claim = claimNone; s.czxid == w.rival {
+		// Where the same still stands, the claim was not executed. Nor was it where nothing stood and somebody has created a node since: ours
+		// would be there, as long as the session lives, and who takes it over gives another version. Otherwise a newer process may have come after it.
+		if w.claim = claimNone; s.czxid == w.rival || w.rival == 0 && w.in == n.session && s.version == 0 {
 			w.claim = claimOpen
 		}
 	}

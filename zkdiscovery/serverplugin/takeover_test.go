@@ -284,6 +284,40 @@ func TestAClaimWhoseAnswerIsLostIsNotMadeAgain(t *testing.T) {
 	})
 }
 
+// A newer process's create never reached ZooKeeper, and an older one, whose session had expired, was back before it.
+func TestAClaimThatWasNotExecutedIsMadeAgain(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		its, way := &mortal{zk: b.zk}, &mortal{zk: b.zk}
+		older := b.plugin(WithDialer(its.dial))
+		b.register(older, "Arith", "weight=1")
+		pass(time.Second)
+		its.kill()
+		pass(recovery)
+		b.mustBeGone()
+		p := b.plugin(WithDialer(way.dial), WithSessionTimeout(time.Minute))
+		pass(time.Second)
+		b.zk.CutBefore(zktest.OpCreate, 1)
+		b.zk.CutBefore(zktest.OpMulti, 1)
+		b.register(p, "Arith", "weight=2")
+		pass(0)
+		way.kill()
+		b.zk.CutBefore(zktest.OpCreate, 0)
+		b.zk.CutBefore(zktest.OpMulti, 0)
+		b.mustBeGone()
+		its.revive()
+		pass(recovery)
+		b.mustOwn(older, "weight=1")
+		way.revive()
+		pass(recovery)
+		b.mustOwn(p, "weight=2")
+		if st := p.Status(); st.Sessions != 1 || st.Takeovers != 1 || older.Status().Services[0].Phase != Yielded {
+			b.Errorf("%+v; %v", st, older.Status())
+		}
+		pass(time.Minute)
+		b.mustOwn(p, "weight=2")
+	})
+}
+
 // Register meets the moment in which ZooKeeper is connected, sooner or later.
 func TestRegisterWhileConnecting(t *testing.T) {
 	inBubble(t, func(b bubble) {
