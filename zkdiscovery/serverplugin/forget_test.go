@@ -40,3 +40,51 @@ func TestWhatIsForgottenIsNotSubscribedTo(t *testing.T) {
 		}
 	})
 }
+
+// A node that is let go and begun again, both before the loop has looked at the mailbox once more, keeps what an operator has said since the last
+// ClearOperator. One that was cleared while there was no node at all says nothing any more.
+func TestWhatWasClearedOnceIsNotClearedAgain(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		b.zk.Stop()
+		of := b.plugin()
+		pass(time.Second)
+		must(b, of.Stop())
+		r := &registrar{cfg: of.registrar.cfg, session: of.registrar.session, pokes: make(chan struct{}, 1), mail: newMailbox(make(chan struct{}, 1))}
+		r.entries, r.words, r.extra = make(map[string]*entry), make(map[string]*layer), new(extra)
+		const path = "/rpcx/Arith"
+		register := func() { r.mail.register("Arith", path, "weight=3", false) }
+		clearWords := func() {
+			r.mail.amend(path, func(o *order, no int64) { o.cleared = map[string]int64{"weight": no} })
+		}
+		read := func() { r.read(time.Now()) }
+		word := (*layer)(nil).with(Word{Key: "weight", Values: []string{"9"}})
+
+		register()
+		clearWords()
+		read()
+		e := r.entries[path]
+		e.node.wish.words = word
+		r.mail.unregister(path)
+		register()
+		r.forget(e)
+		read()
+		if e = r.entries[path]; e.node.wish.words != word {
+			b.Errorf("the word is %v", e.node.wish.words)
+		}
+
+		r.mail.unregister(path)
+		read()
+		if r.entries[path] != nil || r.words[path] != word {
+			b.Fatalf("not let go: %v, %v", r.entries, r.words)
+		}
+		register()
+		clearWords()
+		r.mail.unregister(path)
+		read()
+		register()
+		read()
+		if got := r.entries[path].node.wish.words; got != nil {
+			b.Errorf("the word that was cleared is %v", got)
+		}
+	})
+}

@@ -45,7 +45,7 @@ func (r *registrar) look(now time.Time) {
 
 // read feeds the nodes with what the program wants. Only what has changed is gone through: hundreds of services are registered one by one.
 func (r *registrar) read(now time.Time) {
-	l := r.mail.take()
+	before, l := r.taken, r.mail.take()
 	if l.no != r.taken {
 		r.taken, r.dirty = l.no, true
 		r.is = l.state
@@ -54,7 +54,7 @@ func (r *registrar) read(now time.Time) {
 	r.refresh()
 	r.lookAtSession(now) // which counts only where clients could call the server
 	for _, o := range l.orders {
-		r.take(o, now)
+		r.take(o, before, now)
 	}
 	r.lookForRounds()
 	if r.extra == was {
@@ -110,15 +110,12 @@ func (r *registrar) lookForRounds() {
 	}
 }
 
-// take tells a node of an order.
-func (r *registrar) take(o order, now time.Time) {
+// take tells a node of an order. before is the newest change that all nodes have been told of.
+func (r *registrar) take(o order, before int64, now time.Time) {
 	e := r.entries[o.path]
 	if e == nil {
-		if !o.wanted {
-			r.mail.done(o)
-			return
-		}
 		e = r.open(o.path)
+		e.node.wish.order.no = before
 	}
 	if e.sub == nil {
 		e.sub = r.session.SubscribeWith(r.pokes, e.path)
