@@ -20,7 +20,7 @@ import (
 //
 // If ctx ends first, Drain unregisters without waiting and returns ctx's error. ErrUnconfirmed says that ZooKeeper has not done what was asked
 // of it, yet. Where nothing was ever written, because ZooKeeper was away or the server did not listen, there is nothing to wait for. A second
-// Drain at the same time waits for the first.
+// Drain at the same time waits for the first; if its own ctx ends, the services are unregistered then.
 func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	p.mu.Lock()
 	r := p.registrar
@@ -34,7 +34,7 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 		select {
 		case r.drains <- struct{}{}:
 		case <-ctx.Done():
-			return ctx.Err()
+			return errors.Join(append(p.unregisterAll(r), ctx.Err())...)
 		}
 	}
 	defer func() { <-r.drains }()
@@ -46,8 +46,21 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	if canSay {
 		errs = append(errs, r.awaitInactive(ctx, no))
 		whole = r.pause(ctx)
-		written, _ = r.present()
+		more, _ := r.present()
+		written = written || more
 	}
+	errs = append(errs, p.unregisterAll(r)...)
+	if written {
+		whole = r.pause(ctx) && whole
+	}
+	if !whole {
+		errs = append(errs, ctx.Err())
+	}
+	return errors.Join(errs...)
+}
+
+// unregisterAll takes every service back, and waits until the nodes are gone, for about a second at most.
+func (p *ZooKeeperRegisterPlugin) unregisterAll(r *registrar) (errs []error) {
 	limit, cancel := context.WithTimeout(context.Background(), unregistered)
 	defer cancel()
 	var gone []order
@@ -60,13 +73,7 @@ func (p *ZooKeeperRegisterPlugin) Drain(ctx context.Context) error {
 	for _, o := range gone {
 		errs = append(errs, r.await(limit, o))
 	}
-	if written {
-		whole = r.pause(ctx) && whole
-	}
-	if !whole {
-		errs = append(errs, ctx.Err())
-	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // Shutdown takes a server out of service without a failed call: Drain, then s.Shutdown, then Stop, each whatever the one before it said. Use it

@@ -90,6 +90,28 @@ func TestDrainThatIsCutShortUnregisters(t *testing.T) {
 	})
 }
 
+// A second Drain whose ctx ended while it waited for the first left everything as it was.
+func TestASecondDrainThatIsCutShortUnregistersToo(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		p := b.plugin(WithDrainWait(time.Minute))
+		b.register(p, "Arith", "")
+		pass(time.Second)
+		start := time.Now()
+		first := make(chan error, 1)
+		go func() { first <- p.Drain(b.Context()) }()
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
+		defer cancel()
+		if err := p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 2*time.Second {
+			b.Errorf("%v after %v", err, time.Since(start))
+		}
+		b.mustBeGone()
+		if err := <-first; err != nil || time.Since(start) != 2*time.Minute { // for clients that do not watch metadata
+			b.Errorf("the first: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
 func TestDrainUnregistersAlsoWhenItMayNotWait(t *testing.T) {
 	for range 20 { // it was left to chance
 		inBubble(t, func(b bubble) {

@@ -143,7 +143,7 @@ func (r *registrar) tellNews() {
 // expiresAt is when the session may be over although nobody can tell; zero while ZooKeeper is connected, or when that has been said.
 func (r *registrar) expiresAt() time.Time {
 	st := r.session.State()
-	if st.Connected || st.Session == 0 || r.expired || len(r.entries) == 0 {
+	if st.Connected || st.Session == 0 || r.expired {
 		return time.Time{}
 	}
 	return st.Heard.Add(st.Timeout)
@@ -151,5 +151,14 @@ func (r *registrar) expiresAt() time.Time {
 
 func (r *registrar) tellExpiry() {
 	r.expired = true
-	r.cfg.log.Warn("ZooKeeper has not been heard of for a session timeout: the registrations may be gone", "services", len(r.entries))
+	registered := 0
+	for _, e := range r.entries {
+		if n := &e.node; n.wish.order.wanted && n.phase == Registered {
+			registered++
+		}
+	}
+	if registered == 0 {
+		return
+	}
+	r.cfg.log.Warn("ZooKeeper has not been heard of for a session timeout: the registrations may be gone", "services", registered)
 }

@@ -68,6 +68,36 @@ func TestEveryOutageIsTold(t *testing.T) {
 	})
 }
 
+// What rests, yields or was never registered was counted too.
+func TestAnOutageIsToldWithWhatWasRegistered(t *testing.T) {
+	const line = "registrations may be gone"
+	for left, want := range map[int]string{0: "", 1: line + "\" services=1\n"} {
+		inBubble(t, func(b bubble) {
+			var log strings.Builder
+			p := b.plugin(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			b.many(p, 5)
+			pass(time.Second)
+			for i, s := range p.Status().Services {
+				if i >= left {
+					must(b, p.Unregister(s.Name))
+				}
+			}
+			b.register(p, "Lost", "")
+			pass(time.Second)
+			b.register(b.plugin(), "Lost", "")
+			pass(time.Second)
+			b.zk.Stop()
+			pass(time.Minute)
+			b.register(p, "Late", "")
+			pass(time.Minute)
+			must(b, p.Stop())
+			if got := log.String(); !strings.Contains(got, want) || want == "" && strings.Contains(got, line) {
+				b.Errorf("want %q:\n%s", want, got)
+			}
+		})
+	}
+}
+
 func TestTheLastNewsAreToldBeforeTheEnd(t *testing.T) {
 	inBubble(t, func(b bubble) {
 		var log strings.Builder
