@@ -47,6 +47,7 @@ var limits = map[string][]limit{
 		{begins: "Clients of rpcx-zookeeper", tests: "TestAnOperatorDrainsBeforeTheirClient"},
 		{begins: "A persistent node at the address", tests: "TestAPersistentNodeIsReplacedWithWhatStandsBelowIt"},
 		{begins: "A server of rpcx-zookeeper that lives on", tests: "TestANewServerReplacesAnOldOneAtItsAddress TestAnOldServersMetricsAreOverruled"},
+		{begins: "A `Register` whose create was lost", tests: "TestAClaimThatWasLostWithItsSessionYields"},
 		{begins: "A write to ZooKeeper can depend", tests: "TestProcessesCompete TestRandomHistoriesEndWithOneOwner"},
 	},
 	"docs/selector.md": {

@@ -172,6 +172,8 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 // WithLogger gets what happens: changes at Info and Warn, repetitions at Debug. The default is slog.Default(), looked up at each line, for what is
 // at Warn or above. slog.New(slog.DiscardHandler) is silence. Credentials and metadata never reach it. A message that is repeated is told a few
 // times, and then counted with the attribute withheld; all that logs to one handler is counted together.
+// The plugin waits for the handler. That may ask Status and the like, but must not call Stop or Shutdown, nor WaitRegistered with a ctx that never ends,
+// and Unregister and Drain are not confirmed there.
 func WithLogger(l *slog.Logger) ZooKeeperOpt {
 	return func(o *ZooKeeperRegisterPlugin) {
 		if l == nil {

@@ -108,7 +108,8 @@ func (p *ZooKeeperRegisterPlugin) begin() (*registrar, error) {
 
 // Stop ends the plugin. Every node that it registered is gone with its session, at once; if ZooKeeper cannot be told, when the session times
 // out. Stop returns when everything that the plugin started is gone, which takes about a second at most; a successor's nodes stay. It may be
-// called more than once, from anywhere, and every call waits. It never fails; a plugin that was stopped stays so.
+// called more than once, from anywhere but the plugin's own log handler, where it would wait for itself: start a goroutine there. Every call waits.
+// It never fails; a plugin that was stopped stays so.
 func (p *ZooKeeperRegisterPlugin) Stop() error {
 	p.mu.Lock()
 	p.stopped = true

@@ -284,37 +284,53 @@ func TestAClaimWhoseAnswerIsLostIsNotMadeAgain(t *testing.T) {
 	})
 }
 
-// A newer process's create never reached ZooKeeper, and an older one, whose session had expired, was back before it.
+// lateBehindAnOlder has a process's create lost on the way, and an older process, whose session had expired, back before it.
+func (b bubble) lateBehindAnOlder(timeout time.Duration) (older, p *ZooKeeperRegisterPlugin) {
+	b.Helper()
+	its, way := &mortal{zk: b.zk}, &mortal{zk: b.zk}
+	older = b.plugin(WithDialer(its.dial))
+	b.register(older, "Arith", "weight=1")
+	pass(time.Second)
+	its.kill()
+	pass(recovery)
+	p = b.plugin(WithDialer(way.dial), WithSessionTimeout(timeout))
+	pass(time.Second)
+	b.zk.CutBefore(zktest.OpCreate, 1)
+	b.zk.CutBefore(zktest.OpMulti, 1)
+	b.register(p, "Arith", "weight=2")
+	pass(0)
+	way.kill()
+	b.zk.CutBefore(zktest.OpCreate, 0)
+	b.zk.CutBefore(zktest.OpMulti, 0)
+	b.mustBeGone()
+	its.revive()
+	pass(recovery)
+	b.mustOwn(older, "weight=1")
+	way.revive()
+	pass(recovery)
+	return older, p
+}
+
 func TestAClaimThatWasNotExecutedIsMadeAgain(t *testing.T) {
 	inBubble(t, func(b bubble) {
-		its, way := &mortal{zk: b.zk}, &mortal{zk: b.zk}
-		older := b.plugin(WithDialer(its.dial))
-		b.register(older, "Arith", "weight=1")
-		pass(time.Second)
-		its.kill()
-		pass(recovery)
-		b.mustBeGone()
-		p := b.plugin(WithDialer(way.dial), WithSessionTimeout(time.Minute))
-		pass(time.Second)
-		b.zk.CutBefore(zktest.OpCreate, 1)
-		b.zk.CutBefore(zktest.OpMulti, 1)
-		b.register(p, "Arith", "weight=2")
-		pass(0)
-		way.kill()
-		b.zk.CutBefore(zktest.OpCreate, 0)
-		b.zk.CutBefore(zktest.OpMulti, 0)
-		b.mustBeGone()
-		its.revive()
-		pass(recovery)
-		b.mustOwn(older, "weight=1")
-		way.revive()
-		pass(recovery)
+		older, p := b.lateBehindAnOlder(time.Minute)
 		b.mustOwn(p, "weight=2")
 		if st := p.Status(); st.Sessions != 1 || st.Takeovers != 1 || older.Status().Services[0].Phase != Yielded {
 			b.Errorf("%+v; %v", st, older.Status())
 		}
 		pass(time.Minute)
 		b.mustOwn(p, "weight=2")
+	})
+}
+
+// What is known of a lost create ends with its session: the node may have been there, and gone with that.
+func TestAClaimThatWasLostWithItsSessionYields(t *testing.T) {
+	inBubble(t, func(b bubble) {
+		older, p := b.lateBehindAnOlder(recovery / 2)
+		b.mustOwn(older, "weight=1")
+		if st := p.Status(); st.Sessions != 2 || st.Services[0].Phase != Yielded {
+			b.Errorf("%+v", st)
+		}
 	})
 }
 
