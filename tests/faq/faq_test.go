@@ -143,6 +143,11 @@ func serve(t *testing.T, change func(*server.Server)) (*server.Server, *Arith, s
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	return serveOn(t, ln, change)
+}
+
+func serveOn(t *testing.T, ln net.Listener, change func(*server.Server)) (*server.Server, *Arith, string) {
+	t.Helper()
 	s, a := server.NewServer(), &Arith{make(chan struct{}), make(chan struct{})}
 	s.DisableHTTPGateway, s.DisableJSONRPC = true, true
 	if change != nil {

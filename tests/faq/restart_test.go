@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,13 +64,17 @@ var restarts = map[string]func(t *testing.T){
 		<-ended
 	},
 	"error in JSONRPC server:": func(t *testing.T) {
-		shutDownUntil(t, "Error", "error in JSONRPC server:", "X-JSONRPC-2.0", func(s *server.Server) { s.DisableJSONRPC = false })
+		shutDownLate(t, "X-JSONRPC-2.0", func(s *server.Server) { s.DisableJSONRPC = false })
 	},
 	"gateway server closed": func(t *testing.T) {
-		shutDownUntil(t, "Info", "gateway server closed", "X-Any", func(s *server.Server) { s.DisableHTTPGateway = false })
+		until("Info", "gateway server closed", func() { // or "error in gateway Serve"
+			s, _, at := serve(t, func(s *server.Server) { s.DisableHTTPGateway = false })
+			ask(t, at, "X-Any")
+			shutDown(t, s)
+		})
 	},
 	"error in gateway Serve:": func(t *testing.T) {
-		shutDownUntil(t, "Warn", "error in gateway Serve:", "X-Any", func(s *server.Server) { s.DisableHTTPGateway = false })
+		shutDownLate(t, "X-Any", func(s *server.Server) { s.DisableHTTPGateway = false })
 	},
 }
 
@@ -100,14 +105,37 @@ func ask(t *testing.T, at, header string) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// shutDownUntil shuts servers down until one has said it: which of two listeners ends first is chance.
-func shutDownUntil(t *testing.T, level, line, header string, change func(*server.Server)) {
+// shutDownLate shuts a server down whose listener ends after it, which is a matter of chance as a rule.
+func shutDownLate(t *testing.T, header string, change func(*server.Server)) {
 	t.Helper()
-	until(level, line, func() {
-		s, _, at := serve(t, change)
-		ask(t, at, header)
-		shutDown(t, s)
-	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s, _, at := serveOn(t, &lateListener{Listener: ln, told: make(chan struct{})}, change)
+	ask(t, at, header)
+	shutDown(t, s)
+}
+
+// lateListener is a listener whose Accept tells that it was closed when it is closed again: rpcx closes it, and then net/http does, which is shutting
+// down by then.
+type lateListener struct {
+	net.Listener
+	closed atomic.Int32
+	told   chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.told
+	}
+	return c, err
+}
+
+func (l *lateListener) Close() error {
+	if l.closed.Add(1) == 2 {
+		close(l.told)
+	}
+	return l.Listener.Close()
 }
 
 // until makes a scene until rpcx has written that line, which it does by chance.

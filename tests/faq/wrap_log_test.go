@@ -41,6 +41,11 @@ func (ended) WatchService() chan []*client.KVPair {
 	return ch
 }
 
+// broken is a registry's discovery that panics at Close, as rpcx's DNSDiscovery does.
+type broken struct{ client.ServiceDiscovery }
+
+func (broken) Close() { panic("close of nil channel") }
+
 // wrapScenes are those of filecache.Wrap and Connect.
 var wrapScenes = map[string]scene{
 	"a registry that is away at the start": {
@@ -80,6 +85,15 @@ var wrapScenes = map[string]scene{
 			connected(t, func() (client.ServiceDiscovery, error) {
 				d, err := one()
 				return ended{d}, err
+			}).Close()
+		},
+	},
+	"a registry's discovery that panics": {
+		[]string{"ERROR a call of the registry's panics"},
+		func(t *harness.World, _ *zktest.Server) {
+			connected(t, func() (client.ServiceDiscovery, error) {
+				d, err := one()
+				return broken{d}, err
 			}).Close()
 		},
 	},

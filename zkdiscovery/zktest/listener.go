@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -136,8 +137,15 @@ func (l *listener) close() {
 	<-l.done
 }
 
-func listen(addr string) (net.Listener, error) {
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+// listen tries an address that is taken for a while: a process that is being started has a copy of every socket, for a moment, also of one that was closed
+// just now.
+func listen(addr string) (ln net.Listener, err error) {
+	for range 10 {
+		if ln, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("zktest: %w", err)
 	}
