@@ -323,6 +323,7 @@ func TestAnInstanceWhoseNetworkHasNoProbeStaysWhileTheRegistryIsAway(t *testing.
 	b.now = b.now.Add(time.Hour)
 	b.b.Probed(asks[0], Outcome{Answer: probe.Unaskable}, b.now)
 	b.want("its minute is over", s)
+	b.unaskable = func(string) bool { return true }
 	b.back()
 	b.pass(0)
 	b.want("the registry is back", nil)
@@ -355,4 +356,28 @@ func TestAProbeUnderWayWhenTheRegistryGoesSaysNothing(t *testing.T) {
 	b.want("two in a row are two that nothing has come between", s)
 	miss(false)
 	b.want("like these", nil)
+}
+
+// Weather, seed 20261410498: the hold of one without a probe ended as soon as the registry could be asked again, however long that had been away.
+func TestOneThatCouldNotBeProbedIsAskedAgainWhenTheRegistryIsBack(t *testing.T) {
+	for what, mute := range map[string]bool{"it answers now": false, "it has no probe still": true} {
+		b := newBench(t, Config{})
+		s := b.servers(4)
+		b.unaskable = func(string) bool { return true }
+		b.list(s)
+		b.list(nil)
+		b.pass(time.Second)
+		b.b.Away(b.now)
+		b.pass(10 * time.Minute)
+		b.unaskable = func(string) bool { return mute }
+		b.reconnect()
+		b.hear(nil)
+		b.want(what+": at once", s)
+		b.pass(time.Second)
+		if mute {
+			b.want(what, nil)
+		} else {
+			b.want(what, s)
+		}
+	}
 }

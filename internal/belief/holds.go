@@ -153,6 +153,10 @@ func (s *holds) enter(h *hold) (changed bool) {
 func (s *holds) renew(now time.Time) {
 	for _, h := range s.all {
 		h.fails, h.asked, h.askable = 0, 0, now
+		if h.mute { // at that time
+			h.mute, h.due = false, now.Add(s.cfg.jitter(spread))
+			s.queue.push(h)
+		}
 	}
 }
 
