@@ -65,14 +65,17 @@ func (b *Belief) MayServe() {
 
 // serves returns what is shown before the first list, and as what. What a caller was shown waits for the file, beside which an operator's word may be.
 func (f *file) serves() (*Record, Source) {
-	rec, _ := f.memories()
-	switch {
-	case rec == nil || !f.may || !f.known:
+	if !f.may || !f.known {
+		return nil, None
+	}
+	switch rec, _ := f.memories(); {
+	case rec == nil:
 		return nil, None
 	case rec != f.rec:
 		return rec, Stale
+	default:
+		return rec, File
 	}
-	return rec, File
 }
 
 // memories returns what was known of the service before its first list: what the file has, or what a caller was shown, if that is no older. shown
@@ -197,15 +200,15 @@ func (b *Belief) forgetFile() {
 
 // Memory is what a Belief that is let go knows of the registry. Nothing in it changes.
 type Memory struct {
-	rec          *Record   // what a caller was shown, with the generation that was accepted last, and the time when it was asked for
-	link         int64     // over which the registry has listed last
-	suspectUntil time.Time // as the guard's …
-	lost         []loss    // …
-	left         map[string]struct{}
+	rec          *Record             // what a caller was shown, with the generation that was accepted last, and the time when it was asked for
+	link         int64               // over which the registry has listed last
+	suspectUntil time.Time           // see guard
+	lost         []loss              // see guard
+	left         map[string]struct{} // see holds
 	reach        reach
 }
 
-// isEarlier reports whether the file's record is of a later time than what was shown.
+// isEarlier reports whether what was shown is of an earlier time than the file's record.
 func (m *Memory) isEarlier(rec *Record) bool {
 	return m.rec.Before(rec.Generation) && !rec.AsOf.Before(m.rec.AsOf)
 }

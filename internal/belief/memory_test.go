@@ -328,82 +328,6 @@ func TestAHoldThatHasNotBegunYetBeginsNow(t *testing.T) {
 	b.want("for a minute", nil)
 }
 
-// A clone that was let go met a mass loss when it was taken up: ten instances, and then none.
-func TestWhatACallerWasShownBeforeIsGuarded(t *testing.T) {
-	for name, rule := range map[string]struct {
-		file, shown []int // how many of ten the file has and the caller was shown; the file's are from the end
-		later       bool  // the file is later
-		want        []int // from, to
-	}{
-		"without a file":                            {nil, []int{0, 10}, false, []int{0, 10}},
-		"the file is no later":                      {[]int{5, 10}, []int{0, 10}, false, []int{0, 10}},
-		"the file is later":                         {[]int{2, 10}, []int{0, 6}, true, []int{2, 6}},
-		"the file is later, and they do not answer": {[]int{2, 8}, []int{0, 8}, true, []int{2, 8}},
-	} {
-		b := newBench(t, Config{})
-		s := b.servers(10)
-		memory := b.memory(s[rule.shown[0]:rule.shown[1]])
-		if rule.file != nil {
-			file := b.file(s[rule.file[0]:rule.file[1]], time.Time{})
-			if rule.later {
-				file.Zxid++
-			}
-			b.b.Found(file, false, b.now)
-		}
-		b.b.Remember(memory)
-		b.hear(nil)
-		b.want(name+": at once", s[rule.want[0]:rule.want[1]])
-	}
-}
-
-func TestAListOverAnotherConnectionThanTheOneThatWasShownIsAReconnect(t *testing.T) {
-	for link, held := range map[int64]int{7: 0, 6: 1} {
-		b := newBench(t, Config{})
-		s := b.servers(10)
-		b.link = link
-		b.b.Remember(b.memory(s))
-		b.link = 7
-		b.list(s[1:])
-		if n := len(b.b.Shown().Held); n != held {
-			t.Errorf("shown over %d, listed over 7, one of ten lost: %d held, want %d", link, n, held)
-		}
-	}
-}
-
-// The window after a reconnect was forgotten with the clone that nobody used.
-func TestTheWindowAfterAReconnectGoesOnForWhoRemembers(t *testing.T) {
-	b := newBench(t, Config{Window: time.Minute})
-	s := b.servers(10)
-	b.list(s)
-	b.reconnect()
-	b.list(s)
-	b.pass(40 * time.Second)
-	memory := b.b.Memory()
-	b.b = New(b.b.cfg)
-	b.b.Remember(memory)
-	b.list(s)
-	b.pass(10 * time.Second)
-	b.list(s[1:])
-	b.wantHeld(1)
-	b.pass(time.Minute)
-	b.list(s[2:])
-	b.wantHeld(1) // the second went when the window was over
-}
-
-// Of a window that is longer than a clone is kept which nobody uses.
-func TestLossesOfTheWindowCountForWhoRemembers(t *testing.T) {
-	b := newBench(t, Config{Window: time.Hour})
-	s := b.servers(10)
-	b.list(s)
-	b.list(s[4:]) // is believed
-	memory := b.b.Memory()
-	b.b = New(b.b.cfg)
-	b.b.Remember(memory)
-	b.list(s[4:])
-	b.list(s[6:]) // six of ten
-	b.wantHeld(6)
-}
-
 func (b *bench) wantRecord(what string, listed, held []string) {
 	b.Helper()
 	rec := b.record()
@@ -430,22 +354,4 @@ func heldIn(servers []Server) map[string]time.Time {
 		}
 	}
 	return held
-}
-
-// A backup was restored. Another process could not write before, and the list that was heard since is in memory only.
-func TestWhatACallerWasShownIsLaterThanAFileThatWasConfirmedBeforeItWasAskedFor(t *testing.T) {
-	b := newBench(t, Config{})
-	s := b.servers(4)
-	file := b.file(s[3:], time.Time{})
-	file.Zxid += 50
-	b.now = b.now.Add(time.Minute)
-	b.list(s[:3])
-	memory := b.b.Memory()
-	b.b = New(b.b.cfg)
-	b.b.Remember(memory)
-	b.b.Found(file, false, b.now)
-	rec, _ := b.b.file.memories()
-	if rec != memory.rec {
-		t.Errorf("remembered: %+v", rec.Generation)
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,8 +32,8 @@ func TestLinesAreFoldedAtTheWidthOfTheTerminal(t *testing.T) {
 }
 
 func TestAResultThatCannotBeWrittenIsAFailure(t *testing.T) {
-	if _, err := os.Stat("/dev/full"); err != nil {
-		t.Skip(err)
+	if runtime.GOOS != "linux" {
+		t.Skip("no other system has /dev/full")
 	}
 	zk, dir := zktest.Start(t), t.TempDir()
 	if err := zk.Put("/rpcx/Arith/tcp@127.0.0.1:1", []byte("weight=5")); err != nil {
