@@ -8,6 +8,7 @@
 //	go run . -scenario change -n 5000 -rtt 0,2ms
 //	go run . -scenario scale          these run only when they are named: up to 2,000 services on one template, 50,000 instances of one
 //	go run . -scenario far            a line of 48 KB/s and 300 ms that loses 1 %
+//	go run . -compare a/results.json,b/results.json
 //
 // It starts a real ZooKeeper of its own on loopback, or measures on the one that -zk names, below a path of its own that it removes. The table
 // that it prints, with the goals at its end, is also out/results.md; out/results.json has every sample, a line for each series, and out/*.svg are the
@@ -33,7 +34,8 @@
 //	internal/stats         percentiles, intervals
 //	internal/report        tables, goals, plots
 //
-// Exit status 2 means that the command line was wrong, or named what cannot be reached or written; 1 that something could not be measured.
+// Exit status 2 means that the command line was wrong, or named what cannot be reached or written; 1 that something could not be measured, or that two runs
+// do not agree.
 package main
 
 import (

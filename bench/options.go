@@ -20,6 +20,7 @@ type options struct {
 	zooKeeper []string // empty: start one
 	out       string
 	profiles  bool
+	compare   []string // two files; empty: measure
 }
 
 // parse reads the command line. What is wrong with it is one line; help, for which flag.ErrHelp is returned, is written to w.
@@ -34,6 +35,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	clients := fs.Int("clients", 0, "clients that are simulated, 4 MB each; with -scenario clients only")
 	servers := fs.String("zk", "", "ZooKeeper's servers, host:port,host:port; without it one is started")
 	profiles := fs.Bool("profile", false, "scenario cost writes profiles of the clients' processor time beside the results; they take some of it")
+	compare := fs.String("compare", "", "measure nothing: say where two runs do not agree, first/results.json,second/results.json")
 	out := fs.String("out", "out", "`directory` for results.json, results.md and the plots")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -83,6 +85,11 @@ func parse(args []string, w io.Writer) (options, error) {
 		var err error
 		o.zooKeeper, err = parseList("-zk", *servers, parseServer)
 		check(err)
+	}
+	if *compare != "" {
+		if o.compare = strings.Split(*compare, ","); len(o.compare) != 2 || fs.NFlag() > 1 {
+			errs = append(errs, errors.New("-compare: two files are needed, such as a/results.json,b/results.json, and no other flag"))
+		}
 	}
 	if *out == "" {
 		errs = append(errs, errors.New("-out: a directory is needed"))

@@ -54,6 +54,9 @@ func TestWhatIsWrongIsOneLineAndStatus2(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"-fast", "-fast"},
 		{"fast", `"fast"`},
+		{"-compare one", "two files"},
+		{"-compare one,two -quick", "no other flag"},
+		{"-compare missing/one,missing/two", "missing/one"},
 		{"-scenario 1,99", `"99"`},
 		{"-n 0", `"0"`},
 		{"-n 10,many", `"many"`},

@@ -34,11 +34,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return statusOK
 	}
-	if err == nil {
+	switch {
+	case err == nil && o.compare != nil:
+		return compare(o.compare, stdout, stderr)
+	case err == nil:
 		return measure(ctx, o, stdout, stderr)
 	}
 	_, _ = fmt.Fprintf(stderr, "bench: %v (-help explains)\n", err)
 	return statusUsage
+}
+
+// compare says where two runs do not agree. Its status is that of a run that could not be finished where they do not.
+func compare(files []string, stdout, stderr io.Writer) (status int) {
+	var runs []*result.Results
+	for _, file := range files {
+		r, err := result.Load(file)
+		if err != nil {
+			_, _ = fmt.Fprintf(stderr, "bench: -compare: %v\n", err)
+			return statusUsage
+		}
+		runs = append(runs, r)
+	}
+	switch agree, err := report.Compare(stdout, runs[0], runs[1]); {
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
+		return statusUnfinished
+	case !agree:
+		return statusUnfinished
+	}
+	return statusOK
 }
 
 // zooKeeperHeap is room for what the scenarios register, so that what is measured is not ZooKeeper's collection of garbage.

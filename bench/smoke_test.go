@@ -165,7 +165,8 @@ func TestAnInterruptShowsWhatWasMeasuredAndRemovesEveryNode(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	plan := scenario.Tiny()
-	plan.Sizes, plan.Rounds, plan.Budget = []int{10, 1_000, 1_001, 1_002, 1_003}, 5, time.Minute
+	plan.Sizes = []int{10, 1_000, 1_001, 1_002, 1_003}
+	plan.Change.Effort = scenario.Effort{Least: 1, Rounds: 5, Budget: time.Minute}
 	steps := &watched{said: make(chan struct{}), marker: "1000 instances"}
 	go func() {
 		<-steps.said

@@ -98,6 +98,9 @@ func conditions(c result.Cell) string {
 	return strings.Join(words, ", ")
 }
 
+// whatOf is the measure with its conditions.
+func whatOf(c result.Cell) string { return strings.Trim(c.Measure+", "+conditions(c), ", ") }
+
 // ratio has the interval where there is one.
 func ratio(r *stats.Ratio) string {
 	switch {

@@ -109,7 +109,7 @@ func (p *printer) scenario(cells []result.Cell) {
 	for _, c := range cells {
 		if c.Note != "" && c.Contender+c.Note != said {
 			said = c.Contender + c.Note
-			p.printf("\n%s, %s: %s\n", c.Contender, strings.Trim(c.Measure+", "+conditions(c), ", "), shortened(c.Note))
+			p.printf("\n%s, %s: %s\n", c.Contender, whatOf(c), shortened(c.Note))
 		}
 	}
 }

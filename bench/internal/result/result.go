@@ -2,6 +2,9 @@
 package result
 
 import (
+	"encoding/json"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/holdfast-go/holdfast/bench/internal/stats"
@@ -88,6 +91,19 @@ type Results struct {
 	// Interrupted says where the run was ended before its end, if it was.
 	Interrupted string `json:"interrupted,omitempty"`
 	Goals       []Goal `json:"goals"`
+}
+
+// Load reads a results.json.
+func Load(file string) (*Results, error) {
+	b, err := os.ReadFile(file) //nolint:gosec // the user's own
+	if err != nil {
+		return nil, err
+	}
+	r := new(Results)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return r, nil
 }
 
 // Find returns the cell that fits, or nil. Fields that are empty in like fit anything, but for Case, Instances and RoundTrip, which must be equal.

@@ -127,7 +127,8 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 // takeTurns has every contender do its rounds. All warm up by the same rule: as many rounds as the plan says, but, after the first, not for longer than
 // its budget for that.
 func (e *Env) takeTurns(ctx context.Context, c condition, turns []*turn, writer *stats.Series) error {
-	for round := -e.Plan.Warmup; round < e.Plan.Rounds; round++ {
+	effort := e.Plan.Change.in(c)
+	for round := -e.Plan.Warmup; round < effort.Rounds; round++ {
 		if round == 0 {
 			for _, t := range turns {
 				t.spent = 0
@@ -138,7 +139,7 @@ func (e *Env) takeTurns(ctx context.Context, c condition, turns []*turn, writer 
 			switch {
 			case t.note != "",
 				round < 0 && round > -e.Plan.Warmup && t.spent > e.Plan.WarmBudget,
-				round >= e.Plan.Least && t.spent > e.Plan.Budget:
+				effort.enough(round, t.spent):
 				continue
 			}
 			if err := t.round(ctx, e, c, round, writer); err != nil {

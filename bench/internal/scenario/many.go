@@ -43,9 +43,10 @@ func (e *Env) registerMany(ctx context.Context) error {
 		return err
 	}
 	notes := make(map[string]string)
-	for round := -1; round < e.Plan.ManyRounds; round++ { // the first warms up
+	spent := make(map[string]time.Duration)
+	for round := -1; round < e.Plan.Many.Rounds; round++ { // the first warms up
 		for _, name := range turns(names, round+1) {
-			if notes[name] != "" {
+			if notes[name] != "" || e.Plan.Many.enough(round, spent[name]) {
 				continue
 			}
 			took, err := e.registerManyOnce(ctx, name, round)
@@ -57,6 +58,7 @@ func (e *Env) registerMany(ctx context.Context) error {
 				notes[name] = err.Error()
 			case round >= 0:
 				series[name].Add(float64(took))
+				spent[name] += took
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/bench/internal/contender"
@@ -19,22 +20,20 @@ type Plan struct {
 
 	RoundTrips []time.Duration // to ZooKeeper, besides what the machine itself takes
 	Delayed    []int           // instances where the round trip is not 0
-	Rounds     int             // at most, for each contender in a cell
-	Least      int             // rounds however long they take
-	Warmup     int             // rounds before the first that counts, at most
-	WarmBudget time.Duration   // after which a contender warms up no more in a cell, but for one round
-	WarmLimit  time.Duration   // for warming ZooKeeper before everything
-	WarmRounds int             // in a window of that
-	Nevers     int             // how often in a row is waited in vain for a kind of change before it is given up
-	Budget     time.Duration   // after which a contender does no more than the least rounds in a cell
-	OpenLimit  time.Duration   // for a contender's first list
+	Change     Efforts
+	Warmup     int           // rounds before the first that counts, at most
+	WarmBudget time.Duration // after which a contender warms up no more in a cell, but for one round
+	WarmLimit  time.Duration // for warming ZooKeeper before everything
+	WarmRounds int           // in a window of that
+	Nevers     int           // how often in a row is waited in vain for a kind of change before it is given up
+	OpenLimit  time.Duration // for a contender's first list
 
 	StartSizes    []int // on the direct way; from afar it is Delayed
-	StartRounds   int
+	Start         Efforts
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
 	CPURounds     int
-	ManyRounds    int // registrations of many services by one process
+	Many          Effort // registrations of many services by one process
 	Bursts        int
 	BurstBudget   time.Duration // after which a contender other than this library does no more of them
 	Rollings      int           // rolling replacements, one after the other
@@ -67,13 +66,40 @@ type Plan struct {
 	FarSizes       []int // instances, over the slow line
 }
 
+// Effort is how often a contender is measured in a cell: Least rounds however long they take, and more, Rounds at most, until Budget is spent.
+type Effort struct {
+	Least, Rounds int
+	Budget        time.Duration
+}
+
+// enough reports whether a contender that has been waited for so long has done its rounds.
+func (e Effort) enough(round int, spent time.Duration) bool {
+	return round >= e.Rounds || round >= e.Least && spent > e.Budget
+}
+
+// Efforts are those of a scenario. A goal compares medians of the sizes in Compared, on the direct way: they are measured Closely, since the interval of
+// their ratio is to be narrow.
+type Efforts struct {
+	Effort
+	Compared []int
+	Closely  Effort
+}
+
+func (e Efforts) in(c condition) Effort {
+	if c.roundTrip == 0 && slices.Contains(e.Compared, c.n) {
+		return e.Closely
+	}
+	return e.Effort
+}
+
 // Quick takes less than 3 minutes.
 func Quick() Plan {
 	return Plan{
 		Name: "quick", Sizes: []int{10, 1_000}, SizeOfDubboGo: 100, Patience: time.Second, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
-		Rounds: 10, Least: 1, Warmup: 3, WarmBudget: time.Second, WarmLimit: 10 * time.Second, WarmRounds: 10, Nevers: 1, Budget: time.Second, OpenLimit: 30 * time.Second,
-		StartSizes: []int{5_000}, StartRounds: 4, StartLimit: 4 * time.Second,
-		CostChanges: 1, CPURounds: 1, ManyRounds: 3,
+		Change: Efforts{Effort: Effort{Least: 1, Rounds: 10, Budget: time.Second}},
+		Warmup: 3, WarmBudget: time.Second, WarmLimit: 10 * time.Second, WarmRounds: 10, Nevers: 1, OpenLimit: 30 * time.Second,
+		StartSizes: []int{5_000}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 4, Budget: time.Second}}, StartLimit: 4 * time.Second,
+		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 3, Budget: 10 * time.Second},
 		Bursts: 20, BurstBudget: time.Second, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
@@ -92,16 +118,24 @@ func Full() Plan {
 	return Plan{
 		Name: "full", Sizes: []int{10, 100, 1_000, 5_000}, SizeOfDubboGo: 1_000, Patience: 5 * time.Second,
 		RoundTrips: []time.Duration{0, 2 * time.Millisecond, 10 * time.Millisecond}, Delayed: []int{10, 1_000},
-		Rounds: 80, Least: 3, Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, Budget: 5 * time.Second, OpenLimit: time.Minute,
-		StartSizes: []int{10, 1_000, 5_000}, StartRounds: 16, StartLimit: 10 * time.Second,
-		CostChanges: 5, CPURounds: 8, ManyRounds: 8,
-		Bursts: 1_000, BurstBudget: 10 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
+		Change: Efforts{
+			Effort: Effort{Least: 3, Rounds: 60, Budget: 5 * time.Second}, Compared: []int{1_000, 5_000},
+			Closely: Effort{Least: 3, Rounds: 240, Budget: 5 * time.Second},
+		},
+		Warmup: 20, WarmBudget: 5 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, OpenLimit: time.Minute,
+		StartSizes: []int{10, 1_000, 5_000}, StartLimit: 10 * time.Second,
+		Start: Efforts{
+			Effort: Effort{Least: 3, Rounds: 12, Budget: 5 * time.Second}, Compared: []int{5_000},
+			Closely: Effort{Least: 3, Rounds: 60, Budget: 25 * time.Second},
+		},
+		CostChanges: 5, CPURounds: 8, Many: Effort{Least: 3, Rounds: 60, Budget: 15 * time.Second},
+		Bursts: 700, BurstBudget: 10 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
 		Services: 200, ServiceSize: 50, ServiceRounds: 6, Rest: 30 * time.Second,
 		FileSizes: []int{10, 100, 1_000, 10_000, 50_000}, FileRounds: 50,
-		Registrations: 15, UpdateEvery: 10 * time.Second,
-		SelectorsFor: 20 * time.Second,
+		Registrations: 10, UpdateEvery: 10 * time.Second,
+		SelectorsFor: 15 * time.Second,
 		Clients:      1_000, ClientSize: 1_000, ClientChanges: 10,
 		ScaleServices: []int{1, 10, 100, 1_000, 2_000}, ScaleSize: 130, ScaleRounds: 4, ScaleRest: 10 * time.Second, ScaleInstances: 50_000,
 		FarSizes: []int{100, 1_000},
@@ -112,9 +146,13 @@ func Full() Plan {
 func Tiny() Plan {
 	return Plan{
 		Name: "tiny", Sizes: []int{10}, SizeOfDubboGo: 10, Patience: time.Second, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
-		Rounds: 2, Least: 1, Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, Budget: 500 * time.Millisecond, OpenLimit: 20 * time.Second,
-		StartSizes: []int{10}, StartRounds: 1, StartLimit: 4 * time.Second,
-		CostChanges: 1, CPURounds: 1, ManyRounds: 1,
+		Change: Efforts{
+			Effort: Effort{Least: 1, Rounds: 1, Budget: 500 * time.Millisecond}, Compared: []int{10},
+			Closely: Effort{Least: 1, Rounds: 2, Budget: 500 * time.Millisecond},
+		},
+		Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, OpenLimit: 20 * time.Second,
+		StartSizes: []int{10}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 1, Budget: 500 * time.Millisecond}}, StartLimit: 4 * time.Second,
+		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 1, Budget: time.Second},
 		Bursts: 2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,

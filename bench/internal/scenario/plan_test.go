@@ -35,11 +35,11 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 	for _, p := range []Plan{Quick(), Full(), Tiny()} {
 		for name, n := range map[string]int{
 			"WarmBudget": int(p.WarmBudget), "WarmLimit": int(p.WarmLimit), "WarmRounds": p.WarmRounds,
-			"Rounds": p.Rounds, "Least": p.Least, "Nevers": p.Nevers, "StartRounds": p.StartRounds, "CostChanges": p.CostChanges, "CPURounds": p.CPURounds, "ManyRounds": p.ManyRounds, "Bursts": p.Bursts,
+			"Change": p.Change.Rounds, "Least": p.Change.Least, "Start.Least": p.Start.Least, "Many.Least": p.Many.Least, "Nevers": p.Nevers, "Start": p.Start.Rounds, "CostChanges": p.CostChanges, "CPURounds": p.CPURounds, "Many": p.Many.Rounds, "Bursts": p.Bursts,
 			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "ServiceRounds": p.ServiceRounds, "FileRounds": p.FileRounds,
 			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
 			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),
-			"Budget": int(p.Budget), "OpenLimit": int(p.OpenLimit), "StartLimit": int(p.StartLimit), "BurstBudget": int(p.BurstBudget),
+			"Change.Budget": int(p.Change.Budget), "Start.Budget": int(p.Start.Budget), "Many.Budget": int(p.Many.Budget), "OpenLimit": int(p.OpenLimit), "StartLimit": int(p.StartLimit), "BurstBudget": int(p.BurstBudget),
 			"BurstWatched": int(p.BurstWatched), "OutageBefore": int(p.OutageBefore), "OutageDuring": int(p.OutageDuring),
 			"OutageAfter": int(p.OutageAfter), "OutageSession": int(p.OutageSession), "Rest": int(p.Rest), "UpdateEvery": int(p.UpdateEvery),
 			"SelectorsFor": int(p.SelectorsFor), "ScaleServices": len(p.ScaleServices), "ScaleSize": p.ScaleSize, "ScaleRounds": p.ScaleRounds,
@@ -64,5 +64,42 @@ func TestEverybodyIsFirstInTurn(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"a", "b", "c"}) {
 		t.Errorf("the names are %q now", names)
+	}
+}
+
+// A ratio that a goal is about is to have a narrow interval: within a third, say, where fewer rounds leave a half.
+func TestWhatAGoalComparesIsMeasuredMoreOften(t *testing.T) {
+	p := Full()
+	for name, c := range map[string]struct {
+		efforts Efforts
+		plain   condition
+		close   []condition
+	}{
+		"change": {p.Change, condition{n: 1_000, roundTrip: 1}, []condition{{n: 1_000}, {n: 5_000}}},
+		"start":  {p.Start, condition{n: 1_000}, []condition{{n: 5_000}}},
+	} {
+		if got := c.efforts.in(c.plain); got != c.efforts.Effort {
+			t.Errorf("%s: %+v, not %+v", name, got, c.efforts.Effort)
+		}
+		for _, close := range c.close {
+			if got := c.efforts.in(close); got.Rounds < 3*c.efforts.Rounds {
+				t.Errorf("%s of %+v: %+v, otherwise %+v", name, close, got, c.efforts.Effort)
+			}
+		}
+	}
+}
+
+func TestAContenderDoesItsLeastRoundsAndNoMoreThanItsBudgetAllows(t *testing.T) {
+	e := Effort{Least: 3, Rounds: 5, Budget: time.Second}
+	for _, c := range []struct {
+		round int
+		spent time.Duration
+		want  bool
+	}{
+		{0, 0, false}, {2, time.Hour, false}, {3, time.Second, false}, {3, time.Second + 1, true}, {4, 0, false}, {5, 0, true},
+	} {
+		if got := e.enough(c.round, c.spent); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }

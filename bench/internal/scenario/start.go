@@ -154,7 +154,7 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 			s.note = err.Error()
 		}
 	}
-	err = e.startInTurns(ctx, starters, o)
+	err = e.startInTurns(ctx, e.Plan.Start.in(c), starters, o)
 	for _, s := range starters {
 		e.record(result.Cell{
 			Scenario: scenario, Measure: StartUp, Instances: c.n, RoundTrip: c.roundTrip, Contender: s.name, Unit: result.Time,
@@ -165,11 +165,11 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 }
 
 // startInTurns does the rounds.
-func (e *Env) startInTurns(ctx context.Context, starters []*starter, o agent.Open) error {
-	for round := range e.Plan.StartRounds {
+func (e *Env) startInTurns(ctx context.Context, effort Effort, starters []*starter, o agent.Open) error {
+	for round := range effort.Rounds {
 		for i := range starters {
 			s := starters[(i+round)%len(starters)]
-			if s.series.Failed+s.series.Never > 0 || round >= e.Plan.Least && s.spent > e.Plan.Budget {
+			if s.series.Failed+s.series.Never > 0 || effort.enough(round, s.spent) {
 				continue
 			}
 			if err := e.startOnce(ctx, s, o, e.Plan.OpenLimit); err != nil {
@@ -214,7 +214,7 @@ func (e *Env) startDown(ctx context.Context) error {
 		}
 		o := agent.Open{Servers: []string{proxy.Addr()}, Want: n}
 		if down.measure == StartRefused {
-			for range e.Plan.StartRounds {
+			for range e.Plan.Start.Rounds {
 				if err := e.startOnce(ctx, starters[0], o, e.Plan.StartLimit); err != nil {
 					return err
 				}

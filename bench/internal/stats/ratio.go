@@ -76,3 +76,11 @@ func quotient(a, b float64) float64 {
 
 // Overlaps reports whether the intervals of two runs have a value in common.
 func (r Ratio) Overlaps(o Ratio) bool { return r.Low <= o.High && o.Low <= r.High }
+
+// Width is how many times Low High is. It is infinite where that is not known.
+func (r Ratio) Width() float64 {
+	if r.Low == 0 || r.High.Never() {
+		return math.Inf(1)
+	}
+	return float64(r.High / r.Low)
+}
