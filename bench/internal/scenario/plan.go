@@ -30,6 +30,7 @@ type Plan struct {
 
 	StartSizes    []int // on the direct way; from afar it is Delayed
 	Start         Efforts
+	JavaStarts    int           // caches that a process of Curator's opens and closes at least before one counts
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
 	CPURounds     int
@@ -98,7 +99,7 @@ func Quick() Plan {
 		Name: "quick", Sizes: []int{10, 1_000}, SizeOfDubboGo: 100, Patience: time.Second, RoundTrips: []time.Duration{0, 2 * time.Millisecond}, Delayed: []int{10},
 		Change: Efforts{Effort: Effort{Least: 1, Rounds: 10, Budget: time.Second}},
 		Warmup: 3, WarmBudget: time.Second, WarmLimit: 10 * time.Second, WarmRounds: 10, Nevers: 1, OpenLimit: 30 * time.Second,
-		StartSizes: []int{5_000}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 4, Budget: time.Second}}, StartLimit: 4 * time.Second,
+		StartSizes: []int{5_000}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 4, Budget: time.Second}}, JavaStarts: 5, StartLimit: 4 * time.Second,
 		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 3, Budget: 10 * time.Second},
 		Bursts: 20, BurstBudget: time.Second, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
@@ -122,8 +123,8 @@ func Full() Plan {
 			Effort: Effort{Least: 3, Rounds: 60, Budget: 5 * time.Second}, Compared: []int{1_000, 5_000},
 			Closely: Effort{Least: 3, Rounds: 240, Budget: 5 * time.Second},
 		},
-		Warmup: 20, WarmBudget: 5 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, OpenLimit: time.Minute,
-		StartSizes: []int{10, 1_000, 5_000}, StartLimit: 10 * time.Second,
+		Warmup: 20, WarmBudget: 3 * time.Second, WarmLimit: time.Minute, WarmRounds: 20, Nevers: 3, OpenLimit: time.Minute,
+		StartSizes: []int{10, 1_000, 5_000}, JavaStarts: 12, StartLimit: 10 * time.Second,
 		Start: Efforts{
 			Effort: Effort{Least: 3, Rounds: 12, Budget: 5 * time.Second}, Compared: []int{5_000},
 			Closely: Effort{Least: 3, Rounds: 60, Budget: 25 * time.Second},
@@ -151,7 +152,7 @@ func Tiny() Plan {
 			Closely: Effort{Least: 1, Rounds: 2, Budget: 500 * time.Millisecond},
 		},
 		Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, OpenLimit: 20 * time.Second,
-		StartSizes: []int{10}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 1, Budget: 500 * time.Millisecond}}, StartLimit: 4 * time.Second,
+		StartSizes: []int{10}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 1, Budget: 500 * time.Millisecond}}, JavaStarts: 1, StartLimit: 4 * time.Second,
 		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 1, Budget: time.Second},
 		Bursts: 2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,

@@ -52,9 +52,6 @@ type starter struct {
 	warm      *agent.Process // Curator's, for all rounds; nil: each start has a fresh one
 }
 
-// curatorWarmUps is how many caches a process of Curator's opens and closes at least before one counts.
-const curatorWarmUps = 5
-
 // warmUp opens and closes caches in one process until they have taken the plan's time, and keeps it for what counts.
 func (s *starter) warmUp(ctx context.Context, e *Env, o agent.Open) error {
 	p, err := e.Launcher.Start(ctx, s.name)
@@ -65,7 +62,7 @@ func (s *starter) warmUp(ctx context.Context, e *Env, o agent.Open) error {
 	began := time.Now()
 	var first time.Duration
 	opened := 0
-	for ; opened < curatorWarmUps || time.Since(began) < e.Plan.WarmBudget; opened++ {
+	for ; opened < e.Plan.JavaStarts || time.Since(began) < e.Plan.WarmBudget; opened++ {
 		took, err := e.open(ctx, p, o, e.Plan.OpenLimit)
 		if err == nil {
 			err = p.Shut(ctx)
