@@ -224,8 +224,12 @@ next:
 		if v.p.disk.membersOnly && (now.Source == zkdiscovery.File || now.held[k]) {
 			continue
 		}
+		older := now.held[k] && v.p.disk.wasDamaged() // another process holds it with what the disk had kept of it
 		for i := range v.sight.values[k] {
 			if is, ok := states[i].nodes[k]; ok && is == value {
+				if older {
+					continue next
+				}
 				bad("metadataNeverGoesBack", "%s has %q, of state %d, and that of state %d was shown before", k, value, i, v.sight.values[k])
 				continue next
 			}

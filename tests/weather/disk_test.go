@@ -37,6 +37,12 @@ func (d *disk) takeAway() {
 	}
 }
 
+func (d *disk) wasDamaged() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.damaged > 0
+}
+
 func (d *disk) bringBack() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
