@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-go/holdfast/internal/impatient"
 )
 
-// Registry changes services below a path. Its methods are not called at once.
+// Registry changes services below a path. Methods of one service are not called at once.
 type Registry struct {
 	conn    *zk.Conn
 	servers []string
@@ -333,4 +333,38 @@ func (r *Registry) Owner(service, key string) (owner int64, exists bool, err err
 		return 0, false, err
 	}
 	return st.EphemeralOwner, exists, nil
+}
+
+// RemoveFromAll removes an instance from services whose names are the prefix and a number from 0 to n-1, in one transaction. Where its session has ended
+// before, there is none.
+func (r *Registry) RemoveFromAll(prefix string, n int, key string) error {
+	ops := make([]any, n)
+	for i := range n {
+		ops[i] = &zk.DeleteRequest{Path: fmt.Sprintf("%s/%s%d/%s", r.base, prefix, i, key), Version: -1}
+	}
+	if _, err := r.conn.Multi(ops...); err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return fmt.Errorf("remove %s from %d services: %w", key, n, err)
+	}
+	return nil
+}
+
+// Emptied waits until a service has no instances.
+func (r *Registry) Emptied(ctx context.Context, service string) error {
+	path := r.base + "/" + service
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, st, err := r.conn.Exists(path)
+		if err != nil {
+			return fmt.Errorf("look for %s: %w", path, err)
+		}
+		if st.NumChildren == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }

@@ -27,15 +27,30 @@ func TestTwoRunsAgreeWhereTheirIntervalsOverlapAndTheirGoalsAreMetAlike(t *testi
 		says   string
 	}{
 		{"as fast", ran(1.45, 1.45, 1.45, 1.45, 1.45, 1.45, 1.5), true, "the intervals of 1 overlap"},
-		{"narrowly the same side", ran(0.95, 1.4, 1.4, 1.4, 1.4, 1.4, 1.45), false, "wider than × 1.3"},
-		{"the same verdict, apart", ran(1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.35), false, "## Apart"},
+		{"an interval that is wide", ran(0.95, 1.4, 1.4, 1.4, 1.4, 1.4, 1.45), false, "wider than × 1.3"},
+		{"the same verdict, apart, as one may be", ran(1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.35), true, "## Apart"},
 		{"another verdict", ran(1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.45), false, "differ"},
-		{"too few values", ran(1.4, 1.4, 1.4), false, "too few values"},
 	} {
 		var out strings.Builder
 		agree, err := Compare(&out, first, c.second)
 		if err != nil || agree != c.agree || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%s: %v, %v\n%s", c.name, agree, err, &out)
+		}
+	}
+	var out strings.Builder
+	twice := ran(1.4, 1.4, 1.4, 1.5, 1.5, 1.5, 1.5)
+	twice.Cells = append(twice.Cells, times(cell(3, scenario.StartUp, 10, 0), 1), times(by(contender.Peer, cell(3, scenario.StartUp, 10, 0)), 2))
+	twice.Finish(contender.Holdfast)
+	if agree, err := Compare(&out, first, twice); agree || err != nil || !strings.Contains(out.String(), "1 ratios are known in one") {
+		t.Errorf("what was measured once: %v, %v\n%s", agree, err, &out)
+	}
+	interrupted, quick := ran(1, 1, 1, 1, 1, 1), ran(1, 1, 1, 1, 1, 1)
+	interrupted.Interrupted, quick.Plan = "interrupted in scenario 1, change", "quick"
+	for name, second := range map[string]*result.Results{
+		"nothing": {}, "too few values": ran(1.4, 1.4), "an interrupted one": interrupted, "one of another plan": quick,
+	} {
+		if _, err := Compare(&out, first, second); err == nil {
+			t.Errorf("%s can be compared", name)
 		}
 	}
 }

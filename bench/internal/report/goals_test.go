@@ -58,8 +58,8 @@ func TestBeingAheadTakesTheRatioAndItsInterval(t *testing.T) {
 		want    string
 	}{
 		{"far ahead", []float64{2, 2, 2, 2, 2, 2, 2}, 0, "met"},
-		{"ahead, and the whole interval above 1", []float64{1.1, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met"},
-		{"ahead, and perhaps behind", []float64{0.9, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met, narrowly"},
+		{"ahead, with the whole interval", []float64{1.2, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met"},
+		{"ahead, and perhaps not far enough", []float64{1.1, 1.2, 1.3, 1.3, 1.3, 1.4, 1.5}, 0, "met, narrowly"},
 		{"not far enough, perhaps", []float64{0.9, 1, 1.1, 1.1, 1.1, 1.2, 1.3}, 0, "missed, narrowly"},
 		{"behind", []float64{0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9}, 0, "missed"},
 		{"never seen by the other", nil, 7, "met"},

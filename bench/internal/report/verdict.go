@@ -75,25 +75,6 @@ func timesFaster(other result.Cell, times float64) check {
 	}
 }
 
-// ahead judges a ratio to somebody else as the goals mean it: the median at least that many times faster, and the whole interval above 1.
-func ahead(other result.Cell, times float64) check {
-	return func(r *result.Results) verdict {
-		c := r.Find(other)
-		if c == nil || c.Ratio == nil {
-			return unknown
-		}
-		switch ratio, bound := c.Ratio, stats.Number(times); {
-		case ratio.Value >= bound && ratio.Low > 1:
-			return met
-		case ratio.Value >= bound:
-			return narrowlyMet
-		case ratio.High >= bound:
-			return narrowlyMissed
-		}
-		return missed
-	}
-}
-
 // asFastAs judges whether a cell takes at most a fifth longer than another, both this library's.
 func asFastAs(one, other result.Cell) check {
 	return func(r *result.Results) verdict {

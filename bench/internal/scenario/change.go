@@ -124,39 +124,58 @@ func (e *Env) change(ctx context.Context, scenario int, c condition, names []str
 	return err // an interrupt has what was measured before
 }
 
-// takeTurns has every contender do its rounds. All warm up by the same rule: as many rounds as the plan says, but, after the first, not for longer than
-// its budget for that.
+// takeTurns has every contender do its rounds, when it is warm.
 func (e *Env) takeTurns(ctx context.Context, c condition, turns []*turn, writer *stats.Series) error {
+	if err := e.warmTurns(ctx, c, turns); err != nil {
+		return err
+	}
 	effort := e.Plan.Change.in(c)
-	for round := -e.Plan.Warmup; round < effort.Rounds; round++ {
-		if round == 0 {
-			for _, t := range turns {
-				t.spent = 0
-			}
-		}
-		for i := range turns {
-			t := turns[(i+round+e.Plan.Warmup)%len(turns)]
-			switch {
-			case t.note != "",
-				round < 0 && round > -e.Plan.Warmup && t.spent > e.Plan.WarmBudget,
-				effort.enough(round, t.spent):
+	for round := range effort.Rounds {
+		for _, t := range inTurn(turns, round) {
+			if t.note != "" || effort.enough(round, t.spent) {
 				continue
 			}
-			if err := t.round(ctx, e, c, round, writer); err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				t.note = err.Error()
+			if err := t.try(ctx, e, c, round, writer); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// round adds an instance, changes another's metadata, and removes the one that was added. Rounds before 0 do not count.
+// javaWarmth is how many times as many rounds Java needs before it has compiled what it runs.
+const javaWarmth = 4
+
+// warmTurns has all do as many rounds as the plan says, but, after the first, not for longer than its budget for that.
+func (e *Env) warmTurns(ctx context.Context, c condition, turns []*turn) error {
+	for round := range e.Plan.Warmup * javaWarmth {
+		for _, t := range inTurn(turns, round) {
+			if t.note != "" || round > 0 && t.spent > e.Plan.WarmBudget || round >= e.Plan.Warmup && t.Contender != contender.Curator {
+				continue
+			}
+			if err := t.try(ctx, e, c, -1-round, nil); err != nil {
+				return err
+			}
+		}
+	}
+	for _, t := range turns {
+		t.spent = 0
+	}
+	return nil
+}
+
+// try is a round; a contender that fails in it does no more. The error is ctx's.
+func (t *turn) try(ctx context.Context, e *Env, c condition, round int, writer *stats.Series) error {
+	if err := t.round(ctx, e, c, round, writer); err != nil {
+		t.note = err.Error()
+	}
+	return ctx.Err()
+}
+
+// round adds an instance, changes another's metadata, and removes the one that was added. Rounds before 0 do not count, and need no writer.
 func (t *turn) round(ctx context.Context, e *Env, c condition, round int, writer *stats.Series) error {
 	extra, other := registry.Key(c.n), registry.Key(c.n/2)
-	metadata := fmt.Sprintf("%s&round=%d", registry.Metadata, round+e.Plan.Warmup)
+	metadata := fmt.Sprintf("%s&round=%d", registry.Metadata, round)
 	for _, step := range []struct {
 		kind, key, want string
 		do              func() error

@@ -44,6 +44,11 @@ func (e *Env) registerMany(ctx context.Context) error {
 	}
 	notes := make(map[string]string)
 	spent := make(map[string]time.Duration)
+	defer func() { // an interrupt has what was measured before
+		for _, name := range names {
+			e.recordRegistration(ManyRegistered, name, *series[name], result.Time, notes[name])
+		}
+	}()
 	for round := -1; round < e.Plan.Many.Rounds; round++ { // the first warms up
 		for _, name := range turns(names, round+1) {
 			if notes[name] != "" || e.Plan.Many.enough(round, spent[name]) {
@@ -62,9 +67,6 @@ func (e *Env) registerMany(ctx context.Context) error {
 			}
 		}
 	}
-	for _, name := range names {
-		e.recordRegistration(ManyRegistered, name, *series[name], result.Time, notes[name])
-	}
 	return nil
 }
 
@@ -78,12 +80,17 @@ func (e *Env) registerManyOnce(ctx context.Context, name string, round int) (too
 	if err != nil {
 		return 0, err
 	}
-	defer p.Close()
 	key := registry.Key(3_000_000 + 2*round) // of their own: sessions of the round before may not have ended
 	if name == contender.Holdfast {
 		key = registry.Key(3_000_001 + 2*round)
 	}
-	return p.ServeMany(ctx, e.Servers, e.base(), "many", key, manyServices, registrationSession)
+	took, err = p.ServeMany(ctx, e.Servers, e.base(), "many", key, manyServices, registrationSession)
+	p.Close()
+	if err != nil {
+		return 0, err
+	}
+	// ZooKeeper would remove its nodes when its session expires, in the middle of somebody's turn.
+	return took, e.Registry.RemoveFromAll("many", manyServices, key)
 }
 
 // pipelined is the yardstick.
@@ -114,5 +121,7 @@ func (e *Env) pipelined(ctx context.Context, round int) (time.Duration, error) {
 	if err := failed.Load(); err != nil {
 		return 0, *err
 	}
-	return time.Since(began), nil
+	took := time.Since(began)
+	conn.Close()
+	return took, e.Registry.Emptied(ctx, "pipelined") // nobody's turn begins before
 }

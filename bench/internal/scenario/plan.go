@@ -33,8 +33,8 @@ type Plan struct {
 	JavaStarts    int           // caches that a process of Curator's opens and closes at least before one counts
 	StartLimit    time.Duration // where no answer is to be expected
 	CostChanges   int           // of each kind
-	CPURounds     int
-	Many          Effort // registrations of many services by one process
+	Uses          Effort        // of the processor and memory, per change
+	Many          Effort        // registrations of many services by one process
 	Bursts        int
 	BurstBudget   time.Duration // after which a contender other than this library does no more of them
 	Rollings      int           // rolling replacements, one after the other
@@ -100,7 +100,7 @@ func Quick() Plan {
 		Change: Efforts{Effort: Effort{Least: 1, Rounds: 10, Budget: time.Second}},
 		Warmup: 3, WarmBudget: time.Second, WarmLimit: 10 * time.Second, WarmRounds: 10, Nevers: 1, OpenLimit: 30 * time.Second,
 		StartSizes: []int{5_000}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 4, Budget: time.Second}}, JavaStarts: 5, StartLimit: 4 * time.Second,
-		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 3, Budget: 10 * time.Second},
+		CostChanges: 1, Uses: Effort{Least: 1, Rounds: 1, Budget: time.Second}, Many: Effort{Least: 1, Rounds: 3, Budget: 10 * time.Second},
 		Bursts: 20, BurstBudget: time.Second, Rollings: 3, BurstFollowed: 1, BurstWatched: time.Second,
 		OutageBefore: time.Second, OutageDuring: 3 * time.Second, OutageAfter: time.Second, OutageSession: 2 * time.Second,
 		Watchers: []int{1, 1_000}, FanOutRounds: 5,
@@ -129,7 +129,7 @@ func Full() Plan {
 			Effort: Effort{Least: 3, Rounds: 12, Budget: 5 * time.Second}, Compared: []int{5_000},
 			Closely: Effort{Least: 3, Rounds: 60, Budget: 25 * time.Second},
 		},
-		CostChanges: 5, CPURounds: 8, Many: Effort{Least: 3, Rounds: 60, Budget: 15 * time.Second},
+		CostChanges: 5, Uses: Effort{Least: 3, Rounds: 8, Budget: 15 * time.Second}, Many: Effort{Least: 3, Rounds: 60, Budget: 15 * time.Second},
 		Bursts: 700, BurstBudget: 10 * time.Second, Rollings: 20, BurstFollowed: 3, BurstWatched: 10 * time.Second,
 		OutageBefore: 5 * time.Second, OutageDuring: 15 * time.Second, OutageAfter: 15 * time.Second, OutageSession: 4 * time.Second,
 		Watchers: []int{1, 10, 100, 1_000, 10_000}, FanOutRounds: 20,
@@ -153,7 +153,7 @@ func Tiny() Plan {
 		},
 		Warmup: 1, WarmBudget: time.Second, WarmLimit: time.Millisecond, WarmRounds: 1, Nevers: 1, OpenLimit: 20 * time.Second,
 		StartSizes: []int{10}, Start: Efforts{Effort: Effort{Least: 1, Rounds: 1, Budget: 500 * time.Millisecond}}, JavaStarts: 1, StartLimit: 4 * time.Second,
-		CostChanges: 1, CPURounds: 1, Many: Effort{Least: 1, Rounds: 1, Budget: time.Second},
+		CostChanges: 1, Uses: Effort{Least: 1, Rounds: 1, Budget: time.Second}, Many: Effort{Least: 1, Rounds: 1, Budget: time.Second},
 		Bursts: 2, BurstBudget: time.Second, Rollings: 2, BurstFollowed: 1, BurstWatched: 100 * time.Millisecond,
 		OutageBefore: 500 * time.Millisecond, OutageDuring: 2 * time.Second, OutageAfter: time.Second, OutageSession: time.Second,
 		Watchers: []int{1, 10}, FanOutRounds: 1,

@@ -35,7 +35,7 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 	for _, p := range []Plan{Quick(), Full(), Tiny()} {
 		for name, n := range map[string]int{
 			"WarmBudget": int(p.WarmBudget), "WarmLimit": int(p.WarmLimit), "WarmRounds": p.WarmRounds,
-			"Change": p.Change.Rounds, "Least": p.Change.Least, "Start.Least": p.Start.Least, "Many.Least": p.Many.Least, "Nevers": p.Nevers, "Start": p.Start.Rounds, "JavaStarts": p.JavaStarts, "CostChanges": p.CostChanges, "CPURounds": p.CPURounds, "Many": p.Many.Rounds, "Bursts": p.Bursts,
+			"Change": p.Change.Rounds, "Least": p.Change.Least, "Start.Least": p.Start.Least, "Many.Least": p.Many.Least, "Nevers": p.Nevers, "Start": p.Start.Rounds, "JavaStarts": p.JavaStarts, "CostChanges": p.CostChanges, "Uses": p.Uses.Rounds, "Uses.Least": p.Uses.Least, "Uses.Budget": int(p.Uses.Budget), "Many": p.Many.Rounds, "Bursts": p.Bursts,
 			"Rollings": p.Rollings, "BurstFollowed": p.BurstFollowed, "FanOutRounds": p.FanOutRounds, "Services": p.Services, "ServiceSize": p.ServiceSize, "ServiceRounds": p.ServiceRounds, "FileRounds": p.FileRounds,
 			"Registrations": p.Registrations, "Clients": p.Clients, "ClientSize": p.ClientSize, "ClientChanges": p.ClientChanges,
 			"Sizes": len(p.Sizes), "StartSizes": len(p.StartSizes), "Delayed": len(p.Delayed), "Watchers": len(p.Watchers), "FileSizes": len(p.FileSizes),

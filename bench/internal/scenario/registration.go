@@ -143,18 +143,27 @@ func (e *Env) register(ctx context.Context, p registrar, servers []string, key s
 	return owner, nil
 }
 
-// expiries cut a server off until its session has expired, all contenders at once: there is a lot of waiting.
+// expiryPhases is how many servers of a contender are cut off, each at another moment of its update interval: some plugins act at its ticks.
+const expiryPhases = 6
+
+// expiries cut servers off until their sessions have expired, all at once: there is a lot of waiting.
 func (e *Env) expiries(ctx context.Context) error {
 	names := e.registrars()
-	series := make([]stats.Series, len(names))
-	errs := make([]error, len(names))
+	each := make([]stats.Series, len(names)*expiryPhases)
+	errs := make([]error, len(each))
 	var all sync.WaitGroup
-	for i, name := range names {
-		all.Go(func() { errs[i] = e.expiry(ctx, name, registry.Key(1_000_000+i), &series[i]) })
+	for i := range each {
+		after := e.Plan.UpdateEvery * time.Duration(i%expiryPhases) / expiryPhases
+		all.Go(func() { errs[i] = e.expiry(ctx, names[i/expiryPhases], registry.Key(1_000_000+i), after, &each[i]) })
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	series := make([]stats.Series, len(names))
+	for i, one := range each {
+		s := &series[i/expiryPhases]
+		s.Values, s.Never, s.Failed = append(s.Values, one.Values...), s.Never+one.Never, s.Failed+one.Failed
 	}
 	for i, name := range names {
 		note := ""
@@ -166,7 +175,8 @@ func (e *Env) expiries(ctx context.Context) error {
 	return nil
 }
 
-func (e *Env) expiry(ctx context.Context, name, key string, s *stats.Series) error {
+// expiry cuts one off some time after it has registered.
+func (e *Env) expiry(ctx context.Context, name, key string, after time.Duration, s *stats.Series) error {
 	proxy, err := zktest.NewProxy(e.Servers[0])
 	if err != nil {
 		return err
@@ -179,6 +189,9 @@ func (e *Env) expiry(ctx context.Context, name, key string, s *stats.Series) err
 	defer p.Close()
 	owner, err := e.register(ctx, p, []string{proxy.Addr()}, key, nobody)
 	if err != nil {
+		return err
+	}
+	if err := pause(ctx, after); err != nil {
 		return err
 	}
 	if err := proxy.Refuse(true); err != nil {

@@ -16,6 +16,7 @@ import (
 type user struct {
 	tally
 	*follower
+	spent  time.Duration
 	failed bool
 }
 
@@ -44,14 +45,18 @@ func (e *Env) uses(ctx context.Context, names []string, n int) error {
 			e.recordAll(&users[name].tally)
 		}
 	}()
-	for round := -1; round < e.Plan.CPURounds; round++ { // the first warms up
+	for round := -1; round < e.Plan.Uses.Rounds; round++ { // the first warms up
 		if round == 0 && e.Profiles != "" {
 			if err := e.profile(ctx, names, users); err != nil {
 				return err
 			}
 		}
 		for _, name := range turns(names, round+1) {
-			if err := users[name].change(ctx, n, round); err != nil {
+			u := users[name]
+			if u.failed || e.Plan.Uses.enough(round, u.spent) {
+				continue
+			}
+			if err := u.change(ctx, n, round); err != nil {
 				return err
 			}
 		}
@@ -87,16 +92,21 @@ func (u *user) stop(measure string, err error) {
 	u.failed = true
 }
 
-// usedChanges is the number of changes for which a process is asked once.
-const usedChanges = 30
+// perUse is how many times a change of each kind is made for which a process is asked once, and the pause after each change, so that none is merged
+// with the next, and all that is done for the last is of it, too. Who reads everything gets the time for that, and few of them.
+func (u *user) perUse() (times int, after time.Duration) {
+	if name := u.like.Contender; name == contender.Peer || name == contender.DubboGo {
+		return 1, u.took + u.goesOn()
+	}
+	return 10, settle
+}
 
 func (u *user) change(ctx context.Context, n, round int) error {
-	if u.failed {
-		return nil
-	}
+	times, after := u.perUse()
+	began := time.Now()
 	used, err := u.during(ctx, func(ctx context.Context) error {
 		extra, other := registry.Key(n), registry.Key(n/2)
-		for i := range usedChanges / 3 {
+		for i := range times {
 			for _, do := range []func() error{
 				func() error { return u.service.Add(extra, registry.Metadata) },
 				func() error { return u.service.Set(other, fmt.Sprintf("%s&used=%d.%d", registry.Metadata, round, i)) },
@@ -105,12 +115,12 @@ func (u *user) change(ctx context.Context, n, round int) error {
 				if err := do(); err != nil {
 					return err
 				}
-				if err := pause(ctx, settle); err != nil { // so that none is merged with the next
+				if err := pause(ctx, after); err != nil {
 					return err
 				}
 			}
 		}
-		return pause(ctx, u.goesOn()) // what it still does for them is of them
+		return nil
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -118,8 +128,10 @@ func (u *user) change(ctx context.Context, n, round int) error {
 	case err != nil:
 		u.stop(CPUEach, err)
 	case round >= 0:
-		u.add(CPUEach, result.Time, float64(used.CPU)/usedChanges)
-		u.add(AllocEach, result.Bytes, float64(used.Allocated)/usedChanges)
+		changes := float64(times * len(kindsOfChange))
+		u.add(CPUEach, result.Time, float64(used.CPU)/changes)
+		u.add(AllocEach, result.Bytes, float64(used.Allocated)/changes)
+		u.spent += time.Since(began)
 	}
 	return nil
 }
