@@ -49,17 +49,17 @@ func (s *Series) Summary() Summary {
 	}
 	sorted := s.sorted()
 	h := s.histogram()
-	quantile := func(q float64) Number {
-		// The nevers stand behind all that was seen.
-		if rank := int(math.Ceil(q * float64(sum.N))); rank > len(s.Values) {
-			return Number(math.Inf(1))
+	percentile := func(p int) Number {
+		rank := (p*sum.N + 99) / 100
+		if sum.N <= exactUpTo || rank > len(s.Values) { // the buckets' rounding would show; the nevers stand behind all that was seen
+			return Number(sorted[rank-1])
 		}
-		v := float64(h.ValueAtQuantile(100*q*float64(sum.N)/float64(len(s.Values)))) / scale
+		v := float64(h.ValueAtQuantile(float64(p*sum.N)/float64(len(s.Values)))) / scale
 		return Number(min(v, sorted[len(s.Values)-1])) // a bucket's upper end may lie above all that is in it
 	}
 	low, high, coverage := medianRanks(sum.N)
-	sum.P50, sum.P90, sum.P99 = quantile(0.5), quantile(0.9), quantile(0.99)
-	if sum.N <= exactUpTo { // the buckets' rounding would show
+	sum.P50, sum.P90, sum.P99 = percentile(50), percentile(90), percentile(99)
+	if sum.N <= exactUpTo {
 		sum.P50 = Number(median(sorted))
 	}
 	sum.Low, sum.High, sum.Coverage, sum.Max = Number(sorted[low]), Number(sorted[high]), coverage, Number(sorted[sum.N-1])
@@ -69,7 +69,7 @@ func (s *Series) Summary() Summary {
 	return sum
 }
 
-// exactUpTo is the length up to which a median is taken from the values themselves.
+// exactUpTo is the length up to which percentiles are taken from the values themselves.
 const exactUpTo = 1000
 
 // scale keeps three digits behind the point in the histogram's integers.

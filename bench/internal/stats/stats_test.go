@@ -19,7 +19,7 @@ func TestPercentilesCountWhatNeverHappenedAsInfinite(t *testing.T) {
 	if sum.N != 100 || sum.Never != 10 || sum.Failed != 1 {
 		t.Errorf("counted %+v", sum)
 	}
-	if sum.P50 != 50.5 || math.Abs(float64(sum.P90)-90) > 0.1 || !sum.P99.Never() || !sum.Max.Never() || math.Abs(sum.Mean-45.5) > 1e-9 {
+	if sum.P50 != 50.5 || sum.P90 != 90 || !sum.P99.Never() || !sum.Max.Never() || math.Abs(sum.Mean-45.5) > 1e-9 {
 		t.Errorf("summed up as %+v", sum)
 	}
 	if s := (&Series{Values: []float64{1}, Never: 2}).Summary(); !s.P50.Never() || s.Mean != 1 {
@@ -27,6 +27,17 @@ func TestPercentilesCountWhatNeverHappenedAsInfinite(t *testing.T) {
 	}
 	if s := new(Series).Summary(); s != (Summary{}) {
 		t.Errorf("of nothing %+v is known", s)
+	}
+}
+
+// HdrHistogram rounds a rank where it is to be rounded up: of 51 to 99 values its 99th percentile is the greatest but one.
+func TestPercentilesOfFewAreValues(t *testing.T) {
+	s := new(Series)
+	for n := 1; n <= exactUpTo; n++ {
+		s.Add(float64(n))
+		if sum := s.Summary(); sum.P90 != Number((9*n+9)/10) || sum.P99 != Number((99*n+99)/100) {
+			t.Errorf("of 1 to %d: %+v", n, sum)
+		}
 	}
 }
 
