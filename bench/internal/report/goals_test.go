@@ -169,3 +169,19 @@ func TestRoundTripsAreThoseThatWereMeasured(t *testing.T) {
 		t.Errorf("without a round trip: %s", v)
 	}
 }
+
+// The worst of one is not the worst of another: a ratio is that of the two numbers beside each other.
+func TestTheRatioOfTheWorstIsOfWhatIsShown(t *testing.T) {
+	bytes := func(c result.Cell, n float64) result.Cell {
+		c.Unit, c.Series.Values = result.Bytes, []float64{n}
+		return c
+	}
+	added, changed := cell(2, scenario.FromServer+scenario.Added, few, 0), cell(2, scenario.FromServer+scenario.Changed, many, 0)
+	g := goalOf(
+		t, "bytes from ZooKeeper", bytes(added, 400), bytes(changed, 100),
+		bytes(by(contender.Peer, added), 800), bytes(by(contender.Peer, changed), 1_000_000),
+	)
+	if want := "400 B; rpcx-zookeeper 1 MB = 2500 ×"; g.Measured != want {
+		t.Errorf("%q, not %q", g.Measured, want)
+	}
+}

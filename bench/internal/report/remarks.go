@@ -61,13 +61,21 @@ func worstOf(r *result.Results, measure, name string) *result.Cell {
 	return worst
 }
 
+// worst has the ratios of what it shows, which need not be of one kind of change.
 func worst(measure string) func(*result.Results) string {
 	return func(r *result.Results) string {
-		var words []string
+		shown := new(result.Results)
 		for _, name := range []string{contender.Holdfast, contender.Peer, contender.Curator, contender.DubboGo} {
 			if c := worstOf(r, measure, name); c != nil {
-				words = append(words, measured(c))
+				cell := *c
+				cell.Measure, cell.Instances, cell.Ratio = measure, 0, nil
+				shown.Cells = append(shown.Cells, cell)
 			}
+		}
+		shown.Finish(contender.Holdfast)
+		var words []string
+		for i := range shown.Cells {
+			words = append(words, measured(&shown.Cells[i]))
 		}
 		return strings.Join(words, "; ")
 	}
