@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,8 @@ func parse(args []string, w io.Writer) (options, error) {
 	if fs.NArg() > 0 {
 		return options{}, fmt.Errorf("%q is no flag", fs.Arg(0))
 	}
+	given := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	o := options{plan: scenario.Full(), scenarios: scenario.Usual(), out: *out, profiles: *profiles}
 	if *quick {
 		o.plan = scenario.Quick()
@@ -58,35 +61,38 @@ func parse(args []string, w io.Writer) (options, error) {
 			errs = append(errs, err)
 		}
 	}
-	if *names != "" {
+	if given["scenario"] {
 		var err error
 		o.scenarios, err = chooseScenarios(*names)
 		check(err)
 	}
-	if *sizes != "" {
+	if given["n"] {
 		ns, err := parseList("-n", *sizes, parseSize)
 		check(err)
 		o.plan.Sizes, o.plan.Delayed, o.plan.StartSizes, o.plan.FileSizes = ns, ns, ns, ns
 		check(heeded("-n", o.scenarios, func(s scenario.Scenario) bool { return s.Sizes }))
 	}
-	if *trips != "" {
+	if given["rtt"] {
 		var err error
 		o.plan.RoundTrips, err = parseList("-rtt", *trips, parseRoundTrip)
 		check(err)
 		check(heeded("-rtt", o.scenarios, func(s scenario.Scenario) bool { return s.Trips }))
 	}
-	if *clients != 0 {
+	if given["clients"] {
 		if o.plan.Clients = *clients; *clients < 1 {
 			check(fmt.Errorf("-clients: %d: at least 1 is needed", *clients))
 		}
 		check(heeded("-clients", o.scenarios, func(s scenario.Scenario) bool { return s.Clients }))
 	}
-	if *servers != "" {
+	if *profiles && !slices.ContainsFunc(o.scenarios, func(s scenario.Scenario) bool { return s.Name == "cost" }) {
+		check(errors.New("-profile means nothing here: scenario cost does not run"))
+	}
+	if given["zk"] {
 		var err error
 		o.zooKeeper, err = parseList("-zk", *servers, parseServer)
 		check(err)
 	}
-	if *compare != "" {
+	if given["compare"] {
 		if o.compare = strings.Split(*compare, ","); len(o.compare) != 2 || fs.NFlag() > 1 {
 			errs = append(errs, errors.New("-compare: two files are needed, such as a/results.json,b/results.json, and no other flag"))
 		}
@@ -152,12 +158,15 @@ func chooseScenarios(names string) ([]scenario.Scenario, error) {
 	return chosen, nil
 }
 
-func parseList[T any](flag, list string, parse func(string) (T, error)) ([]T, error) {
+func parseList[T comparable](flag, list string, parse func(string) (T, error)) ([]T, error) {
 	var values []T
 	for s := range strings.SplitSeq(list, ",") {
 		v, err := parse(strings.TrimSpace(s))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %q: %w", flag, s, err)
+		}
+		if slices.Contains(values, v) {
+			return nil, fmt.Errorf("%s: %q is there twice", flag, s)
 		}
 		values = append(values, v)
 	}
