@@ -11,6 +11,8 @@ import java.util.HexFormat;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.cache.ChildData;
@@ -30,15 +32,21 @@ public final class CuratorAgent {
 
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        ExecutorService obeying = Executors.newSingleThreadExecutor(); // so that the end of stdin is noticed whatever is being obeyed
         for (String line; (line = in.readLine()) != null; ) {
-            long began = System.nanoTime();
-            try {
-                obey(began, line.split(" "));
-            } catch (Exception e) {
-                say("failed", System.nanoTime() - began, e);
-            }
+            String[] fields = line.split(" ");
+            obeying.execute(() -> obeyOrSay(fields));
         }
         System.exit(0);
+    }
+
+    private static void obeyOrSay(String[] fields) {
+        long began = System.nanoTime();
+        try {
+            obey(began, fields);
+        } catch (Exception e) {
+            say("failed", System.nanoTime() - began, e);
+        }
     }
 
     private static void obey(long began, String[] fields) throws Exception {
@@ -54,7 +62,7 @@ public final class CuratorAgent {
             case "digest" -> digest();
             case "stats" -> {
                 System.gc();
-                say("stats", ManagementFactory.getThreadMXBean().getThreadCount(),
+                say("stats", ManagementFactory.getThreadMXBean().getThreadCount() - 1, // without the one that waits for the next command
                         ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed());
             }
             case "used" -> say("used", ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos(), allocated());

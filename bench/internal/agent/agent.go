@@ -50,15 +50,19 @@ func (a *agent) say(fields ...any) {
 	_, _ = fmt.Fprintln(a.out, encode(fields...)) // whoever does not listen any more will close stdin
 }
 
-// run obeys until in ends.
+// run has every line of in obeyed, one after the other. It returns when in ends, whatever is being obeyed then.
 func (a *agent) run(in io.Reader) {
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		fields := decode(lines.Text())
-		began := time.Now()
-		if err := a.obey(began, fields); err != nil {
-			a.say("failed", time.Since(began).Nanoseconds(), err.Error())
+	commands := make(chan []string, 100) // far more than are sent to a process that does not answer
+	go func() {
+		for fields := range commands {
+			began := time.Now()
+			if err := a.obey(began, fields); err != nil {
+				a.say("failed", time.Since(began).Nanoseconds(), err.Error())
+			}
 		}
+	}()
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		commands <- decode(lines.Text())
 	}
 }
 
@@ -101,7 +105,7 @@ func (a *agent) obey(began time.Time, fields []string) error {
 		runtime.GC() // what finalizers have let go
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		a.say("stats", runtime.NumGoroutine(), m.HeapAlloc)
+		a.say("stats", runtime.NumGoroutine()-1, m.HeapAlloc) // without the one that waits for the next command
 	case "used":
 		a.say("used", cpuTime().Nanoseconds(), allocated())
 	case "load":

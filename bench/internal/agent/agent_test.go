@@ -45,9 +45,9 @@ func zooKeeper(t *testing.T) (addr string, r *registry.Registry) {
 	return server.Addr(), r
 }
 
-func launch(t *testing.T, name string) *Process {
+func launch(t *testing.T, l *Launcher, name string) *Process {
 	t.Helper()
-	p, err := new(Launcher).Start(t.Context(), name)
+	p, err := l.Start(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestAnAgentTellsWhatItsContenderSees(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, ctx := launch(t, name), soon(t)
+			p, ctx := launch(t, new(Launcher), name), soon(t)
 			o := Open{Servers: []string{addr}, Base: "bench", Service: "Arith", Dir: t.TempDir(), Want: 3, Watchers: 4, Stuck: 1, SessionTimeout: 5 * time.Second}
 			if took, err := p.Open(ctx, o); err != nil || took <= 0 {
 				t.Fatalf("opened in %v, %v", took, err)
@@ -127,20 +127,20 @@ func TestAContendersFailureIsItsWord(t *testing.T) {
 	}
 	refused := l.Addr().String()
 	l.Close()
-	_, err = launch(t, contender.Peer).Open(soon(t), Open{Servers: []string{refused}, Base: "bench", Service: "Arith", Want: 1, SessionTimeout: time.Second})
+	_, err = launch(t, new(Launcher), contender.Peer).Open(soon(t), Open{Servers: []string{refused}, Base: "bench", Service: "Arith", Want: 1, SessionTimeout: time.Second})
 	failure, ok := errors.AsType[*Failure](err)
 	if !ok || failure.Took <= 0 || !strings.Contains(failure.Why, "connect") {
 		t.Errorf("%v", err)
 	}
 	var refusal *Failure
-	if _, err := launch(t, "nobody").Digest(soon(t)); !errors.As(err, &refusal) {
+	if _, err := launch(t, new(Launcher), "nobody").Digest(soon(t)); !errors.As(err, &refusal) {
 		t.Errorf("an unknown contender: %v", err)
 	}
 }
 
 func TestWhoHangsIsNotWaitedFor(t *testing.T) {
 	addr, _ := zooKeeper(t)
-	p := launch(t, contender.Holdfast)
+	p := launch(t, new(Launcher), contender.Holdfast)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	o := Open{Servers: []string{addr}, Base: "bench", Service: "Nobody", Want: 1, SessionTimeout: time.Second}
@@ -153,19 +153,41 @@ func TestWhoHangsIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// An agent must not outlive the program, however that ends.
+// An agent must not outlive the program, however that ends, not even while it waits for a ZooKeeper that is silent.
 func TestAnAgentEndsWithItsStdin(t *testing.T) {
-	p := launch(t, contender.Holdfast)
-	if err := p.stdin.Close(); err != nil {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case _, more := <-p.answers:
-		if more {
-			t.Error("it said something")
-		}
-	case <-soon(t).Done():
-		t.Error("it goes on")
+	defer silent.Close()
+	l := new(Launcher)
+	missing := l.compileCurator(t.Context(), t.TempDir())
+	for _, name := range []string{contender.Holdfast, contender.Curator} {
+		t.Run(name, func(t *testing.T) {
+			if !l.Has(name) {
+				t.Skip(missing)
+			}
+			idle, busy := launch(t, l, name), launch(t, l, name)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			o := Open{Servers: []string{silent.Addr().String()}, Base: "bench", Service: "Arith", Want: 1, SessionTimeout: 5 * time.Second}
+			if _, err := busy.Open(ctx, o); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			for _, p := range []*Process{idle, busy} {
+				if err := p.stdin.Close(); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case said, more := <-p.answers:
+					if more {
+						t.Errorf("it said %q", said)
+					}
+				case <-soon(t).Done():
+					t.Error("it goes on")
+				}
+			}
+		})
 	}
 }
 
