@@ -119,7 +119,7 @@ func (e *Env) bursts(ctx context.Context, rounds int, all map[string]*burster, d
 		defer followers[name].Close()
 	}
 	for round := range rounds {
-		for _, name := range turns(names, round) {
+		for _, name := range inTurn(names, round) {
 			b := all[name]
 			if b.follower == nil || b.spent > e.Plan.BurstBudget && b.Contender != contender.Holdfast {
 				continue

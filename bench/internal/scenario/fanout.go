@@ -51,7 +51,7 @@ func (e *Env) fanOut(ctx context.Context, watchers int) error {
 	}
 	extra := registry.Key(fanOutSize)
 	for round := -1; round < e.Plan.FanOutRounds; round++ {
-		for _, name := range turns(names, round+1) {
+		for _, name := range inTurn(names, round+1) {
 			f := followers[name]
 			if f == nil || notes[name] != "" {
 				continue

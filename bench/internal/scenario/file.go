@@ -67,7 +67,7 @@ func (e *Env) files(ctx context.Context, n int) error {
 		all[name] = f
 	}
 	for round := range e.Plan.FileRounds {
-		for _, name := range turns(names, round) {
+		for _, name := range inTurn(names, round) {
 			if err := all[name].round(ctx, e, int64(round+1), list); err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -55,15 +54,38 @@ func TestPlansSayHowMuchOfEverything(t *testing.T) {
 	}
 }
 
-func TestEverybodyIsFirstInTurn(t *testing.T) {
-	names := []string{"a", "b", "c"}
-	for round, want := range []string{"a b c", "b c a", "c a b", "a b c"} {
-		if got := strings.Join(turns(names, round), " "); got != want {
-			t.Errorf("round %d: %s, not %s", round, got, want)
+// A rotation would leave everybody behind the same other for ever.
+func TestEverybodyIsFirstInTurnAndBehindEveryOther(t *testing.T) {
+	for n := range 9 {
+		var all []int
+		for i := range n {
+			all = append(all, i)
 		}
-	}
-	if !slices.Equal(names, []string{"a", "b", "c"}) {
-		t.Errorf("the names are %q now", names)
+		rounds := 12 * n
+		first, behind := make(map[int]int), make(map[[2]int]int)
+		for round := range max(1, rounds) {
+			order := inTurn(all, round)
+			if !slices.Equal(order, inTurn(all, round)) || !slices.Equal(slices.Sorted(slices.Values(order)), all) {
+				t.Fatalf("round %d: %v", round, order)
+			}
+			for i := range order {
+				if i == 0 {
+					first[order[0]]++
+				} else {
+					behind[[2]int{order[i-1], order[i]}]++
+				}
+			}
+		}
+		for _, i := range all {
+			if first[i] != 12 {
+				t.Errorf("%d of %d is first %d times in %d rounds", i, n, first[i], rounds)
+			}
+			for _, j := range all {
+				if times := behind[[2]int{i, j}]; i != j && (times < 4 || times > 20 || n%2 == 0 && times != 12) {
+					t.Errorf("%d of %d is behind %d %d times in %d rounds", j, n, i, times, rounds)
+				}
+			}
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func (e *Env) registrations(ctx context.Context) error {
 	type both struct{ fresh, takeover stats.Series }
 	series := make(map[string]*both)
 	for round := range e.Plan.Registrations {
-		for i, name := range turns(e.registrars(), round) {
+		for i, name := range inTurn(e.registrars(), round) {
 			if series[name] == nil {
 				series[name] = new(both)
 			}

@@ -53,7 +53,7 @@ func (e *Env) scaleTo(ctx context.Context, services int, first *registry.Service
 		}
 	}()
 	for round := range e.Plan.ScaleRounds {
-		for _, name := range turns(names, round) {
+		for _, name := range inTurn(names, round) {
 			if err := all[name].scaleRound(ctx, e); err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,11 +233,24 @@ func (e *Env) roundTrips(ctx context.Context, servers []string) (stats.Series, e
 	return s, nil
 }
 
-// turns are the names in the order of a round: who is first in one is last in the next, so that what one leaves behind burdens no other for ever.
-func turns(names []string, round int) []string {
-	first := round % len(names)
-	return append(slices.Clone(names[first:]), names[:first]...)
+// inTurn has all in the order of a round, from 0. What one leaves behind burdens the next: in as many rounds as there are of them each is first once and
+// comes behind others each time (the rows of a Williams square); then they are shuffled, in the same way in every run.
+func inTurn[T any](all []T, round int) []T {
+	n := len(all)
+	shuffled := rand.New(rand.NewPCG(0, uint64(round/max(1, n)))).Perm(n) //nolint:gosec // rounds begin at 0
+	order := make([]T, n)
+	for i := range order {
+		at := (i + 1) / 2 // 0, 1, n-1, 2, n-2 and so on
+		if i%2 == 0 {
+			at = n - at
+		}
+		order[i] = all[shuffled[(at+round)%n]]
+	}
+	return order
 }
+
+// turns is inTurn of names.
+func turns(names []string, round int) []string { return inTurn(names, round) }
 
 // pause waits, or returns ctx's error.
 func pause(ctx context.Context, d time.Duration) error {

@@ -38,7 +38,7 @@ var services = Scenario{
 		}
 		for round := range e.Plan.ServiceRounds {
 			e.Step(fmt.Sprintf("one client of %d services of %d instances: round %d", e.Plan.Services, e.Plan.ServiceSize, round+1))
-			for _, name := range turns(names, round) {
+			for _, name := range inTurn(names, round) {
 				if err := all[name].round(ctx, e); err != nil {
 					return err
 				}

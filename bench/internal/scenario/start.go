@@ -164,8 +164,7 @@ func (e *Env) startUp(ctx context.Context, scenario int, c condition) error {
 // startInTurns does the rounds.
 func (e *Env) startInTurns(ctx context.Context, effort Effort, starters []*starter, o agent.Open) error {
 	for round := range effort.Rounds {
-		for i := range starters {
-			s := starters[(i+round)%len(starters)]
+		for _, s := range inTurn(starters, round) {
 			if s.series.Failed+s.series.Never > 0 || effort.enough(round, s.spent) {
 				continue
 			}
