@@ -49,6 +49,14 @@ func (e *Env) fanOut(ctx context.Context, watchers int) error {
 			notes[name] = failed[name].Error()
 		}
 	}
+	defer func() { // an interrupt has what was measured before
+		for _, name := range names {
+			e.record(result.Cell{
+				Scenario: 6, Measure: FanOut, Instances: fanOutSize, Case: fmt.Sprintf("%d watchers", watchers), Contender: name, Unit: result.Time,
+				Series: *series[name], Note: notes[name],
+			})
+		}
+	}()
 	extra := registry.Key(fanOutSize)
 	for round := -1; round < e.Plan.FanOutRounds; round++ {
 		for _, name := range inTurn(names, round+1) {
@@ -77,12 +85,6 @@ func (e *Env) fanOut(ctx context.Context, watchers int) error {
 				}
 			}
 		}
-	}
-	for _, name := range names {
-		e.record(result.Cell{
-			Scenario: 6, Measure: FanOut, Instances: fanOutSize, Case: fmt.Sprintf("%d watchers", watchers), Contender: name, Unit: result.Time,
-			Series: *series[name], Note: notes[name],
-		})
 	}
 	return nil
 }

@@ -66,15 +66,17 @@ func (e *Env) files(ctx context.Context, n int) error {
 		f.like = result.Cell{Scenario: 8, Instances: n, Contender: name}
 		all[name] = f
 	}
+	defer func() { // an interrupt has what was measured before
+		for _, name := range names {
+			e.recordAll(&all[name].tally)
+		}
+	}()
 	for round := range e.Plan.FileRounds {
 		for _, name := range inTurn(names, round) {
 			if err := all[name].round(ctx, e, int64(round+1), list); err != nil {
 				return err
 			}
 		}
-	}
-	for _, name := range names {
-		e.recordAll(&all[name].tally)
 	}
 	return nil
 }
@@ -97,8 +99,11 @@ func (f *filer) round(ctx context.Context, e *Env, number int64, list []*client.
 	defer p.Close()
 	took, n, err := p.LoadFile(ctx, f.dir)
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
-		return err
+		load.Series.Failed++
+		load.Note = err.Error()
 	case n == len(list):
 		load.Series.Add(float64(took))
 	default:

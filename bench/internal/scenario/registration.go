@@ -59,14 +59,26 @@ func (e *Env) recordRegistration(measure, name string, s stats.Series, unit resu
 // registrars are who can register.
 func (e *Env) registrars() []string { return e.among(contender.Holdfast, contender.Peer) }
 
+// registering is a tally of each.
+func (e *Env) registering() map[string]*tally {
+	all := make(map[string]*tally)
+	for _, name := range e.registrars() {
+		all[name] = &tally{like: result.Cell{Scenario: 9, Contender: name}}
+	}
+	return all
+}
+
+func (e *Env) recordRegistering(all map[string]*tally) {
+	for _, name := range e.registrars() {
+		e.recordAll(all[name])
+	}
+}
+
 func (e *Env) registrations(ctx context.Context) error {
-	type both struct{ fresh, takeover stats.Series }
-	series := make(map[string]*both)
+	all := e.registering()
+	defer e.recordRegistering(all) // an interrupt has what was measured before
 	for round := range e.Plan.Registrations {
 		for i, name := range inTurn(e.registrars(), round) {
-			if series[name] == nil {
-				series[name] = new(both)
-			}
 			key := registry.Key(round*10 + i)
 			first, err := e.Launcher.Start(ctx, name)
 			if err != nil {
@@ -75,8 +87,8 @@ func (e *Env) registrations(ctx context.Context) error {
 			began := time.Now()
 			owner, err := e.register(ctx, first, e.Servers, key, nobody)
 			first.Close() // kill -9, which is what the next has to deal with
-			if !count(&series[name].fresh, began, err) {
-				return err
+			if end := count(ctx, all[name], Registered, began, err); end != nil {
+				return end
 			}
 			if err != nil {
 				continue
@@ -88,30 +100,27 @@ func (e *Env) registrations(ctx context.Context) error {
 			began = time.Now()
 			_, err = e.register(ctx, second, e.Servers, key, owner)
 			second.Close()
-			if !count(&series[name].takeover, began, err) {
+			if err := count(ctx, all[name], TakenOver, began, err); err != nil {
 				return err
 			}
 		}
 	}
-	for _, name := range e.registrars() {
-		e.recordRegistration(Registered, name, series[name].fresh, result.Time, "")
-		e.recordRegistration(TakenOver, name, series[name].takeover, result.Time, "")
-	}
 	return nil
 }
 
-// count adds what has been waited for, and reports whether to go on.
-func count(s *stats.Series, began time.Time, err error) bool {
+// count adds what has been waited for. Its error is the end of ctx.
+func count(ctx context.Context, t *tally, measure string, began time.Time, err error) error {
 	switch {
 	case err == nil:
-		s.Add(float64(time.Since(began)))
+		t.add(measure, result.Time, float64(time.Since(began)))
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		s.Never++
+		t.cell(measure, result.Time).Series.Never++
 	default:
-		s.Failed++
-		return !errors.Is(err, context.Canceled)
+		t.fail(measure, result.Time, err)
 	}
-	return true
+	return nil
 }
 
 // nobody is no session.
@@ -136,7 +145,10 @@ func (e *Env) register(ctx context.Context, p registrar, servers []string, key s
 	owner, _, err = e.Registry.Owned(ctx, registrationService, key, not)
 	if err != nil {
 		serving.Wait()
-		return 0, errors.Join(refused, err)
+		if refused != nil && errors.Is(err, context.Canceled) {
+			err = refused
+		}
+		return 0, err
 	}
 	cancel() // what the plugin says itself is not waited for
 	serving.Wait()
@@ -149,34 +161,25 @@ const expiryPhases = 6
 // expiries cut servers off until their sessions have expired, all at once: there is a lot of waiting.
 func (e *Env) expiries(ctx context.Context) error {
 	names := e.registrars()
-	each := make([]stats.Series, len(names)*expiryPhases)
+	all := e.registering()
+	all[contender.Peer].like.Note = fmt.Sprintf("it registers again at its update interval's next tick, every %v here", e.Plan.UpdateEvery)
+	each := make([]tally, len(names)*expiryPhases)
 	errs := make([]error, len(each))
-	var all sync.WaitGroup
+	var expiring sync.WaitGroup
 	for i := range each {
 		after := e.Plan.UpdateEvery * time.Duration(i%expiryPhases) / expiryPhases
-		all.Go(func() { errs[i] = e.expiry(ctx, names[i/expiryPhases], registry.Key(1_000_000+i), after, &each[i]) })
+		expiring.Go(func() { errs[i] = e.expiry(ctx, names[i/expiryPhases], registry.Key(1_000_000+i), after, &each[i]) })
 	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
+	expiring.Wait()
+	for i := range each {
+		all[names[i/expiryPhases]].take(&each[i])
 	}
-	series := make([]stats.Series, len(names))
-	for i, one := range each {
-		s := &series[i/expiryPhases]
-		s.Values, s.Never, s.Failed = append(s.Values, one.Values...), s.Never+one.Never, s.Failed+one.Failed
-	}
-	for i, name := range names {
-		note := ""
-		if name == contender.Peer {
-			note = fmt.Sprintf("it registers again at its update interval's next tick, every %v here", e.Plan.UpdateEvery)
-		}
-		e.recordRegistration(Reborn, name, series[i], result.Time, note)
-	}
-	return nil
+	e.recordRegistering(all)
+	return errors.Join(errs...)
 }
 
 // expiry cuts one off some time after it has registered.
-func (e *Env) expiry(ctx context.Context, name, key string, after time.Duration, s *stats.Series) error {
+func (e *Env) expiry(ctx context.Context, name, key string, after time.Duration, t *tally) error {
 	proxy, err := zktest.NewProxy(e.Servers[0])
 	if err != nil {
 		return err
@@ -187,9 +190,10 @@ func (e *Env) expiry(ctx context.Context, name, key string, after time.Duration,
 		return err
 	}
 	defer p.Close()
+	began := time.Now()
 	owner, err := e.register(ctx, p, []string{proxy.Addr()}, key, nobody)
 	if err != nil {
-		return err
+		return count(ctx, t, Reborn, began, err)
 	}
 	if err := pause(ctx, after); err != nil {
 		return err
@@ -211,14 +215,11 @@ func (e *Env) expiry(ctx context.Context, name, key string, after time.Duration,
 	if err := proxy.Refuse(false); err != nil {
 		return err
 	}
-	began := time.Now()
+	began = time.Now()
 	bounded, cancel = context.WithTimeout(ctx, registrationLimit)
 	defer cancel()
 	_, _, err = e.Registry.Owned(bounded, registrationService, key, owner)
-	if !count(s, began, err) {
-		return err
-	}
-	return nil
+	return count(ctx, t, Reborn, began, err)
 }
 
 // registeredAtRest counts the requests of servers whose metrics interval is a second, and reckons with the minute that rpcx's examples have. Nobody is
@@ -232,17 +233,17 @@ func (e *Env) registeredAtRest(ctx context.Context) error {
 		all.Go(func() { perHour[i], errs[i] = e.requestsAtRest(ctx, name, registry.Key(2_000_000+i)) })
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
 	for i, name := range names {
+		if errs[i] != nil {
+			continue
+		}
 		note := ""
 		if name == contender.Holdfast {
 			note = "it looks at its node besides, three or four times an hour"
 		}
 		e.recordRegistration(AtRest, name, stats.Series{Values: []float64{perHour[i]}}, result.Count, note)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (e *Env) requestsAtRest(ctx context.Context, name, key string) (perHour float64, err error) {

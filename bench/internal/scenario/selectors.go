@@ -57,10 +57,7 @@ func (e *Env) selectors(ctx context.Context) error {
 		running.Go(func() { errs[i] = r.run(ctx, e.Plan.SelectorsFor) })
 	}
 	running.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for _, r := range runs {
+	for _, r := range runs { // an interrupt has what was measured before
 		cell := result.Cell{Scenario: 10, Measure: FailedCalls, Contender: r.name, Unit: result.Share}
 		failed, all := r.failed.Load(), r.failed.Load()+int64(len(r.latency.Values))
 		if all > 0 {
@@ -72,7 +69,7 @@ func (e *Env) selectors(ctx context.Context) error {
 	for _, r := range runs {
 		e.record(result.Cell{Scenario: 10, Measure: CallLatency, Contender: r.name, Unit: result.Time, Series: r.latency})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // selection is one XClient with its fleet.
@@ -131,7 +128,7 @@ func (r *selection) load(ctx context.Context, xc client.XClient, d time.Duration
 			err := xc.Call(bounded, "Ask", &args, &reply)
 			took := time.Since(due)
 			var refused client.ServiceError
-			if !counts {
+			if !counts || ctx.Err() != nil { // an interrupt is no failure
 				return
 			}
 			if took > callTimeout || err != nil && !errors.As(err, &refused) {

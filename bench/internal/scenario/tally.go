@@ -1,6 +1,10 @@
 package scenario
 
-import "github.com/holdfast-go/holdfast/bench/internal/result"
+import (
+	"cmp"
+
+	"github.com/holdfast-go/holdfast/bench/internal/result"
+)
 
 // tally collects the cells of one contender under one condition, in the order in which their measures first came.
 type tally struct {
@@ -28,6 +32,17 @@ func (t *tally) fail(measure string, unit result.Unit, err error) {
 	c := t.cell(measure, unit)
 	c.Series.Failed++
 	c.Note = err.Error()
+}
+
+// take adds what another has.
+func (t *tally) take(other *tally) {
+	for _, o := range other.cells {
+		c := t.cell(o.Measure, o.Unit)
+		c.Series.Values = append(c.Series.Values, o.Series.Values...)
+		c.Series.Never += o.Series.Never
+		c.Series.Failed += o.Series.Failed
+		c.Note = cmp.Or(o.Note, c.Note)
+	}
 }
 
 func (e *Env) recordAll(t *tally) {
