@@ -37,8 +37,9 @@ func env(t *testing.T, plan Plan) *Env {
 
 func TestAnInterruptHasWhatWasMeasuredBefore(t *testing.T) {
 	plan := Tiny()
-	plan.FanOutRounds, plan.FileRounds, plan.Registrations = 1<<20, 1<<20, 1<<20
+	plan.Start.Rounds, plan.FanOutRounds, plan.FileRounds, plan.Registrations = 1<<20, 1<<20, 1<<20, 1<<20
 	for name, run := range map[string]func(context.Context, *Env) error{
+		"start":        func(ctx context.Context, e *Env) error { return e.startDown(ctx) },
 		"fanout":       func(ctx context.Context, e *Env) error { return e.fanOut(ctx, 1) },
 		"file":         func(ctx context.Context, e *Env) error { return e.files(ctx, 10) },
 		"registration": func(ctx context.Context, e *Env) error { return e.registrations(ctx) },

@@ -191,6 +191,15 @@ func (e *Env) startDown(ctx context.Context) error {
 	n := slices.Max(e.Plan.StartSizes)
 	var starting sync.WaitGroup
 	var all [][]*starter
+	defer func() { // an interrupt has what was measured before
+		for i, starters := range all {
+			for _, s := range starters {
+				e.record(result.Cell{
+					Scenario: 3, Measure: downs[i].measure, Instances: n, Contender: s.name, Unit: result.Time, Series: s.series, Note: s.note,
+				})
+			}
+		}
+	}()
 	errs := make(chan error, len(downs)*10)
 	for i, down := range downs {
 		proxy, err := zktest.NewProxy(e.Servers[0])
@@ -226,13 +235,6 @@ func (e *Env) startDown(ctx context.Context) error {
 	for err := range errs {
 		if err != nil {
 			return err
-		}
-	}
-	for i, down := range downs {
-		for _, s := range all[i] {
-			e.record(result.Cell{
-				Scenario: 3, Measure: down.measure, Instances: n, Contender: s.name, Unit: result.Time, Series: s.series, Note: s.note,
-			})
 		}
 	}
 	return nil
