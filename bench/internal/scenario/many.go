@@ -50,7 +50,7 @@ func (e *Env) registerMany(ctx context.Context) error {
 		}
 	}()
 	for round := -1; round < e.Plan.Many.Rounds; round++ { // the first warms up
-		for _, name := range turns(names, round+1) {
+		for _, name := range inTurn(names, round+1) {
 			if notes[name] != "" || e.Plan.Many.enough(round, spent[name]) {
 				continue
 			}

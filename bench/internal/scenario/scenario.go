@@ -249,9 +249,6 @@ func inTurn[T any](all []T, round int) []T {
 	return order
 }
 
-// turns is inTurn of names.
-func turns(names []string, round int) []string { return inTurn(names, round) }
-
 // pause waits, or returns ctx's error.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

@@ -51,7 +51,7 @@ func (e *Env) uses(ctx context.Context, names []string, n int) error {
 				return err
 			}
 		}
-		for _, name := range turns(names, round+1) {
+		for _, name := range inTurn(names, round+1) {
 			u := users[name]
 			if u.failed || e.Plan.Uses.enough(round, u.spent) {
 				continue
