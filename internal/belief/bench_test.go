@@ -143,7 +143,7 @@ func (b *bench) remembers(names []string, since time.Time, shown bool) {
 
 // memory is what a Belief before this one has shown, over the connection of now.
 func (b *bench) memory(names []string) *Memory {
-	return &Memory{rec: b.file(names, time.Time{}), link: b.link, reach: b.b.reach, left: make(map[string]struct{})}
+	return &Memory{rec: b.file(names, time.Time{}), source: Stale, link: b.link, reach: b.b.reach, left: make(map[string]struct{})}
 }
 
 // relayed is what another process has heard later, while the registry cannot be asked.

@@ -72,7 +72,7 @@ func (f *file) serves() (*Record, Source) {
 	case rec == nil:
 		return nil, None
 	case rec != f.rec:
-		return rec, Stale
+		return rec, f.memory.source
 	default:
 		return rec, File
 	}
@@ -201,6 +201,7 @@ func (b *Belief) forgetFile() {
 // Memory is what a Belief that is let go knows of the registry. Nothing in it changes.
 type Memory struct {
 	rec          *Record             // what a caller was shown, with the generation that was accepted last, and the time when it was asked for
+	source       Source              // where that comes from without the registry: Stale or File
 	link         int64               // over which the registry has listed last
 	suspectUntil time.Time           // see guard
 	lost         []loss              // see guard
@@ -226,13 +227,25 @@ func (b *Belief) Remember(m *Memory) {
 }
 
 // Memory returns what is known of the registry, for Remember when this Belief is let go and another is made later. Before the first list it is what this
-// Belief remembers itself; nil: nothing.
+// Belief remembers itself, or has shown of the file since; nil: nothing.
 func (b *Belief) Memory() *Memory {
-	if !b.guard.begun {
+	if b.guard.begun {
+		rec, source := b.record(b.heard.asked), Stale
+		rec.Held = slices.DeleteFunc(rec.Held, func(s Server) bool { return !b.guard.holds.of(s.Pair.Key).inside })
+		if b.heard.relayed != nil {
+			source = File
+		}
+		g := &b.guard
+		return &Memory{rec, source, b.heard.link, g.suspectUntil, slices.Clone(g.lost), maps.Clone(g.holds.left), b.reach.rested()}
+	}
+	rec, source := b.file.serves()
+	if rec == nil {
 		return b.file.memory
 	}
-	rec := b.record(b.heard.asked)
-	rec.Held = slices.DeleteFunc(rec.Held, func(s Server) bool { return !b.guard.holds.of(s.Pair.Key).inside })
-	g := &b.guard
-	return &Memory{rec, b.heard.link, g.suspectUntil, slices.Clone(g.lost), maps.Clone(g.holds.left), b.reach.rested()}
+	m := Memory{left: make(map[string]struct{})}
+	if was := b.file.memory; was != nil {
+		m = *was
+	}
+	m.rec, m.source = rec, source
+	return &m
 }

@@ -118,6 +118,7 @@ func (f *fleet) inTheEndTheListIsTheRegistrys() {
 func (f *fleet) play(script []byte) {
 	f.Helper()
 	for ; len(script) >= 3; script = script[3:] {
+		f.now = f.now.Add(time.Nanosecond) // no two events are of one moment, so that which was first can be told
 		op, a, b := script[0], script[1], script[2]
 		p, key := f.processes[int(a)%len(f.processes)], f.keys[int(b)%len(f.keys)]
 		switch op % 28 {

@@ -88,6 +88,61 @@ func TestAListOverAnotherConnectionThanTheOneThatWasShownIsAReconnect(t *testing
 	}
 }
 
+// Met as a list that went back: the disk was read-only when the clone was taken up again, and the file could not be read any more.
+func TestAFilesListThatWasShownIsRememberedWithoutTheFile(t *testing.T) {
+	for name, before := range map[string]bool{"no list of the registry's is known": false, "an older one is": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, Config{})
+			s := b.servers(4)
+			if before {
+				b.b.Remember(b.memory(s[:3]))
+			}
+			file := b.file(s[1:], time.Time{})
+			file.Zxid++
+			b.b.Found(file, false, b.now)
+			b.b.MayServe()
+			b.want("the file's", s[1:])
+			for range 2 {
+				memory := b.b.Memory()
+				b.b = New(b.b.cfg)
+				b.b.Remember(memory)
+				b.b.MayServe()
+				b.b.Found(nil, false, b.now)
+				b.want("the file's, and there is no file", s[1:])
+				if is := b.b.Shown(); is.Source != File || is.Generation != file.Generation {
+					t.Errorf("%v, %+v", is.Source, is.Generation)
+				}
+			}
+			b.reconnect()
+			b.hear(nil)
+			b.want("the registry came back empty", s[1:])
+		})
+	}
+}
+
+func TestARelayedListIsRememberedAsTheFiles(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(4)
+	b.list(s[:2])
+	b.relayed(s[1:], time.Time{})
+	memory := b.b.Memory()
+	b.b = New(b.b.cfg)
+	b.b.Remember(memory)
+	b.b.MayServe()
+	b.b.Found(nil, false, b.now)
+	if b.want("the file's", s[1:]); b.b.Source() != File {
+		t.Error(b.b.Source())
+	}
+}
+
+func TestAFilesListThatMightNotServeIsNotRemembered(t *testing.T) {
+	b := newBench(t, Config{})
+	b.remembers(b.servers(2), time.Time{}, false)
+	if m := b.b.Memory(); m != nil {
+		t.Errorf("%+v", m.rec)
+	}
+}
+
 // The window after a reconnect was forgotten with the clone that nobody used.
 func TestTheWindowAfterAReconnectGoesOnForWhoRemembers(t *testing.T) {
 	b := newBench(t, Config{Window: time.Minute})

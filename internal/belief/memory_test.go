@@ -156,6 +156,18 @@ func TestARelayedHoldGoesOn(t *testing.T) {
 	b.want("is over", nil)
 }
 
+// The other process could not read what this one has saved since, and holds the instance with what it was told before.
+func TestARelayedHoldHasTheMetadataThatItsHolderKnewLast(t *testing.T) {
+	b := newBench(t, Config{})
+	s := b.servers(3)
+	b.listed(pairs(s, "weight=2"))
+	b.relayed(s[:1], b.now.Add(-30*time.Second))
+	is := b.b.Shown()
+	if len(is.Held) != 1 || *is.Pairs[0] != *pairs(s[:1], "weight=1")[0] {
+		t.Errorf("%v, held %v", *is.Pairs[0], is.Held)
+	}
+}
+
 // What the file kept of those that were let go came back with the next process, a month later, too.
 func TestARecordHasEverybodyWhoIsListedOrHeldAndNobodyElse(t *testing.T) {
 	b := newBench(t, Config{})

@@ -38,6 +38,7 @@ var limits = map[string][]limit{
 		{begins: "Instances that neither answer nor refuse", tests: "TestBlackHolesStayUntilTheyWereAskedTwice TestAProcessNeverHasMoreThan64ProbesAtOnce TestAHoldEndsWhenItWasAskedTwiceOrAnHourHasPassed"},
 		{begins: "When another rpcx server has taken the address", tests: "TestHeartbeatAsksAnRPCXServer TestSomethingElseOnAReusedAddressIsNoAnswer"},
 		{begins: "Of a loss of more than 10,000", tests: "TestAHostileListStaysBounded"},
+		{begins: "A held instance has the metadata", tests: "TestARelayedHoldHasTheMetadataThatItsHolderKnewLast"},
 		{begins: "A client that is cut off", tests: "TestO7AndO1WhoeverIsCutOffLetsNobodyGo TestNobodyLeavesWhileTheRegistryIsAway"},
 	},
 	"docs/registration.md": {
