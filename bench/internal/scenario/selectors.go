@@ -114,14 +114,17 @@ func (r *selection) run(ctx context.Context, d time.Duration) error {
 	return r.load(ctx, xc, d, true)
 }
 
-// load calls at a constant rate, however long calls take, and waits for the last. A call's time counts from when it was due; an answer after the call's
+// load makes one call in each interval, however long calls take, and waits for the last. A call's time counts from when it was due; an answer after the call's
 // timeout is none.
 func (r *selection) load(ctx context.Context, xc client.XClient, d time.Duration, counts bool) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	began := time.Now()
-	return pace.Every(ctx, began, began.Add(d), time.Second/selectorRate, func(due time.Time) {
+	const interval = time.Second / selectorRate
+	return pace.Every(ctx, began, began.Add(d), interval, func(slot time.Time) {
+		due := slot.Add(rand.N(interval)) // whose call comes behind whose is left to chance
 		calls.Go(func() {
+			time.Sleep(time.Until(due))
 			bounded, cancel := context.WithDeadline(ctx, due.Add(callTimeout))
 			defer cancel()
 			var args, reply int
