@@ -30,7 +30,8 @@ const (
 func (b *Belief) Held(keys []string) []Held {
 	held := make([]Held, 0, len(keys))
 	if b.Source() == File && b.heard.relayed == nil {
-		for _, s := range b.file.rec.Servers() {
+		rec, _ := b.file.serves()
+		for _, s := range rec.Servers() {
 			if _, asked := slices.BinarySearch(keys, s.Pair.Key); asked && !s.HeldSince.IsZero() {
 				held = append(held, Held{Key: s.Pair.Key, Since: s.HeldSince, Reason: FromFile})
 			}

@@ -1,8 +1,11 @@
 package belief
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/smallnest/rpcx/client"
 )
 
 // What a Belief that is let go leaves to the next one.
@@ -99,23 +102,26 @@ func TestAFilesListThatWasShownIsRememberedWithoutTheFile(t *testing.T) {
 			}
 			file := b.file(s[1:], time.Time{})
 			file.Zxid++
+			file.Held = []Server{{&client.KVPair{Key: "tcp@z:1"}, b.now}}
+			all := append(slices.Clone(s[1:]), "tcp@z:1")
 			b.b.Found(file, false, b.now)
 			b.b.MayServe()
-			b.want("the file's", s[1:])
+			b.want("the file's", all)
 			for range 2 {
 				memory := b.b.Memory()
 				b.b = New(b.b.cfg)
 				b.b.Remember(memory)
 				b.b.MayServe()
 				b.b.Found(nil, false, b.now)
-				b.want("the file's, and there is no file", s[1:])
-				if is := b.b.Shown(); is.Source != File || is.Generation != file.Generation {
-					t.Errorf("%v, %+v", is.Source, is.Generation)
+				b.want("the file's, and there is no file", all)
+				is := b.b.Shown()
+				if held := b.b.Held(is.Held); len(held) != 1 || held[0].Reason != FromFile || is.Source != File || is.Generation != file.Generation {
+					t.Errorf("%v, %+v, held %v", is.Source, is.Generation, held)
 				}
 			}
 			b.reconnect()
 			b.hear(nil)
-			b.want("the registry came back empty", s[1:])
+			b.want("the registry came back empty", all)
 		})
 	}
 }

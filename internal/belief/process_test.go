@@ -288,6 +288,9 @@ func (p *process) check() {
 	if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) || !slices.IsSorted(s.Held) {
 		p.Fatalf("not sorted, or one twice: %v, held %v", got, s.Held)
 	}
+	if told := p.b.Held(s.Held); len(told) != len(s.Held) && (p.b.guard.begun || s.Source == File) {
+		p.Fatalf("%v are held, and %v is told", s.Held, told)
+	}
 	if !p.b.guard.begun {
 		return
 	}
