@@ -136,8 +136,9 @@ func TestARelayedListIsRememberedAsTheFiles(t *testing.T) {
 	b.b.Remember(memory)
 	b.b.MayServe()
 	b.b.Found(nil, false, b.now)
-	if b.want("the file's", s[1:]); b.b.Source() != File {
-		t.Error(b.b.Source())
+	b.want("the file's", s[1:])
+	if source := b.b.Source(); source != File {
+		t.Error(source)
 	}
 }
 

@@ -114,8 +114,8 @@ func (r *selection) run(ctx context.Context, d time.Duration) error {
 	return r.load(ctx, xc, d, true)
 }
 
-// load makes one call in each interval, however long calls take, and waits for the last. A call's time counts from when it was due; an answer after the call's
-// timeout is none.
+// load makes one call in each interval, however long calls take, and waits for the last. A call's time counts from when it was due; an answer after the
+// call's timeout is none.
 func (r *selection) load(ctx context.Context, xc client.XClient, d time.Duration, counts bool) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
